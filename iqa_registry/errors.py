@@ -1,0 +1,70 @@
+"""Errors: every mistake that a user can make and mend derives from :class:`IQAError`.
+
+The command line prints an :class:`IQAError` as one or two lines without a traceback; a run turns it into a
+row of status ``error`` (or ``not_applicable``) and goes on. Anything else is a defect and keeps its traceback.
+This module imports nothing of the project, so that everything may import it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class IQAError(Exception):
+    """Base of all mistakes with a remedy; ``str(error)`` says what was expected, what was got, what to do."""
+
+
+class UsageError(IQAError):
+    """The request itself is wrong (unknown name, wrong parameter, contradictory options): exit code 2."""
+
+
+class UnknownNameError(UsageError):
+    """A name that nothing is registered under; the message offers the nearest ones."""
+
+
+class ParameterError(UsageError):
+    """A parameter that a metric does not have, or a value it does not take."""
+
+
+class SpecError(IQAError):
+    """A declaration that lacks a field or contradicts itself; it names the field."""
+
+
+class PluginError(IQAError):
+    """A plugin that could not be loaded; the reason is in the message."""
+
+
+class ImageError(IQAError):
+    """An image that cannot be read or scored; the message names the file and the remedy."""
+
+
+class IntensityError(ImageError):
+    """Values that do not fit the intensity rule, or two images on plainly different scales."""
+
+
+class GeometryError(ImageError):
+    """Two images that do not lie on one grid: sizes or affines differ."""
+
+
+class NotApplicableError(IQAError):
+    """A metric that has no value for this input, for a reason that is no mistake (too small, no lesion)."""
+
+
+class WeightsError(IQAError):
+    """A weight file that is missing, unreachable, or is not what was declared."""
+
+
+class MissingExtraError(IQAError):
+    """An optional package that is not installed; the message holds the exact pip command."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the closest known names, or an empty string.
+
+    Example:
+        >>> nearest("sism", ["ssim", "psnr"])
+        " Did you mean 'ssim'?"
+    """
+    matches = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
