@@ -1,0 +1,1 @@
+"""Plugin iqa_classical of iqa-registry."""

@@ -1,0 +1,1 @@
+"""Plugin iqa_learned of iqa-registry."""
