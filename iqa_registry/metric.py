@@ -53,6 +53,8 @@ class Metric(nn.Module):
     """Spatial dimensions that this instance works in; set in the constructor where it can be chosen."""
     encoder_id: str | None = None
     """Metrics of a run that declare the same identifier share one pass of ``encode``."""
+    allows_bf16: bool = False
+    """Whether the score survives ``--precision bf16``; for networks, not for sums of squares."""
 
     @property
     def minimum_size(self) -> int:
@@ -195,7 +197,9 @@ class DistributionMetric(Metric):
         sets = [self.check_images(synthesized, "synthesized"), self.check_images(reference, "reference")]
         for images in sets:
             if images.shape[0] < self.minimum_count:
-                raise UsageError(f"{self.label} needs at least {self.minimum_count} images, got {images.shape[0]}.")
+                raise UsageError(
+                    f"{self.label} needs at least {self.minimum_count} images, got {images.shape[0]}."
+                )
         first, second = (self.summarize(self.encode(images)) for images in sets)
         return self.compare(first, second)
 

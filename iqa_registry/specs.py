@@ -152,7 +152,8 @@ class MetricSpec:
         declared = {
             item.name: getattr(self, item.name)
             for item in fields(self)
-            if item.name not in ("parameters", "weights", "weights_licence", "extra", "provides_map", "defaults")
+            if item.name
+            not in ("parameters", "weights", "weights_licence", "extra", "provides_map", "defaults")
             and getattr(self, item.name) is not UNDECLARED
         }
         return replace(base, **declared, defaults={**base.defaults, **self.defaults})
@@ -203,10 +204,12 @@ class WeightSpec:
         name: what users type after ``iqa weights fetch``.
         summary: one line; what it holds.
         sha256: hash of the tensors (see :func:`iqa_registry.weights.fingerprint`), so that the same numbers
-            are recognised in whatever container they come.
+            are recognised in whatever container they come; hexadecimal, all of it or its first digits.
         size: bytes of the file in the cache, about.
         licence: SPDX identifier, or a plain statement of what is known.
         sources: where it can be had, in the order in which they are tried (see :mod:`iqa_registry.weights`).
+        hashed: ``file`` where ``sha256`` is the hash of the published file itself instead of its tensors; the
+            file is then kept as it is, and all sources must deliver that very file.
         origin: filled in by the registry.
     """
 
@@ -216,6 +219,7 @@ class WeightSpec:
     size: int
     licence: str
     sources: tuple[Any, ...]
+    hashed: Literal["tensors", "file"] = "tensors"
     origin: Origin | None = None
 
     def check(self) -> None:

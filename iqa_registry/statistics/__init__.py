@@ -1,1 +1,1 @@
-"""See the package documentation."""
+"""Statistics of scores: intervals now, agreement with ratings where the rankers are."""

@@ -1,0 +1,107 @@
+"""The Python interface: :func:`metric` and :func:`evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iqa_registry.errors import IQAError
+from iqa_registry.registry import Registry, build_registry
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from iqa_registry.metric import Metric
+    from iqa_registry.images.pairs import Pair
+
+
+def metric(name: str, device: str = "cpu", registry: Registry | None = None) -> Metric:
+    """Build a metric, ready to score.
+
+    Args:
+        name: ``NAME`` or ``NAME:KEY=VALUE,...``, say ``lpips:net=vgg``; ``iqa list`` shows all.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        registry: where to look it up; by default a new registry of the installed plugins.
+
+    Returns:
+        A module: full-reference metrics take ``(synthesized, reference, mask=None)``, each ``(N, C, H, W)`` in
+        [0, 1], and give ``(N,)`` scores. It is differentiable where its declaration says so.
+
+    Raises:
+        UnknownNameError: no such metric; the nearest names are offered.
+        ParameterError: a parameter that it does not have, or a value that it does not take.
+        WeightsError: a weight file that is missing, or is not what was declared.
+        MissingExtraError: a package that is not installed.
+
+    Example:
+        >>> import torch
+        >>> reference = torch.linspace(0, 1, 32 * 32).reshape(1, 1, 32, 32)
+        >>> round(float(metric("psnr")((reference - 0.1).clamp(0, 1), reference)), 3)
+        20.263
+    """
+    return (registry or build_registry()).metric(name, device)
+
+
+def evaluate(
+    pairs: str | Path | Iterable[Any],
+    metrics: Sequence[str],
+    *,
+    output: str | Path | None = None,
+    fresh: bool = False,
+    registry: Registry | None = None,
+    **options: Any,
+) -> pl.DataFrame:
+    """Score image pairs with several metrics.
+
+    Args:
+        pairs: a manifest (CSV or Parquet), or pairs ``(synthesized, reference)`` or
+            ``(synthesized, reference, mask)`` of paths, arrays or tensors, or
+            :class:`~iqa_registry.images.pairs.Pair` objects.
+        metrics: names, see :func:`metric`.
+        output: a run folder, which a killed run can go on from; by default the scores stay in memory.
+        fresh: start the run folder over.
+        registry: where to look the metrics up.
+        **options: fields of :class:`~iqa_registry.evaluation.options.Options`: ``intensity``, ``axis``,
+            ``slices``, ``foreground``, ``device`` and so on.
+
+    Returns:
+        A polars table with one row per pair, metric and region: ``pair_id, subject, slice, region, metric, score,
+        status, message`` and what led to it. ``.to_pandas()`` needs the extra ``pandas``.
+
+    Raises:
+        UsageError: an unknown metric, parameter or option.
+        IQAError: a metric that cannot start, or a run folder that cannot be written.
+
+    Example:
+        >>> import numpy as np
+        >>> reference = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+        >>> table = evaluate([(reference // 2, reference)], ["mae"])
+        >>> round(table["score"][0], 4), table["status"][0]
+        (0.2505, 'ok')
+    """
+    from iqa_registry.evaluation.options import choose_device, make_options
+    from iqa_registry.evaluation.runner import Run, start_metrics
+    from iqa_registry.evaluation.store import MemoryStore, RunFolder
+
+    settings = make_options(options)
+    device = choose_device(settings.device)
+    chosen = collect_pairs(pairs)
+    started = start_metrics(registry or build_registry(), metrics, device)
+    if started.failed:
+        raise IQAError("; ".join(started.failed.values()))
+    run = Run(chosen, started, settings, device)
+    if output is None:
+        return run.execute(MemoryStore()).table
+    arguments = {"pairs": str(pairs) if isinstance(pairs, str | Path) else f"{len(chosen)} pairs"}
+    with RunFolder(Path(output)).opened(run.record(arguments), fresh) as store:
+        return run.execute(store).table
+
+
+def collect_pairs(pairs: str | Path | Iterable[Any]) -> list[Pair]:
+    """Pairs from a manifest's path or from Python objects."""
+    from iqa_registry.images.pairs import make_pairs, read_manifest
+
+    if isinstance(pairs, str | Path):
+        return list(read_manifest(Path(pairs)).pairs)
+    return make_pairs(pairs)

@@ -1,0 +1,94 @@
+"""``iqa info NAME``: everything that is declared about a metric."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from iqa_registry.cli import render
+from iqa_registry.cli.list_ import describe
+from iqa_registry.errors import IQAError
+from iqa_registry.registry import Registry, build_registry
+from iqa_registry.specs import MetricSpec
+
+
+def info(
+    name: Annotated[str, typer.Argument(help="A metric, with parameters if you like: lpips:net=vgg.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show what a metric is: direction, range, masks, parameters, weights, licence, source."""
+    registry = build_registry()
+    resolved = registry.resolve_metric(name)
+    facts = describe(resolved.spec) | {"configuration": resolved.configuration}
+    parameters = _parameters(registry, resolved.spec, dict(resolved.parameters))
+    weights = [{"weights": item, "status": _status(registry, item)} for item in resolved.weights]
+    if as_json:
+        render.echo_json(facts | {"parameters": parameters, "weights": weights})
+        return
+    typer.echo(f"{resolved.spec.name}: {resolved.spec.summary}\n")
+    for label, value in _lines(resolved.spec).items():
+        typer.echo(f"  {label:<16}{value}")
+    for title, rows in (("Parameters", parameters), ("Weights", weights)):
+        if rows:
+            typer.echo(
+                f"\n{title}\n" + render.table(rows, flexible="description" if title == "Parameters" else None)
+            )
+
+
+def _lines(spec: MetricSpec) -> dict[str, str]:
+    low, high = spec.score_range
+    identity = "not fixed" if spec.identity_score is None else render.number(spec.identity_score)
+    weights = f"; weights {spec.weights_licence}" if spec.weights_licence else ""
+    lines = {
+        "kind": spec.kind,
+        "better": "higher ↑" if spec.higher_is_better else "lower ↓",
+        "range": f"{render.number(low, 0)} to {render.number(high, 0)}, of an image against itself: {identity}",
+        "dimensions": ", ".join(f"{item}-D" for item in spec.dimensions),
+        "least size": f"{spec.minimum_size} pixels a side",
+        "mask": spec.mask_support,
+        "gradient": "yes" if spec.supports_gradient else "no",
+        "symmetric": "yes" if spec.symmetric else "no",
+        "map": "yes (iqa maps)" if spec.provides_map else "no",
+        "validated on": spec.validated_on,
+        "source": spec.reference,
+        "licence": f"code {spec.licence}{weights}",
+        "plugin": str(spec.origin),
+    }
+    return (
+        lines
+        | ({"based on": spec.base} if spec.base else {})
+        | ({"needs extra": spec.extra} if spec.extra else {})
+    )
+
+
+def _parameters(registry: Registry, spec: MetricSpec, values: dict[str, Any]) -> list[dict[str, Any]]:
+    properties = registry.parameters(spec).model_json_schema()["properties"] if values else {}
+    return [
+        {
+            "parameter": key,
+            "value": "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value),
+            "takes": _takes(properties.get(key, {})),
+            "description": properties.get(key, {}).get("description", ""),
+        }
+        for key, value in values.items()
+    ]
+
+
+def _takes(schema: dict[str, Any]) -> str:
+    if "enum" in schema or "const" in schema:
+        return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
+    if "anyOf" in schema:
+        return " or ".join(filter(None, map(_takes, schema["anyOf"])))
+    limits = [f"{sign} {schema[key]}" for key, sign in _LIMITS.items() if key in schema]
+    return " ".join([str(schema.get("type", "")), *limits]).strip()
+
+
+_LIMITS = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
+
+
+def _status(registry: Registry, name: str) -> str:
+    try:
+        return registry.weights.status(name)
+    except IQAError as error:
+        return str(error)

@@ -1,0 +1,80 @@
+"""Tables and numbers on the terminal."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+ARROWS = {True: "↑", False: "↓", None: ""}
+
+
+def table(rows: Sequence[Mapping[str, Any]], flexible: str | None = None) -> str:
+    """Rows as a plain text table; on a terminal the column ``flexible`` is cut so that lines do not wrap.
+
+    Example:
+        >>> print(table([{"metric": "ssim", "mean": 0.5}]))
+        metric      mean
+        --------  ------
+        ssim         0.5
+    """
+    from tabulate import tabulate
+
+    shown = [dict(row) for row in rows]
+    text = tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=False, floatfmt="g")
+    if flexible is None or not shown or not sys.stdout.isatty():
+        return str(text)
+    width = shutil.get_terminal_size().columns
+    over = max(len(line) for line in text.splitlines()) - width
+    if over > 0:
+        longest = max(len(str(row[flexible])) for row in shown)
+        room = max(8, longest - over)
+        for row in shown:
+            row[flexible] = _cut(str(row[flexible]), room)
+        text = tabulate(shown, headers="keys", tablefmt="simple", floatfmt="g")
+    return str(text)
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A score for reading: four decimals, more for very small ones.
+
+    Example:
+        >>> number(0.123456), number(0.0000123), number(None), number(float("inf"))
+        ('0.1235', '1.23e-05', '', 'inf')
+    """
+    if value is None:
+        return ""
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if value != 0 and abs(value) < 10 ** (1 - digits):
+        return f"{value:.3g}"
+    return f"{value:.{digits}f}"
+
+
+def echo_json(value: Any) -> None:
+    """Print JSON that any parser reads: infinities as strings, never bare ``Infinity``."""
+    typer.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, default=str))
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(inner) for inner in value]
+    return value
+
+
+def warn(text: str) -> None:
+    """A line on stderr."""
+    typer.echo(f"iqa: {text}", err=True)

@@ -1,0 +1,102 @@
+"""The encode-once cache: a reference's features, however many candidates are set against it.
+
+Features are what ``encode`` gives: a tensor, or a tuple, list or dict of such, the batch as first dimension.
+The plan (see :mod:`iqa_registry.evaluation.plan`) sees to it that a reference is needed in one batch, or in
+consecutive batches that hold no other; so keeping the last single reference is all the cache has to do, and its
+size does not depend on the number of pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from iqa_registry.metric import Features
+
+
+def map_features(features: Features, change: Callable[[Tensor], Tensor]) -> Features:
+    """Apply ``change`` to every tensor in ``features``, keeping the structure.
+
+    Raises:
+        TypeError: something in it is neither a tensor nor a tuple, list or dict of tensors.
+
+    Example:
+        >>> map_features({"mean": torch.ones(2)}, lambda tensor: tensor * 3)["mean"].tolist()
+        [3.0, 3.0]
+    """
+    if features is None:
+        return None
+    if isinstance(features, Tensor):
+        return change(features)
+    if isinstance(features, dict):
+        return {key: map_features(value, change) for key, value in features.items()}
+    if isinstance(features, tuple) and hasattr(features, "_fields"):
+        return type(features)(*(map_features(value, change) for value in features))
+    if isinstance(features, tuple | list):
+        return type(features)(map_features(value, change) for value in features)
+    raise TypeError(
+        f"encode must give tensors, or tuples, lists or dicts of them, got {type(features).__name__}."
+    )
+
+
+def select(features: Features, index: Tensor) -> Features:
+    """The features of the images ``index`` ``(n,)``; a single image is expanded without a copy.
+
+    Example:
+        >>> select(torch.tensor([[1.0], [2.0]]), torch.tensor([1, 0, 1])).flatten().tolist()
+        [2.0, 1.0, 2.0]
+    """
+
+    def pick(tensor: Tensor) -> Tensor:
+        if tensor.shape[0] == 1:
+            return tensor.expand(len(index), *tensor.shape[1:])
+        if tensor.shape[0] == len(index) and torch.equal(
+            index, torch.arange(len(index), device=index.device)
+        ):
+            return tensor
+        return tensor.index_select(0, index.to(tensor.device))
+
+    return map_features(features, pick)
+
+
+class ReferenceFeatures:
+    """Features of the references of the current batch, by encoder.
+
+    Args:
+        shared: the encoders that more than one metric of the run uses; only theirs are kept when a batch holds
+            several references, since no other metric and no later batch would ask for them.
+    """
+
+    def __init__(self, shared: frozenset[Any] = frozenset()) -> None:
+        self._shared = shared
+        self._kept: dict[Any, Features] = {}
+        self._key: tuple[Any, ...] | None = None
+        self.encoded = 0
+        """How many references have been encoded so far, counted once per encoder."""
+
+    def get(self, references: tuple[Any, ...], encoder: Any, encode: Callable[[], Features]) -> Features:
+        """The features of ``references`` (their keys, in order) by ``encoder``, made by ``encode`` if need be.
+
+        Example:
+            >>> cache = ReferenceFeatures()
+            >>> [float(cache.get(("a",), "e", lambda: torch.tensor([n]))) for n in (1, 2)], cache.encoded
+            ([1.0, 1.0], 1)
+        """
+        if references != self._key:
+            self._kept.clear()
+            self._key = references
+        if encoder in self._kept:
+            return self._kept[encoder]
+        features = encode()
+        self.encoded += len(references)
+        if len(references) == 1 or encoder in self._shared:
+            self._kept[encoder] = features
+        return features
+
+    def forget(self) -> None:
+        """Drop everything that is kept, to make room."""
+        self._kept.clear()
+        self._key = None

@@ -1,0 +1,294 @@
+"""From an item of the plan to tensors in [0, 1]: reading, checking, bringing to one grid and one scale."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iqa_registry.errors import GeometryError, ImageError, IntensityError, IQAError
+from iqa_registry.evaluation.options import Options, parse_slices
+from iqa_registry.evaluation.plan import VOLUME_BUDGET, Item
+from iqa_registry.images.formats import Image, read_image
+from iqa_registry.images.geometry import check_affines, check_sizes, crop_common, resample_to, resize_to
+from iqa_registry.images.intensity import Limits, apply_limits, check_scales, parse_intensity, resolve_limits
+from iqa_registry.images.masks import foreground, read_mask
+from iqa_registry.images.pairs import Pair
+
+T = TypeVar("T")
+WHOLE_IMAGE = "image"
+PICTURES_HELD = 32
+
+
+@dataclass(slots=True)
+class Loaded:
+    """An item with its images as tensors.
+
+    Attributes:
+        item: what was asked for.
+        synthesized: ``(C, H, W)`` or ``(1, D, H, W)`` in [0, 1].
+        reference: the same shape, or ``None`` where the pair has none.
+        regions: boolean masks ``(1, H, W)`` or ``(1, D, H, W)`` by name; the whole image is ``None``.
+        columns: what the table says about the pair: limits, clipped fraction.
+    """
+
+    item: Item
+    synthesized: Tensor
+    reference: Tensor | None
+    regions: dict[str, Tensor | None]
+    columns: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Failed:
+    """An item that could not be loaded, and why."""
+
+    item: Item
+    message: str
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """A pair on one grid, with the limits of its intensity rule."""
+
+    synthesized: Image
+    reference: Image | None
+    limits: Limits
+    masks: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        arrays = [self.synthesized.pixels, *self.masks.values()]
+        return sum(array.nbytes for array in arrays)
+
+
+class _Cache(Generic[T]):
+    """A small least-recently-used cache that several threads may fill; each key is made once."""
+
+    def __init__(self, capacity: int, weight: Callable[[T], int]) -> None:
+        self._capacity = capacity
+        self._weight = weight
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Any, Future[T]] = OrderedDict()
+
+    def get(self, key: Any, make: Callable[[], T]) -> T:
+        with self._lock:
+            future = self._entries.get(key)
+            mine = future is None
+            if future is None:
+                future = self._entries[key] = Future()
+            self._entries.move_to_end(key)
+        if mine:
+            try:
+                future.set_result(make())
+            except BaseException as error:
+                future.set_exception(error)
+            self._trim()
+        return future.result()
+
+    def _trim(self) -> None:
+        with self._lock:
+            done = [(key, item) for key, item in self._entries.items() if item.done()]
+            failed = max(1, self._capacity // 64)
+            weights = {key: failed if item.exception() else self._weight(item.result()) for key, item in done}
+            total = sum(weights.values())
+            # The newest entry stays however large it is: the caller is about to use it.
+            for key, _ in done[:-1]:
+                if total <= self._capacity:
+                    break
+                total -= weights[key]
+                del self._entries[key]
+
+
+class Loader:
+    """Reads items; keeps a bounded number of references and volumes at hand.
+
+    Example:
+        >>> from iqa_registry.images.pairs import make_pairs
+        >>> from iqa_registry.evaluation.plan import plan_items
+        >>> image = np.linspace(0, 255, 64, dtype=np.uint8).reshape(8, 8)
+        >>> item = plan_items(make_pairs([(image, image)]), Options(), {2})[0]
+        >>> float(Loader(Options()).load(item).synthesized.max())
+        1.0
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._rule = parse_intensity(options.intensity)
+        self._pictures: _Cache[Image] = _Cache(PICTURES_HELD, lambda image: 1)
+        self._volumes: _Cache[_Prepared] = _Cache(VOLUME_BUDGET, lambda prepared: prepared.nbytes)
+        self._references: _Cache[Image] = _Cache(VOLUME_BUDGET // 2, lambda image: image.pixels.nbytes)
+
+    def batches(self, batches: Sequence[Sequence[Item]]) -> Iterator[list[Loaded | Failed]]:
+        """Load batch after batch, ``workers`` threads reading at most two batches ahead."""
+        if self._options.workers == 0:
+            for batch in batches:
+                yield [self.load_safely(item) for item in batch]
+            return
+        with ThreadPoolExecutor(self._options.workers, thread_name_prefix="iqa-read") as pool:
+            waiting: list[list[Future[Loaded | Failed]]] = []
+            try:
+                for batch in batches:
+                    waiting.append([pool.submit(self.load_safely, item) for item in batch])
+                    if len(waiting) > 2:
+                        yield [future.result() for future in waiting.pop(0)]
+                while waiting:
+                    yield [future.result() for future in waiting.pop(0)]
+            finally:
+                for future in [future for futures in waiting for future in futures]:
+                    future.cancel()
+
+    def load_safely(self, item: Item) -> Loaded | Failed:
+        """Load an item; a failure of any kind becomes a :class:`Failed`, so that the run goes on."""
+        try:
+            return self.load(item)
+        except IQAError as error:
+            return Failed(item, str(error))
+        except Exception as error:
+            return Failed(item, f"{item.pair_id}: {type(error).__name__}: {error}")
+
+    def load(self, item: Item) -> Loaded:
+        """Load one item.
+
+        Raises:
+            ImageError: an image that cannot be read, or contains NaN.
+            GeometryError: sizes or affines that differ.
+            IntensityError: values that do not fit the intensity rule.
+        """
+        prepared = self._prepare(item)
+        if item.axis is None and prepared.synthesized.is_volume:
+            raise ImageError(f"{item.pair_id}: a volume stands against a picture.")
+        synthesized, clipped = self._scaled(prepared.synthesized, item, prepared.limits.synthesized)
+        reference, clipped_reference = None, None
+        if prepared.reference is not None:
+            reference, clipped_reference = self._scaled(prepared.reference, item, prepared.limits.reference)
+            synthesized, reference = _equal_channels(synthesized, reference)
+        regions: dict[str, Tensor | None] = {WHOLE_IMAGE: None}
+        for name, mask in prepared.masks.items():
+            regions[name] = torch.from_numpy(np.ascontiguousarray(self._cut(mask, item)))
+        columns = _limit_columns(prepared.limits, clipped, clipped_reference)
+        return Loaded(item, synthesized, reference, regions, columns)
+
+    def _prepare(self, item: Item) -> _Prepared:
+        if item.axis is None:
+            return self._make_prepared(item.pair, self._pictures)
+        return self._volumes.get(
+            _cache_key(item.pair), lambda: self._make_prepared(item.pair, self._references)
+        )
+
+    def _make_prepared(self, pair: Pair, held: _Cache[Image]) -> _Prepared:
+        synthesized = read_image(pair.synthesized)
+        reference = None if pair.reference is None else _read_held(pair.reference, held)
+        if reference is not None:
+            synthesized, reference = self._on_one_grid(synthesized, reference, pair)
+            if not self._options.allow_scale_mismatch:
+                check_scales(synthesized, reference, self._rule)
+        limits = resolve_limits(self._rule, synthesized, reference)
+        prepared = _Prepared(synthesized, reference, limits)
+        prepared.masks = self._masks(pair, prepared)
+        return prepared
+
+    def _on_one_grid(self, synthesized: Image, reference: Image, pair: Pair) -> tuple[Image, Image]:
+        if synthesized.is_volume != reference.is_volume:
+            kinds = {True: "a volume", False: "a picture"}
+            raise GeometryError(
+                f"{pair.pair_id}: {synthesized.name} is {kinds[synthesized.is_volume]}, "
+                f"{reference.name} is {kinds[reference.is_volume]}."
+            )
+        if self._options.resample and synthesized.is_volume:
+            return resample_to(synthesized, reference, order=1), reference
+        check_affines(synthesized, reference)
+        if synthesized.is_volume or not (self._options.resize or self._options.crop):
+            check_sizes(synthesized, reference)
+            return synthesized, reference
+        if self._options.resize:
+            pixels = resize_to(synthesized.pixels, reference.pixels.shape[-2:])
+            return replace(synthesized, pixels=pixels), reference
+        first, second = crop_common(synthesized.pixels, reference.pixels)
+        return replace(synthesized, pixels=first), replace(reference, pixels=second)
+
+    def _masks(self, pair: Pair, prepared: _Prepared) -> dict[str, np.ndarray]:
+        like = prepared.reference if prepared.reference is not None else prepared.synthesized
+        found: dict[str, np.ndarray] = {}
+        if pair.mask is not None:
+            labels = read_mask(pair.mask, like, resample=self._options.resample)
+            if self._options.regions:
+                found |= {name: np.isin(labels, values) for name, values in self._options.regions.items()}
+            else:
+                found["mask"] = labels != 0
+        if self._options.foreground:
+            found["foreground"] = foreground(like)
+        return found
+
+    def _scaled(self, image: Image, item: Item, limits: tuple[float, float]) -> tuple[Tensor, float]:
+        pixels, clipped = apply_limits(self._cut(image, item), limits)
+        if clipped and self._options.out_of_range == "error":
+            raise IntensityError(
+                f"{image.name}: {clipped:.2%} of the pixels lie outside [{limits[0]:.5g}, {limits[1]:.5g}]; "
+                "choose another --intensity, or --out-of-range clip."
+            )
+        return torch.from_numpy(pixels), clipped
+
+    def _cut(self, image: Image | np.ndarray, item: Item) -> np.ndarray:
+        """The part of an image (or of a mask in the same layout) that the item is about."""
+        if isinstance(image, np.ndarray):
+            if item.axis is None:
+                return image[None]
+            image = Image(pixels=image, affine=None, full_scale=None, name="mask")
+        if item.axis is None:
+            return image.pixels
+        length = image.pixels.shape[item.axis]
+        if item.whole:
+            chosen = range(length)[parse_slices(self._options.slices)]
+            if not chosen:
+                raise ImageError(
+                    f"{image.name}: --slices {self._options.slices} takes none of its {length} slices."
+                )
+            return np.stack([image.section(item.axis, index)[0] for index in chosen])[None]
+        if item.slice is None or item.slice >= length:
+            raise ImageError(
+                f"{image.name}: --slices {self._options.slices} takes none of its {length} slices."
+            )
+        return image.section(item.axis, item.slice)
+
+
+def _read_held(source: Any, held: _Cache[Image]) -> Image:
+    if not isinstance(source, str | Path):
+        return read_image(source)
+    return held.get(str(source), lambda: read_image(source))
+
+
+def _cache_key(pair: Pair) -> tuple[Any, ...]:
+    sources = (pair.synthesized, pair.reference, pair.mask)
+    return tuple(
+        item if isinstance(item, str | None) else str(item) if isinstance(item, Path) else id(item)
+        for item in sources
+    )
+
+
+def _equal_channels(synthesized: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """A grey image against a colour one is scored in colour, its channel repeated."""
+    if synthesized.ndim == 3 and synthesized.shape[0] != reference.shape[0]:
+        shape = torch.broadcast_shapes(synthesized.shape, reference.shape)
+        return synthesized.expand(shape).contiguous(), reference.expand(shape).contiguous()
+    return synthesized, reference
+
+
+def _limit_columns(limits: Limits, clipped: float, clipped_reference: float | None) -> dict[str, Any]:
+    return {
+        "intensity": limits.rule,
+        "synthesized_low": limits.synthesized[0],
+        "synthesized_high": limits.synthesized[1],
+        "reference_low": limits.reference[0],
+        "reference_high": limits.reference[1],
+        "clipped": clipped,
+        "clipped_reference": clipped_reference,
+    }

@@ -1,0 +1,145 @@
+"""The plan of a run: which image pairs and slices are scored, in which order and in which batches.
+
+The order serves the encode-once rule. Items that share a reference stand next to each other, and a batch either
+holds whole groups of one reference or a piece of a single group. So a reference's features are needed in one
+batch, or in consecutive batches that hold nothing else, and what a batch computes never depends on the batches
+before it: a resumed run encodes exactly as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iqa_registry.errors import ImageError
+from iqa_registry.evaluation.options import Options, parse_slices
+from iqa_registry.images.formats import AXES, probe_image
+from iqa_registry.images.pairs import Pair
+
+VOLUME_BUDGET = 1 << 30
+"""Bytes of decoded volumes that the loader may hold; see :mod:`iqa_registry.evaluation.loader`."""
+
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row group of the table: a picture pair, one slice of a volume pair, or a whole volume pair.
+
+    Attributes:
+        order: position in the final table.
+        pair: where the images are.
+        reference_key: what tells this reference (and slice) from all others of the run.
+        axis: the axis along which the volume is cut, ``None`` for pictures.
+        slice: the slice's index, ``None`` for pictures and whole volumes.
+        whole: whether this item is a volume as such, for metrics that work in three dimensions.
+    """
+
+    order: int
+    pair: Pair
+    reference_key: tuple[Any, ...]
+    axis: int | None = None
+    slice: int | None = None
+    whole: bool = False
+
+    @property
+    def pair_id(self) -> str:
+        """The row's identifier: that of the pair, with the slice where there is one."""
+        if self.slice is None:
+            return self.pair.pair_id
+        name = next(name for name, axis in AXES.items() if axis == self.axis)
+        return f"{self.pair.pair_id}/{name}-{self.slice:03d}"
+
+    @property
+    def subject(self) -> str | None:
+        """The subject that the row belongs to: the manifest's column, else the volume's name."""
+        given = self.pair.groups.get("subject")
+        if given is not None:
+            return str(given)
+        return None if self.axis is None else self.pair.pair_id
+
+
+def plan_items(pairs: Sequence[Pair], options: Options, dimensions: set[int]) -> list[Item]:
+    """Expand pairs into items: pictures as they are, volumes into slices and, if asked for, whole volumes.
+
+    Args:
+        pairs: what to score.
+        options: which axis and slices.
+        dimensions: the spatial dimensions in which the run's metrics work (2, 3 or both).
+
+    Returns:
+        The items in table order. A volume whose header cannot be read is one item, which fails when it is read.
+    """
+    counter = itertools.count()
+    items: list[Item] = []
+    candidates = Counter(_source_key(pair) for pair in pairs)
+    for number, pair in enumerate(pairs):
+        key = _source_key(pair)
+        shape = _volume_shape(pair)
+        if shape is not None and 4 * math.prod(shape) * (candidates[key] + 1) > VOLUME_BUDGET:
+            # Too many candidates to hold beside each other: go through them one by one, whatever is encoded twice.
+            key = (*key, number)
+        if shape is None:
+            items.append(Item(next(counter), pair, key))
+            continue
+        axis = AXES[options.axis]
+        if 2 in dimensions:
+            chosen = range(shape[axis])[parse_slices(options.slices)]
+            # A range that holds no slice of this volume must not make the pair vanish from the table.
+            for index in chosen or [shape[axis]]:
+                items.append(Item(next(counter), pair, (*key, index), axis, index))
+        if 3 in dimensions:
+            items.append(Item(next(counter), pair, key, axis, None, whole=True))
+    return items
+
+
+def _source_key(pair: Pair) -> tuple[Any, ...]:
+    source = pair.reference if pair.reference is not None else pair.synthesized
+    # Arrays are told apart by identity: the caller who passes one array twice gets it encoded once.
+    return (str(source),) if isinstance(source, str | Path) else ("array", id(source))
+
+
+def _volume_shape(pair: Pair) -> tuple[int, ...] | None:
+    source = pair.reference if pair.reference is not None else pair.synthesized
+    if isinstance(source, str | Path) and Path(source).suffix.lower() in PICTURE_SUFFIXES:
+        return None
+    try:
+        info = probe_image(source)
+    except ImageError:
+        return None
+    return info.shape if info.is_volume else None
+
+
+def make_batches(items: Sequence[Item], size: int) -> list[list[Item]]:
+    """Group items into batches of at most ``size`` by the rule in the module's docstring.
+
+    Example:
+        >>> pairs = [Pair(f"p{n}", "s", "r", None, {}) for n in range(5)]
+        >>> items = [Item(n, pair, ("r", n // 3)) for n, pair in enumerate(pairs)]
+        >>> [[item.order for item in batch] for batch in make_batches(items, 2)]
+        [[0, 1], [2], [3, 4]]
+    """
+    batches: list[list[Item]] = []
+    open_batch: list[Item] = []
+    for group in _reference_groups(items):
+        if len(open_batch) + len(group) > size and open_batch:
+            batches.append(open_batch)
+            open_batch = []
+        if len(group) > size or group[0].whole:
+            step = 1 if group[0].whole else size
+            batches += [group[start : start + step] for start in range(0, len(group), step)]
+        else:
+            open_batch = open_batch + group
+    return [*batches, open_batch] if open_batch else batches
+
+
+def _reference_groups(items: Sequence[Item]) -> Iterator[list[Item]]:
+    groups: dict[tuple[Any, ...], list[Item]] = {}
+    for item in items:
+        groups.setdefault((item.whole, *item.reference_key), []).append(item)
+    yield from groups.values()

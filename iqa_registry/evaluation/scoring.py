@@ -1,0 +1,311 @@
+"""Scoring one batch of loaded items with every metric: encode, compare, rows."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from iqa_registry.errors import IQAError, NotApplicableError
+from iqa_registry.evaluation.features import ReferenceFeatures, select
+from iqa_registry.evaluation.loader import WHOLE_IMAGE, Failed, Loaded
+from iqa_registry.evaluation.options import BUDGET, Options
+from iqa_registry.evaluation.plan import Item
+from iqa_registry.images.geometry import shift_between, shift_spectrum
+from iqa_registry.metric import Comparison, Features, FullReferenceMetric, Metric, NoReferenceMetric
+
+Row = dict[str, Any]
+EMPTY_REGION = "the region is empty in this image, or smaller than the metric's window"
+NO_REFERENCE = "the pair has no reference image"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedMetric:
+    """A metric with the text that the user asked for it by."""
+
+    text: str
+    metric: Metric
+
+    @property
+    def encoder(self) -> Any:
+        """What tells this metric's ``encode`` from others'."""
+        return self.metric.encoder_id or id(self.metric)
+
+
+@dataclass(slots=True)
+class _Stack:
+    """Items of one shape as batch tensors on the device."""
+
+    loaded: list[Loaded]
+    synthesized: Tensor
+    references: Tensor | None
+    index: Tensor
+    keys: tuple[Any, ...]
+
+
+class Scorer:
+    """Scores batches; holds the reference features that the next batch can use.
+
+    Args:
+        metrics: full-reference and no-reference metrics, on ``device``.
+        options: details, precision, shift check.
+        device: where the tensors go.
+    """
+
+    def __init__(self, metrics: Sequence[NamedMetric], options: Options, device: str) -> None:
+        self.metrics = metrics
+        self._options = options
+        self._device = torch.device(device)
+        uses = Counter(item.encoder for item in metrics)
+        self._shared = frozenset(encoder for encoder, count in uses.items() if count > 1)
+        self.references = ReferenceFeatures(self._shared)
+
+    def score(self, batch: Sequence[Loaded | Failed], metrics: Sequence[NamedMetric]) -> list[Row]:
+        """The rows of a batch for ``metrics``; what could not be loaded gives rows of status ``error``."""
+        rows: list[Row] = []
+        for failed in (item for item in batch if isinstance(item, Failed)):
+            rows += [_failure_row(failed, named) for named in metrics if concerns(failed.item, named)]
+        loaded = [item for item in batch if isinstance(item, Loaded)]
+        for group in _by_shape(loaded):
+            rows += self._score_group(group, [item for item in metrics if concerns(group[0].item, item)])
+        return rows
+
+    def _score_group(self, group: list[Loaded], metrics: Sequence[NamedMetric]) -> list[Row]:
+        if not metrics:
+            return []
+        stack = self._stack(group)
+        base = [_base_row(item) for item in group]
+        if self._options.check_shift and stack.references is not None and not group[0].item.whole:
+            for row, shift in zip(base, self._shifts(stack), strict=True):
+                row["shift"] = shift
+        shared: dict[Any, Features] = {}
+        rows: list[Row] = []
+        for named in metrics:
+            rows += self._score_metric(named, stack, base, shared)
+        return rows
+
+    def _stack(self, group: list[Loaded]) -> _Stack:
+        """Put the group on the device, each distinct reference once."""
+        keys: dict[Any, int] = {}
+        first: list[Tensor] = []
+        index = []
+        for item in group:
+            if item.reference is None:
+                continue
+            key = (item.item.reference_key, _limits_key(item))
+            if key not in keys:
+                keys[key] = len(keys)
+                first.append(item.reference)
+            index.append(keys[key])
+        synthesized = torch.stack([item.synthesized for item in group]).to(self._device)
+        references = torch.stack(first).to(self._device) if first else None
+        return _Stack(group, synthesized, references, torch.tensor(index, device=self._device), tuple(keys))
+
+    def _shifts(self, stack: _Stack) -> list[float | None]:
+        spectrum = self.references.get(stack.keys, "shift", lambda: shift_spectrum(stack.references))
+        own = shift_spectrum(stack.synthesized)
+        distance = shift_between(own, select(spectrum, stack.index)).norm(dim=-1)
+        return [None if value != value else float(value) for value in distance.tolist()]
+
+    def _score_metric(
+        self, named: NamedMetric, stack: _Stack, base: list[Row], shared: dict[Any, Features]
+    ) -> list[Row]:
+        start = time.perf_counter()
+        results = self._compute(named, stack, shared)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        seconds = (time.perf_counter() - start) / len(stack.loaded)
+        rows: list[Row] = []
+        for number, loaded in enumerate(stack.loaded):
+            for region, mask in loaded.regions.items():
+                row = base[number] | {
+                    "metric": named.text,
+                    "region": region,
+                    "region_fraction": 1.0 if mask is None else float(mask.float().mean()),
+                    "higher_is_better": named.metric.spec.higher_is_better if named.metric.spec else None,
+                    "seconds": seconds,
+                }
+                rows += _result_rows(row, results[region][number])
+        return rows
+
+    def _compute(
+        self, named: NamedMetric, stack: _Stack, shared: dict[Any, Features]
+    ) -> dict[str, list[_Result]]:
+        """The results by region and pair; one pair that fails does not take the others with it."""
+        try:
+            with torch.inference_mode(), self._precision(named.metric):
+                return self._compute_all(named, stack, shared)
+        except NotApplicableError as error:
+            return _same_for_all(stack, _Result(status="not_applicable", message=str(error)))
+        except Exception as error:
+            if len(stack.loaded) == 1:
+                return _same_for_all(stack, _Result(status="error", message=_describe(named, stack, error)))
+        # Out of memory, or one pair that the metric cannot take: in halves until the culprit stands alone.
+        self.references.forget()
+        middle = len(stack.loaded) // 2
+        halves = [self._stack(stack.loaded[:middle]), self._stack(stack.loaded[middle:])]
+        parts = [self._compute(named, half, {}) for half in halves]
+        return {region: [*parts[0][region], *parts[1][region]] for region in parts[0]}
+
+    def _compute_all(
+        self, named: NamedMetric, stack: _Stack, shared: dict[Any, Features]
+    ) -> dict[str, list[_Result]]:
+        metric = named.metric
+        if metric.dimensions != stack.synthesized.ndim - 2:
+            raise NotApplicableError(
+                f"{metric.label} works on volumes here, and a picture has no third dimension"
+            )
+        metric.check_size(stack.synthesized.shape)
+        if isinstance(metric, NoReferenceMetric):
+            outcome = Comparison(metric.score(stack.synthesized))
+            return self._regions(stack, lambda mask: outcome if mask is None else None, metric)
+        if not isinstance(metric, FullReferenceMetric):
+            raise TypeError(f"{named.text}: {type(metric).__name__} is no metric of pairs.")
+        if stack.references is None:
+            raise NotApplicableError(NO_REFERENCE)
+        references = stack.references
+        encoded = self.references.get(stack.keys, named.encoder, lambda: metric.encode(references))
+        reference = select(encoded, stack.index)
+        if named.encoder in shared:
+            synthesized = shared[named.encoder]
+        else:
+            synthesized = metric.encode(stack.synthesized)
+        if named.encoder in self._shared:
+            shared[named.encoder] = synthesized
+        return self._regions(
+            stack, lambda mask: metric.compare_in_detail(synthesized, reference, mask), metric
+        )
+
+    def _regions(
+        self, stack: _Stack, compare: Callable[[Tensor | None], Comparison | None], metric: Metric
+    ) -> dict[str, list[_Result]]:
+        names = {name: None for loaded in stack.loaded for name in loaded.regions}
+        results: dict[str, list[_Result]] = {}
+        for name in names:
+            if name == WHOLE_IMAGE:
+                results[name] = self._results(compare(None), region=False)
+                continue
+            if isinstance(metric, NoReferenceMetric) or (metric.spec and metric.spec.mask_support == "none"):
+                reason = f"{metric.label} cannot be restricted to a mask"
+                results[name] = [_Result(status="not_applicable", message=reason)] * len(stack.loaded)
+                continue
+            shape = (1, *stack.synthesized.shape[2:])
+            absent = torch.zeros(shape, dtype=torch.bool)
+            masks = [
+                mask if (mask := item.regions.get(name)) is not None else absent for item in stack.loaded
+            ]
+            results[name] = self._results(compare(torch.stack(masks).to(self._device)), region=True)
+        return results
+
+    def _results(self, outcome: Comparison | None, region: bool) -> list[_Result]:
+        if outcome is None:
+            return []
+        details = outcome.details if self._options.details else {}
+        parts = {name: tensor.float().tolist() for name, tensor in details.items()}
+        found = []
+        for number, score in enumerate(outcome.scores.float().tolist()):
+            own = {name: values[number] for name, values in parts.items()}
+            if score == score:
+                found.append(_Result(score, "ok", None, own))
+            elif number in outcome.reasons or region:
+                found.append(_Result(None, "not_applicable", outcome.reasons.get(number, EMPTY_REGION), own))
+            else:
+                found.append(
+                    _Result(None, "error", "the metric gave NaN, which is a defect of the metric", own)
+                )
+        return found
+
+    def _precision(self, metric: Metric) -> contextlib.AbstractContextManager[Any]:
+        if self._options.precision == "bf16" and metric.allows_bf16:
+            return torch.autocast(self._device.type, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    score: float | None = None
+    status: str = "ok"
+    message: str | None = None
+    details: dict[str, float] | None = None
+
+
+def concerns(item: Item, named: NamedMetric) -> bool:
+    """Volumes as such go to metrics of three dimensions, their slices to all others, pictures to every metric."""
+    return item.axis is None or item.whole == (named.metric.dimensions == 3)
+
+
+def _by_shape(loaded: Sequence[Loaded]) -> Iterator[list[Loaded]]:
+    """Items that can be stacked, in groups that stay within the pixel budget whatever their size."""
+    groups: dict[Any, list[Loaded]] = {}
+    for item in loaded:
+        kind = (tuple(item.synthesized.shape), item.reference is None, item.item.whole)
+        groups.setdefault(kind, []).append(item)
+    for (shape, _, _), group in groups.items():
+        pixels = int(torch.Size(shape).numel())
+        step = max(1, 4 * BUDGET // pixels)
+        yield from (group[start : start + step] for start in range(0, len(group), step))
+
+
+def _limits_key(item: Loaded) -> tuple[Any, ...]:
+    """One reference under two scalings is two references to a metric (``each-percentile`` and its like)."""
+    columns = item.columns
+    return (columns["intensity"], columns["reference_low"], columns["reference_high"])
+
+
+def _base_row(loaded: Loaded) -> Row:
+    return _identity(loaded.item) | loaded.columns
+
+
+def _identity(item: Item) -> Row:
+    return {
+        **item.pair.groups,
+        "order": item.order,
+        "pair_id": item.pair_id,
+        "subject": item.subject,
+        "slice": item.slice if item.slice is not None else item.pair.groups.get("slice"),
+        "dimensions": 3 if item.whole else 2,
+    }
+
+
+def _failure_row(failed: Failed, named: NamedMetric) -> Row:
+    return _identity(failed.item) | {
+        "metric": named.text,
+        "region": WHOLE_IMAGE,
+        "status": "error",
+        "message": failed.message,
+        "higher_is_better": named.metric.spec.higher_is_better if named.metric.spec else None,
+    }
+
+
+def _result_rows(row: Row, result: _Result) -> list[Row]:
+    rows = [row | {"score": result.score, "status": result.status, "message": result.message}]
+    for name, value in (result.details or {}).items():
+        absent = value != value
+        rows.append(
+            row
+            | {
+                "metric": f"{row['metric']}[{name}]",
+                "score": None if absent else value,
+                "status": "not_applicable" if absent else "ok",
+                "message": result.message or EMPTY_REGION if absent else None,
+            }
+        )
+    return rows
+
+
+def _same_for_all(stack: _Stack, result: _Result) -> dict[str, list[_Result]]:
+    names = {name: None for loaded in stack.loaded for name in loaded.regions}
+    return {name: [result] * len(stack.loaded) for name in names}
+
+
+def _describe(named: NamedMetric, stack: _Stack, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, IQAError):
+        return text
+    return f"{stack.loaded[0].item.pair_id}: {named.text} failed: {type(error).__name__}: {text[:200]}"

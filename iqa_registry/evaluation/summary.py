@@ -1,0 +1,89 @@
+"""The summary of a score table: everything in it is derived from the rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from iqa_registry.errors import UsageError, nearest
+from iqa_registry.statistics.bootstrap import mean_interval
+
+SHIFT_LIMIT = 1.0
+"""Residual shift in pixels from which a pair is warned about."""
+
+
+def summarize(table: pl.DataFrame, group_by: Sequence[str] = (), resamples: int = 2000) -> pl.DataFrame:
+    """Per metric, region and group: counts, mean, standard deviation and the 95 % bootstrap interval of the mean.
+
+    The interval resamples subjects where the table names at least two, else rows. A mean that contains an
+    infinite score (PSNR of equal images) is infinite, and has no deviation or interval; ``n_infinite`` counts them.
+
+    Args:
+        table: score rows, as :func:`iqa_registry.evaluate` gives them.
+        group_by: further columns to group by, ``model`` or ``epoch``, say.
+        resamples: bootstrap samples.
+
+    Returns:
+        One row per metric, region and group, in the order of the table.
+
+    Raises:
+        UsageError: a column that the table does not have.
+    """
+    for name in group_by:
+        if name not in table.columns:
+            raise UsageError(f"the table has no column {name!r}.{nearest(name, table.columns)}")
+    keys = ["metric", "region", "dimensions", *group_by]
+    rows = [
+        dict(zip(keys, key, strict=True)) | _statistics(group, resamples)
+        for key, group in table.group_by(keys, maintain_order=True)
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None).select([*group_by, *_ordered(rows, group_by)])
+
+
+def _ordered(rows: Sequence[dict[str, Any]], group_by: Sequence[str]) -> list[str]:
+    return [name for name in (rows[0] if rows else {}) if name not in group_by]
+
+
+def _statistics(group: pl.DataFrame, resamples: int) -> dict[str, Any]:
+    scored = group.filter(pl.col("status") == "ok")
+    scores = scored["score"].to_numpy()
+    infinite = int((~scored["score"].is_finite()).sum())
+    plain = len(scores) > 0 and infinite == 0
+    low, high = (math.nan, math.nan)
+    if plain and len(scores) > 1:
+        clusters = scored["subject"]
+        several = clusters.null_count() == 0 and clusters.n_unique() > 1
+        low, high = mean_interval(scores, clusters.to_numpy() if several else None, resamples=resamples)
+    direction = group["higher_is_better"].drop_nulls()
+    return {
+        "n": len(scores),
+        "mean": float(scores.mean()) if len(scores) else None,
+        "std": float(scores.std(ddof=1)) if plain and len(scores) > 1 else None,
+        "ci_low": None if math.isnan(low) else low,
+        "ci_high": None if math.isnan(high) else high,
+        "higher_is_better": direction[0] if len(direction) else None,
+        "n_error": int((group["status"] == "error").sum()),
+        "n_not_applicable": int((group["status"] == "not_applicable").sum()),
+        "n_infinite": infinite,
+    }
+
+
+def problems(table: pl.DataFrame) -> list[tuple[str, str, int]]:
+    """The distinct messages of rows that are not scored: status, message, number of rows.
+
+    Example:
+        >>> problems(pl.DataFrame({"status": ["ok", "error"], "message": [None, "a.png: truncated"]}))
+        [('error', 'a.png: truncated', 1)]
+    """
+    failed = table.filter(pl.col("status") != "ok")
+    counted = failed.group_by("status", "message", maintain_order=True).len()
+    return [(row[0], row[1] or "", row[2]) for row in counted.iter_rows()]
+
+
+def shifted_pairs(table: pl.DataFrame) -> tuple[int, float]:
+    """How many pairs have a residual shift of a pixel or more, and the largest shift in pixels."""
+    shifts = table.filter(pl.col("shift") >= SHIFT_LIMIT).unique("pair_id")["shift"]
+    return len(shifts), float(shifts.max() or 0.0)  # type: ignore[arg-type]
