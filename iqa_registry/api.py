@@ -12,8 +12,8 @@ from iqa_registry.registry import Registry, build_registry
 if TYPE_CHECKING:
     import polars as pl
 
-    from iqa_registry.metric import Metric
     from iqa_registry.images.pairs import Pair
+    from iqa_registry.metric import Metric
 
 
 def metric(name: str, device: str = "cpu", registry: Registry | None = None) -> Metric:

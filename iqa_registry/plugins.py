@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -140,22 +140,16 @@ def _collect(manager: pluggy.PluginManager, plugin: object, record: PluginRecord
     others = [item for item in manager.get_plugins() if item is not plugin]
     for hook in record.hooks:
         caller = manager.subset_hook_caller(hook, remove_plugins=others)
-        register: Callable[..., None]
-        if hook == "iqa_register_commands":
-            register = _command_register(record.commands)
-        else:
-            register = _spec_register(record)
-        caller(register=register)
+        commands = hook == "iqa_register_commands"
+        caller(register=_command_register(record.commands) if commands else _spec_register(record))
 
 
 def _spec_register(record: PluginRecord) -> Callable[[Spec], None]:
-    import dataclasses
-
     def register(spec: Spec) -> None:
         if not isinstance(spec, Spec):
             raise SpecError(f"register takes a spec of iqa_registry.specs, got {type(spec).__name__}.")
         spec.check()
-        record.specs.append(dataclasses.replace(spec, origin=record.origin))
+        record.specs.append(replace(spec, origin=record.origin))
 
     return register
 

@@ -24,7 +24,7 @@ class Ranker(ABC):
     needs_fit: bool = True
     """Whether the ranker must never be applied to the rows that it was fitted on."""
 
-    def fit(self, scores: Array, ratings: Array) -> None:
+    def fit(self, scores: Array, ratings: Array) -> None:  # noqa: B027 - rankers that only order learn nothing
         """Learn the mapping from ``scores`` ``(n,)``, larger is better, to ``ratings`` ``(n,)``."""
 
     @abstractmethod

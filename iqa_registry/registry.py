@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from iqa_registry.weights import WeightStore
 
 S = TypeVar("S", bound=Spec)
+F = TypeVar("F", RankerSpec, SegmenterSpec, DatasetSpec)
 FactorySpec = MetricSpec | RankerSpec | SegmenterSpec | DatasetSpec
 
 
@@ -143,8 +144,7 @@ class Registry:
         """
         name, given = parse_reference(text)
         spec = _find(self.metrics, name, "metric", "iqa list")
-        model = self.parameters(spec)
-        values = validate_parameters(name, model, {**spec.defaults, **given})
+        values = validate_parameters(name, self.parameters(spec), {**spec.defaults, **given})
         return ResolvedMetric(format_reference(name, given), spec, values)
 
     def parameters(self, spec: FactorySpec) -> type[BaseModel]:
@@ -180,12 +180,7 @@ class Registry:
         """Open the dataset ``NAME:PATH`` or ``NAME:KEY=VALUE,...``."""
         return self._build(*self._resolve(text, self.datasets, "dataset"))
 
-    def _resolve(
-        self,
-        text: str,
-        known: Mapping[str, RankerSpec] | Mapping[str, SegmenterSpec] | Mapping[str, DatasetSpec],
-        kind: str,
-    ) -> tuple[Any, dict[str, Any]]:
+    def _resolve(self, text: str, known: Mapping[str, F], kind: str) -> tuple[F, dict[str, Any]]:
         name, given = parse_reference(text)
         spec = _find(known, name, kind, "iqa plugins")
         return spec, validate_parameters(name, self.parameters(spec), given)

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from iqa_registry.errors import IQAError, UsageError
+from iqa_registry.plugins import Command
 from iqa_registry.registry import Registry, build_registry
 
 
@@ -22,11 +23,11 @@ class IQAGroup(TyperGroup):
 
     _registry: Registry | None = None
 
-    def _plugin_commands(self) -> dict[str, Any]:
+    def _plugin_commands(self) -> dict[str, Command]:
         # The group lives as long as one call of the program, so the registry is built at most once for it.
         if self._registry is None:
             self._registry = build_registry()
-        return self._registry.commands  # type: ignore[return-value]
+        return self._registry.commands
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Our commands in the order of the help page, then those of plugins."""
@@ -42,8 +43,8 @@ class IQAGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import a plugin's command when it is called."""
         name, command, rest = super().resolve_command(ctx, args)
-        if command is not None and super().get_command(ctx, command.name) is None:
-            module, _, attribute = self._plugin_commands()[command.name].target.partition(":")
+        if command is not None and super().get_command(ctx, str(command.name)) is None:
+            module, _, attribute = self._plugin_commands()[str(command.name)].target.partition(":")
             target = getattr(importlib.import_module(module), attribute)
             command = typer.main.get_command(target)
         return name, command, rest
@@ -76,7 +77,7 @@ plugin_app = typer.Typer(
     help="Check plugins.",
     no_args_is_help=True,
     rich_markup_mode=None,
-    context_settings=dict(help_option_names=["-h", "--help"]),
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -127,7 +127,7 @@ class Loader:
         self._volumes: _Cache[_Prepared] = _Cache(VOLUME_BUDGET, lambda prepared: prepared.nbytes)
         self._references: _Cache[Image] = _Cache(VOLUME_BUDGET // 2, lambda image: image.pixels.nbytes)
 
-    def batches(self, batches: Sequence[Sequence[Item]]) -> Iterator[list[Loaded | Failed]]:
+    def batches(self, batches: Sequence[Sequence[Item]]) -> Generator[list[Loaded | Failed], None, None]:
         """Load batch after batch, ``workers`` threads reading at most two batches ahead."""
         if self._options.workers == 0:
             for batch in batches:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -264,7 +263,7 @@ def _source_state(source: Any) -> bytes:
     if not isinstance(source, str | Path):
         return hashlib.sha256(memoryview(source).cast("B") if hasattr(source, "dtype") else b"").digest()
     try:
-        state = os.stat(source)
+        state = Path(source).stat()
     except OSError:
         return b"absent"
     return repr((str(source), state.st_size, state.st_mtime_ns)).encode()

@@ -172,10 +172,7 @@ class Scorer:
         references = stack.references
         encoded = self.references.get(stack.keys, named.encoder, lambda: metric.encode(references))
         reference = select(encoded, stack.index)
-        if named.encoder in shared:
-            synthesized = shared[named.encoder]
-        else:
-            synthesized = metric.encode(stack.synthesized)
+        synthesized = shared[named.encoder] if named.encoder in shared else metric.encode(stack.synthesized)
         if named.encoder in self._shared:
             shared[named.encoder] = synthesized
         return self._regions(
