@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from iqa_registry.images.pairs import Pair
-    from iqa_registry.metric import Metric
+    from iqa_registry.metrics import Metric
 
 
 def metric(name: str, device: str = "cpu", registry: Registry | None = None) -> Metric:

@@ -36,7 +36,7 @@ from iqa_registry.specs import DatasetSpec, MetricSpec, Origin, RankerSpec, Segm
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from iqa_registry.metric import Metric
+    from iqa_registry.metrics import Metric
     from iqa_registry.ranker import Ranker
     from iqa_registry.weights import WeightStore
 

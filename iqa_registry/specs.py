@@ -80,7 +80,7 @@ class MetricSpec:
         weights: names of the weight files it needs; ``{net}`` stands for the parameter ``net``.
         weights_licence: SPDX identifier of those files.
         extra: the pip extra it needs, say ``pyiqa``.
-        provides_map: whether :meth:`~iqa_registry.metric.FullReferenceMetric.local_map` is implemented.
+        provides_map: whether :meth:`~iqa_registry.metrics.FullReferenceMetric.local_map` is implemented.
         base: name of the metric that this is a configuration of.
         defaults: the parameters that the configuration sets.
         origin: filled in by the registry.

@@ -12,7 +12,7 @@ from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.evaluation.loader import WHOLE_IMAGE, Failed, Loaded, Loader
 from iqa_registry.evaluation.plan import Item
 from iqa_registry.evaluation.scoring import NamedMetric, Row
-from iqa_registry.metric import DistributionMetric, Summary
+from iqa_registry.metrics import DistributionMetric, Summary
 
 ALL_PAIRS = "(all)"
 

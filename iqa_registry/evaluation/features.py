@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iqa_registry.metric import Features
+from iqa_registry.metrics import Features
 
 
 def map_features(features: Features, change: Callable[[Tensor], Tensor]) -> Features:

@@ -20,7 +20,7 @@ from iqa_registry.evaluation.plan import Item, make_batches, plan_items
 from iqa_registry.evaluation.scoring import NamedMetric, Row, Scorer, concerns
 from iqa_registry.evaluation.store import COLUMNS, Store
 from iqa_registry.images.pairs import Pair
-from iqa_registry.metric import DistributionMetric
+from iqa_registry.metrics import DistributionMetric
 from iqa_registry.registry import Registry
 
 Progress = Callable[[int, int], None]

@@ -18,7 +18,7 @@ from iqa_registry.evaluation.loader import WHOLE_IMAGE, Failed, Loaded
 from iqa_registry.evaluation.options import BUDGET, Options
 from iqa_registry.evaluation.plan import Item
 from iqa_registry.images.geometry import shift_between, shift_spectrum
-from iqa_registry.metric import Comparison, Features, FullReferenceMetric, Metric, NoReferenceMetric
+from iqa_registry.metrics import Comparison, Features, FullReferenceMetric, Metric, NoReferenceMetric
 
 Row = dict[str, Any]
 EMPTY_REGION = "the region is empty in this image, or smaller than the metric's window"

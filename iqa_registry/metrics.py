@@ -1,0 +1,224 @@
+"""Metric interfaces: what a metric implements and what the engine calls.
+
+A full-reference metric has two verbs. ``encode`` depends on one image only, so that a reference that meets a
+hundred candidates is encoded once; ``compare`` sets two encodings against each other. ``forward`` is their
+composition with the input checked, so a metric is also a loss.
+
+Images are ``(N, C, H, W)`` (or ``(N, 1, D, H, W)`` in three dimensions), C = 1 or 3, floats in [0, 1]. Masks are
+boolean ``(N, 1, H, W)``: a pixel outside the mask is left out of every sum and count. Scores are ``(N,)`` float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from iqa_registry.errors import ImageError, NotApplicableError, UsageError
+from iqa_registry.specs import MetricSpec
+
+Features = Any
+"""What ``encode`` gives: a tensor, or a tuple, list or dict of such, each with the batch as first dimension."""
+
+TOLERANCE = 1e-3
+"""How far a value may lie outside [0, 1] before it is taken for another scale."""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """The result of comparing a batch, with what lies behind the score.
+
+    Attributes:
+        scores: ``(N,)``; NaN where the metric does not apply to the pair.
+        details: parts of the score by name, each ``(N,)`` (the branches of K-CROSS, say).
+        reasons: for each index with a NaN score, why the metric does not apply.
+    """
+
+    scores: Tensor
+    details: Mapping[str, Tensor] = field(default_factory=dict)
+    reasons: Mapping[int, str] = field(default_factory=dict)
+
+
+class Metric(nn.Module):
+    """What all metrics share: the declaration, the number of spatial dimensions and the check of the input."""
+
+    spec: MetricSpec | None = None
+    """The resolved declaration; set by the registry."""
+    configuration: str = ""
+    """Name and full set of parameters, say ``ssim:dimensions=2,window=11``; set by the registry."""
+    dimensions: int = 2
+    """Spatial dimensions that this instance works in; set in the constructor where it can be chosen."""
+    encoder_id: str | None = None
+    """Metrics of a run that declare the same identifier share one pass of ``encode``."""
+    allows_bf16: bool = False
+    """Whether the score survives ``--precision bf16``; for networks, not for sums of squares."""
+
+    @property
+    def minimum_size(self) -> int:
+        """Least side in pixels; override where it depends on the parameters."""
+        return self.spec.minimum_size if self.spec else 1
+
+    @property
+    def label(self) -> str:
+        """The name for messages."""
+        return self.spec.name if self.spec else type(self).__name__
+
+    def check_size(self, shape: torch.Size | tuple[int, ...]) -> None:
+        """Raise :class:`NotApplicableError` if a side is shorter than :attr:`minimum_size`."""
+        sides = tuple(shape)[-self.dimensions :]
+        if min(sides) < self.minimum_size:
+            raise NotApplicableError(
+                f"{self.label} needs at least {self.minimum_size} pixels a side, got {' x '.join(map(str, sides))}."
+            )
+
+    def check_images(self, images: Tensor, role: str) -> Tensor:
+        """Return ``images`` as float32 after checking type, shape, size, finiteness and range.
+
+        Raises:
+            UsageError: not a float tensor of ``dimensions + 2`` axes with 1 or 3 channels.
+            ImageError: values that are not finite or lie outside [0, 1].
+            NotApplicableError: smaller than :attr:`minimum_size`.
+        """
+        if not isinstance(images, Tensor) or not images.is_floating_point():
+            got = images.dtype if isinstance(images, Tensor) else type(images).__name__
+            raise UsageError(f"{self.label}: {role} must be a float tensor in [0, 1], got {got}.")
+        if images.ndim != self.dimensions + 2 or images.shape[1] not in (1, 3):
+            wanted = "(N, 1 or 3, H, W)" if self.dimensions == 2 else "(N, 1, D, H, W)"
+            raise UsageError(f"{self.label}: {role} must be {wanted}, got {tuple(images.shape)}.")
+        self.check_size(images.shape)
+        check_range(images.detach(), f"{self.label}: {role}")
+        return images.float()
+
+    def _check_mask(self, mask: Tensor, images: Tensor) -> Tensor:
+        if self.spec and self.spec.mask_support == "none":
+            raise UsageError(f"{self.label} cannot be restricted to a mask; score the whole image.")
+        expected = (images.shape[0], 1, *images.shape[2:])
+        if mask.dtype != torch.bool or tuple(mask.shape) != expected:
+            raise UsageError(
+                f"{self.label}: mask must be boolean {expected}, got {mask.dtype} {tuple(mask.shape)}."
+            )
+        return mask
+
+
+class FullReferenceMetric(Metric):
+    """A metric of a synthesized image against its reference."""
+
+    def encode(self, images: Tensor) -> Features:
+        """All that depends on one image; ``images`` is ``(N, C, H, W)`` in [0, 1]. The identity by default."""
+        return images
+
+    def compare(self, synthesized: Features, reference: Features, mask: Tensor | None = None) -> Tensor:
+        """Scores ``(N,)`` of two encodings, inside ``mask`` if given; NaN where the mask leaves nothing."""
+        raise NotImplementedError
+
+    def compare_in_detail(
+        self, synthesized: Features, reference: Features, mask: Tensor | None = None
+    ) -> Comparison:
+        """Scores with their parts and, for pairs that the metric does not apply to, the reason."""
+        return Comparison(self.compare(synthesized, reference, mask))
+
+    def local_map(self, synthesized: Features, reference: Features) -> Tensor:
+        """Where the images differ: ``(N, 1, H, W)``, NaN where the border leaves it undefined."""
+        raise UsageError(f"{self.label} has no map.")
+
+    def forward(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Check the input, encode both images, compare.
+
+        Args:
+            synthesized: ``(N, C, H, W)`` in [0, 1].
+            reference: the same shape.
+            mask: boolean ``(N, 1, H, W)``, or ``None`` for the whole image.
+
+        Returns:
+            Scores ``(N,)``, float32.
+
+        Raises:
+            UsageError: shapes or types that do not fit, or a mask that the metric cannot take.
+            ImageError: values that are not finite or lie outside [0, 1].
+            NotApplicableError: images smaller than :attr:`minimum_size`.
+        """
+        synthesized = self.check_images(synthesized, "synthesized")
+        reference = self.check_images(reference, "reference")
+        if synthesized.shape != reference.shape:
+            raise UsageError(
+                f"{self.label}: synthesized is {tuple(synthesized.shape)}, "
+                f"reference is {tuple(reference.shape)}; they must be equal."
+            )
+        if mask is not None:
+            mask = self._check_mask(mask, synthesized)
+        return self.compare(self.encode(synthesized), self.encode(reference), mask).float()
+
+
+class NoReferenceMetric(Metric):
+    """A metric of one image by itself."""
+
+    def score(self, images: Tensor) -> Tensor:
+        """Scores ``(N,)`` of ``(N, C, H, W)`` in [0, 1]."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Check the input and score it; raises as :meth:`Metric.check_images`."""
+        return self.score(self.check_images(images, "images")).float()
+
+
+class Summary:
+    """What a distribution metric keeps of a set of images; two summaries of disjoint sets can be merged."""
+
+    count: int
+
+    def merge(self, other: Summary) -> Summary:
+        """The summary of the union."""
+        raise NotImplementedError
+
+
+class DistributionMetric(Metric):
+    """A metric of a set of synthesized images against a set of references, paired or not."""
+
+    minimum_count: int = 2
+    """Least number of images in each set."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Features ``(N, D)`` of ``(N, C, H, W)`` in [0, 1]."""
+        raise NotImplementedError
+
+    def summarize(self, features: Tensor) -> Summary:
+        """What is kept of ``(N, D)`` features; :meth:`Summary.merge` adds further batches."""
+        raise NotImplementedError
+
+    def compare(self, synthesized: Summary, reference: Summary) -> float:
+        """The score of one set against the other."""
+        raise NotImplementedError
+
+    def forward(self, synthesized: Tensor, reference: Tensor) -> float:
+        """Check both sets, encode, summarize, compare; raises :class:`UsageError` for sets that are too small."""
+        sets = [self.check_images(synthesized, "synthesized"), self.check_images(reference, "reference")]
+        for images in sets:
+            if images.shape[0] < self.minimum_count:
+                raise UsageError(
+                    f"{self.label} needs at least {self.minimum_count} images, got {images.shape[0]}."
+                )
+        first, second = (self.summarize(self.encode(images)) for images in sets)
+        return self.compare(first, second)
+
+
+def check_range(images: Tensor, label: str) -> None:
+    """Raise :class:`ImageError` unless all values are finite and within [0, 1] (to :data:`TOLERANCE`).
+
+    Example:
+        >>> check_range(torch.tensor([0.0, 255.0]), "synthesized")
+        Traceback (most recent call last):
+        ...
+        iqa_registry.errors.ImageError: synthesized: expected values in [0, 1], got [0, 255]; scale them first.
+    """
+    if images.numel() == 0:
+        raise ImageError(f"{label}: the image has no pixels.")
+    low, high = (float(bound) for bound in torch.aminmax(images))
+    if low != low or high != high or low == -torch.inf or high == torch.inf:
+        raise ImageError(f"{label}: contains NaN or infinite pixels.")
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        raise ImageError(
+            f"{label}: expected values in [0, 1], got [{low:.4g}, {high:.4g}]; scale them first."
+        )
