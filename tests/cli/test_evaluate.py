@@ -1,0 +1,127 @@
+"""``iqa evaluate`` as users call it: exit codes, streams, what is said."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def test_folders_give_a_summary(iqa, folders):
+    done = iqa("evaluate", *folders, "--metric", "mae", "--metric", "ssim")
+    assert done.returncode == 0, done.stderr
+    assert "mae ↓" in done.stdout
+    assert "ssim ↑" in done.stdout
+    assert done.stderr == ""
+
+
+def test_csv_is_the_table(iqa, folders):
+    done = iqa("evaluate", *folders, "--metric", "mae", "--csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    expected = np.abs(
+        np.asarray(Image.open(folders[0] / "1.png"), float)
+        - np.asarray(Image.open(folders[1] / "1.png"), float)
+    )
+    assert [row["pair_id"] for row in rows] == ["0", "1", "2"]
+    assert float(rows[1]["score"]) == pytest.approx(expected.mean() / 255, abs=1e-6)
+
+
+def test_json_is_strict_json(iqa, folders):
+    done = iqa("evaluate", folders[0], folders[0], "--metric", "psnr", "--json")
+    assert [row["score"] for row in json.loads(done.stdout)] == ["inf"] * 3
+
+
+def test_without_images_the_sample_is_scored(iqa):
+    done = iqa("evaluate", "--metric", "psnr")
+    assert done.returncode == 0, done.stderr
+    assert "sample" in done.stderr
+    assert "psnr ↑" in done.stdout
+
+
+def test_a_manifest_with_groups(iqa, folders, tmp_path):
+    lines = ["synthesized,reference,model"]
+    lines += [f"synthesized/{n}.png,reference/{n}.png,{'ab'[n % 2]}" for n in range(3)]
+    (tmp_path / "pairs.csv").write_text("\n".join(lines))
+    done = iqa("evaluate", "--pairs", "pairs.csv", "--metric", "mae", "--group-by", "model")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == ["a", "b"]
+
+
+def test_unmatched_files_are_named(iqa, folders):
+    (folders[0] / "2.png").unlink()
+    done = iqa("evaluate", *folders, "--metric", "mae")
+    assert done.returncode == 1
+    assert "2.png" in done.stderr
+
+
+def test_an_unknown_metric_is_wrong_usage(iqa, folders):
+    done = iqa("evaluate", *folders, "--metric", "sism")
+    assert done.returncode == 2
+    assert "Did you mean 'ssim'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_parameter_is_wrong_usage(iqa, folders):
+    done = iqa("evaluate", *folders, "--metric", "ssim:widow=7")
+    assert done.returncode == 2
+    assert "'window'" in done.stderr
+
+
+def test_an_unknown_option_is_wrong_usage(iqa):
+    assert iqa("evaluate", "--mertic", "ssim").returncode == 2
+
+
+def test_a_metric_without_weights_is_said_first_and_the_others_run(iqa, folders, tmp_path):
+    done = iqa(
+        "evaluate", *folders, "--metric", "mae", "--metric", "dists",
+        IQA_OFFLINE="1", IQA_WEIGHTS_DIR=str(tmp_path / "none"), TORCH_HOME=str(tmp_path / "none"),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "dists" in done.stderr
+    assert "iqa weights fetch" in done.stderr
+    assert "mae ↓" in done.stdout
+
+
+def test_a_run_folder_goes_on(iqa, folders):
+    first = iqa("evaluate", *folders, "--metric", "mae", "-o", "run")
+    again = iqa("evaluate", *folders, "--metric", "mae", "-o", "run")
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert again.stdout == first.stdout
+    refused = iqa("evaluate", *folders, "--metric", "mae", "-o", "run", "--intensity", "range=0,200")
+    assert refused.returncode == 2
+    assert "intensity" in refused.stderr
+
+
+def test_strict_stops(iqa, folders):
+    (folders[0] / "1.png").write_bytes(b"no picture")
+    done = iqa("evaluate", *folders, "--metric", "mae", "--strict", "--batch-size", "1")
+    assert done.returncode == 1
+    assert "--strict" in done.stderr
+    assert "1.png" in done.stderr
+
+
+def test_debug_shows_the_traceback(iqa, folders):
+    assert "Traceback" in iqa("evaluate", *folders, "--metric", "sism", "--debug").stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--json", "--csv"),
+        ("--fresh",),
+        ("--resample", "template"),
+        ("--batch-size", "many"),
+        ("--device", "tpu"),
+        ("--device", "cuda:99"),
+        ("--regions", "tumor=1"),
+        ("--pairs", "a.csv", "--dataset", "nirps:x"),
+        ("--dataset", "nothing:x"),
+        ("--intensity", "bright"),
+    ],
+)
+def test_contradictions_are_wrong_usage(iqa, arguments):
+    done = iqa("evaluate", "--metric", "mae", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3

@@ -1,0 +1,144 @@
+import json
+
+import polars as pl
+import pytest
+import toy_metrics
+
+import iqa_registry as iqa
+from iqa_registry.errors import IQAError, UsageError
+
+
+@pytest.fixture
+def run(registry, grey, tmp_path, write_png):
+    pairs = [(write_png(f"s{n}.png", grey(n)), write_png(f"r{n}.png", grey(n + 50))) for n in range(6)]
+
+    def start(*metrics, pairs=pairs, **options):
+        options = {"batch_size": 2} | options
+        return iqa.evaluate(
+            pairs, list(metrics or ["mae", "ssim"]), output=tmp_path / "run", registry=registry, **options
+        )
+
+    return start
+
+
+def parts(tmp_path):
+    return sorted((tmp_path / "run" / "scores").glob("part-*.parquet"))
+
+
+def same(first, second):
+    return first.drop("seconds").equals(second.drop("seconds"))
+
+
+def test_the_record_says_what_was_run(run, tmp_path):
+    run()
+    record = json.loads((tmp_path / "run" / "run.json").read_text())["fixed"]
+    assert record["metrics"]["ssim"]["configuration"].startswith("ssim:")
+    assert record["versions"]["torch"]
+    assert record["pairs"]["count"] == 6
+
+
+def test_a_second_call_computes_nothing(run):
+    first = run("toy-count")
+    toy_metrics.encoded.clear()
+    assert same(run("toy-count"), first)
+    assert toy_metrics.encoded == []
+
+
+def test_missing_parts_are_computed_again(run, tmp_path):
+    first = run()
+    parts(tmp_path)[1].unlink()
+    assert same(run(), first)
+
+
+def test_a_damaged_part_is_computed_again(run, tmp_path):
+    first = run()
+    parts(tmp_path)[1].write_bytes(b"PAR1 nothing")
+    assert same(run(), first)
+
+
+def test_leftovers_of_a_killed_run_are_removed(run, tmp_path):
+    first = run()
+    (tmp_path / "run" / "scores" / ".part-000001.parquet.99.tmp").write_bytes(b"half")
+    assert same(run(), first)
+    assert [path.name for path in (tmp_path / "run").rglob(".*")] == []
+
+
+def test_a_changed_image_is_scored_again(run, grey, write_png):
+    before = run()
+    write_png("s0.png", grey(77))
+    after = run()
+    assert after["score"][0] != before["score"][0]
+    assert after["score"][2:].to_list() == before["score"][2:].to_list()
+
+
+def test_an_error_row_is_tried_again(run, tmp_path, grey, write_png):
+    good = (tmp_path / "s0.png").read_bytes()
+    (tmp_path / "s0.png").write_bytes(good[:40])
+    assert run()["status"].to_list()[:2] == ["error", "error"]
+    (tmp_path / "s0.png").write_bytes(good)
+    assert set(run()["status"]) == {"ok"}
+
+
+def test_other_arguments_are_refused_by_name(run):
+    run()
+    with pytest.raises(UsageError, match=r"other arguments.*intensity.*--fresh"):
+        run(intensity="range=0,200")
+
+
+def test_a_metric_less_or_more_goes_on(run):
+    run("mae")
+    table = run("mae", "psnr")
+    assert table["metric"].to_list() == ["mae", "psnr"] * 6
+
+
+def test_fresh_starts_over(run):
+    run()
+    assert set(run("psnr", fresh=True, intensity="range=0,200")["metric"]) == {"psnr"}
+
+
+def test_a_folder_with_other_files_is_refused(run, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("precious")
+    with pytest.raises(UsageError, match="holds other files"):
+        run()
+
+
+def test_a_file_in_its_place_is_refused(run, tmp_path):
+    (tmp_path / "run").write_text("precious")
+    with pytest.raises(UsageError, match="is a file"):
+        run()
+
+
+def test_two_processes_cannot_write_to_one_folder(run, tmp_path):
+    from filelock import FileLock
+
+    (tmp_path / "run" / "scores").mkdir(parents=True)
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(UsageError, match="another process"):
+        run()
+
+
+def test_a_full_disk_keeps_what_is_there(run, tmp_path, monkeypatch):
+    from iqa_registry.evaluation import store
+
+    written = []
+    real = store.os.fsync
+
+    def full(descriptor):
+        written.append(descriptor)
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(store.os, "fsync", full)
+    with pytest.raises(IQAError, match="No space left on device"):
+        run()
+    assert len(parts(tmp_path)) == 1
+    monkeypatch.undo()
+    assert set(run()["status"]) == {"ok"}
+    assert not list((tmp_path / "run").rglob("*.tmp"))
+
+
+def test_the_parts_alone_are_the_table(run, tmp_path):
+    table = run()
+    read = pl.read_parquet(tmp_path / "run" / "scores" / "part-*.parquet")
+    assert read.height == table.height

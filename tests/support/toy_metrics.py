@@ -1,0 +1,138 @@
+"""Small metrics whose scores are known in closed form, for tests of the engine."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from iqa_registry.errors import NotApplicableError
+from iqa_registry.hookspecs import hookimpl
+from iqa_registry.metrics import (
+    Comparison,
+    DistributionMetric,
+    FullReferenceMetric,
+    NoReferenceMetric,
+    Summary,
+)
+from iqa_registry.plugins import Candidate
+from iqa_registry.specs import MetricSpec, Origin
+
+encoded: list[int] = []
+"""Number of images in each call of ``CountingMetric.encode``; tests clear it."""
+
+
+class CountingMetric(FullReferenceMetric):
+    """Mean absolute difference of the images' means; counts what it encodes."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        encoded.append(len(images))
+        return images.mean(dim=(1, 2, 3))
+
+    def compare(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
+        return (synthesized - reference).abs()
+
+
+class SharingMetric(CountingMetric):
+    """Two of these in a run share one pass of ``encode``."""
+
+    encoder_id = "toy-mean"
+
+
+class PartsMetric(FullReferenceMetric):
+    """A score with two parts, one of which does not apply where the images are equal."""
+
+    def compare_in_detail(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Comparison:
+        difference = (synthesized - reference).mean(dim=(1, 2, 3))
+        second = torch.where(difference == 0, torch.nan, difference * 2)
+        return Comparison(difference, {"first": difference, "second": second})
+
+
+class PickyMetric(FullReferenceMetric):
+    """Fails for a batch that contains a black synthesized image; has no value for a white one."""
+
+    def compare_in_detail(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Comparison:
+        means = synthesized.mean(dim=(1, 2, 3))
+        if (means == 0).any():
+            raise RuntimeError("cannot take a black image")
+        white = means == 1
+        reasons = {int(index): "the image is white" for index in white.nonzero()}
+        return Comparison(torch.where(white, torch.nan, means), {}, reasons)
+
+
+class NanMetric(FullReferenceMetric):
+    """Gives NaN without a reason: a defect that the engine must not pass on silently."""
+
+    def compare(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
+        return synthesized.mean(dim=(1, 2, 3)) * torch.nan
+
+
+class Brightness(NoReferenceMetric):
+    """Mean of the image."""
+
+    def score(self, images: Tensor) -> Tensor:
+        return images.mean(dim=(1, 2, 3))
+
+
+class Moments(Summary):
+    def __init__(self, count: int, total: float) -> None:
+        self.count, self.total = count, total
+
+    def merge(self, other: Summary) -> Moments:
+        assert isinstance(other, Moments)
+        return Moments(self.count + other.count, self.total + other.total)
+
+
+class MeanGap(DistributionMetric):
+    """Difference of the two sets' mean brightness."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        return images.mean(dim=(2, 3))[:, :1]
+
+    def summarize(self, features: Tensor) -> Moments:
+        return Moments(len(features), float(features.sum()))
+
+    def compare(self, synthesized: Summary, reference: Summary) -> float:
+        assert isinstance(synthesized, Moments)
+        assert isinstance(reference, Moments)
+        return synthesized.total / synthesized.count - reference.total / reference.count
+
+
+def unstartable() -> FullReferenceMetric:
+    raise NotApplicableError("its weights are not here")
+
+
+def spec(name: str, factory: str, kind: str = "full-reference", mask: str = "none") -> MetricSpec:
+    return MetricSpec(
+        name=name, summary="toy", kind=kind, dimensions=(2,), higher_is_better=False,
+        score_range=(-2.0, 2.0), identity_score=0.0, minimum_size=4, mask_support=mask, supports_gradient=True,
+        symmetric=True, validated_on="none", licence="MIT", reference="none", factory=f"toy_metrics:{factory}",
+    )  # fmt: skip
+
+
+@hookimpl
+def iqa_register_metrics(register):
+    register(spec("toy-count", "CountingMetric"))
+    register(spec("toy-share-a", "SharingMetric"))
+    register(spec("toy-share-b", "SharingMetric"))
+    register(spec("toy-parts", "PartsMetric"))
+    register(spec("toy-picky", "PickyMetric"))
+    register(spec("toy-nan", "NanMetric"))
+    register(spec("toy-brightness", "Brightness", kind="no-reference"))
+    register(spec("toy-gap", "MeanGap", kind="distribution"))
+    register(spec("toy-unstartable", "unstartable"))
+
+
+class Point:
+    """An entry point that is already imported."""
+
+    def __init__(self, name: str, plugin: object) -> None:
+        self.name, self._plugin = name, plugin
+
+    def load(self) -> object:
+        return self._plugin
+
+
+def candidate() -> Candidate:
+    import toy_metrics
+
+    return Candidate(Point("toy", toy_metrics), Origin("toy-package", "1.0", "toy"))
