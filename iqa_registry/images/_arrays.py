@@ -1,0 +1,185 @@
+"""Arrays and tensors, and the files that hold them: ``.npy`` and ``.npz``. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zipfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from iqa_registry.errors import ImageError
+from iqa_registry.images._guard import check_size, full_scale_of, picture, reading, to_float32
+from iqa_registry.images._image import Array, Image, ImageInfo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_LONGEST_HEADER = 1 << 16
+
+
+def to_array(values: Array | Tensor) -> Array:
+    """A tensor's values as an array, whatever device and float type it has; arrays as they are."""
+    if isinstance(values, np.ndarray):
+        return values
+    values = values.detach().cpu()
+    return (values.float() if values.is_floating_point() else values).numpy()
+
+
+def as_picture(values: Array | Tensor, name: str = "array") -> Image:
+    """Take ``values`` for a picture, ``(H, W)`` or ``(C, H, W)`` with C = 1 or 3.
+
+    Raises:
+        ImageError: another shape, or pixels that are not finite.
+
+    Example:
+        >>> as_picture(np.array([[0, 255]], dtype=np.uint8)).full_scale
+        255.0
+    """
+    array = to_array(values)
+    if array.ndim == 3:
+        array = np.moveaxis(array, 0, 2)
+    _check_empty(array, name)
+    return picture(array, name, full_scale_of(array.dtype))
+
+
+def as_volume(values: Array | Tensor, affine: Array | None = None, name: str = "array") -> Image:
+    """Take ``values`` for a volume ``(X, Y, Z)``, also where its first side is 1 or 3.
+
+    Args:
+        values: the voxels; in RAS+ where there is no affine.
+        affine: 4x4, voxel index to millimetres in RAS+; the volume is reoriented by it.
+        name: for messages.
+
+    Raises:
+        ImageError: another shape, voxels that are not finite, or a singular affine.
+
+    Example:
+        >>> as_volume(np.zeros((3, 4, 5))).stack().shape
+        (1, 5, 4, 3)
+    """
+    from iqa_registry.images._orientation import canonical
+
+    array = to_array(values)
+    if array.ndim != 3:
+        raise ImageError(f"{name}: expected a volume (X, Y, Z), got shape {array.shape}.")
+    _check_empty(array, name)
+    voxels = to_float32(array, name)
+    if affine is not None:
+        voxels, affine = canonical(voxels, np.asarray(affine, dtype=float), name)
+    return Image(voxels, affine, None, name, is_volume=True)
+
+
+def from_values(values: Array | Tensor, name: str = "array") -> Image:
+    """Read an array or tensor; see :func:`iqa_registry.images.formats.read_image` for how its shape is taken."""
+    array = to_array(values)
+    layout = _layout(array.shape, array.dtype, name)
+    if layout == "volume":
+        return as_volume(array, name=name)
+    return as_picture(np.moveaxis(array, 2, 0) if layout == "channels last" else array, name)
+
+
+def probe_values(values: Array | Tensor, name: str = "array") -> ImageInfo:
+    """What :func:`from_values` will give."""
+    array = to_array(values)
+    return _info(array.shape, array.dtype, name)
+
+
+def _layout(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> str:
+    """How an array's axes are meant: ``picture``, ``channels last`` or ``volume``."""
+    if len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3)):
+        return "picture"
+    if len(shape) == 3:
+        colour = dtype == np.uint8 and shape[2] in (3, 4)
+        return "channels last" if colour or shape[2] == 1 else "volume"
+    raise ImageError(
+        f"{name}: expected (H, W), (C, H, W) or (X, Y, Z), got shape {shape}; give the images of a batch one by one."
+    )
+
+
+def _info(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> ImageInfo:
+    layout = _layout(shape, dtype, name)
+    if layout == "volume":
+        return ImageInfo(shape, True, name, 4 * math.prod(shape))
+    if layout == "channels last":
+        shape = (3 if shape[2] == 4 else shape[2], *shape[:2])
+    return ImageInfo(shape if len(shape) == 3 else (1, *shape), False, name, 4 * math.prod(shape))
+
+
+def _check_empty(array: Array, name: str) -> None:
+    if array.size == 0:
+        raise ImageError(f"{name}: the array of shape {array.shape} is empty.")
+
+
+def probe_npy(path: Path) -> ImageInfo:
+    """What the header of a ``.npy`` file says."""
+    name = str(path)
+    with reading(name, "npy"), path.open("rb") as stream:
+        shape, _, dtype = _header(stream, name)
+    return _info(shape, dtype, name)
+
+
+def read_npy(path: Path) -> Image:
+    """Read a ``.npy`` file."""
+    name = str(path)
+    with reading(name, "npy"), path.open("rb") as stream:
+        return from_values(_values(stream, name), name)
+
+
+def probe_npz(path: Path) -> ImageInfo:
+    """What the header of the one array in a ``.npz`` file says."""
+    name = str(path)
+    with reading(name, "npz"), zipfile.ZipFile(path) as archive, archive.open(_only(archive, name)) as stream:
+        shape, _, dtype = _header(stream, name)
+    return _info(shape, dtype, name)
+
+
+def read_npz(path: Path) -> Image:
+    """Read a ``.npz`` file that holds exactly one array."""
+    name = str(path)
+    with reading(name, "npz"), zipfile.ZipFile(path) as archive, archive.open(_only(archive, name)) as stream:
+        return from_values(_values(stream, name), name)
+
+
+def _only(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    entries = archive.infolist()
+    if len(entries) != 1:
+        found = ", ".join(sorted(entry.filename.removesuffix(".npy") for entry in entries)[:5]) or "none"
+        raise ImageError(
+            f"{name}: expected exactly one array, found {len(entries)} ({found}); save the image alone."
+        )
+    if entries[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ImageError(f"{name}: compressed in a way that numpy does not write; save it with numpy.savez.")
+    return entries[0]
+
+
+def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type, with everything checked before more than a few bytes are read."""
+    version = npy.read_magic(stream)
+    width = 2 if version == (1, 0) else 4
+    prefix = stream.read(width)
+    (length,) = struct.unpack("<H" if width == 2 else "<I", prefix)
+    if length > _LONGEST_HEADER:
+        raise ImageError(f"{name}: the header claims {length} bytes; the file is damaged.")
+    header = io.BytesIO(prefix + stream.read(length))
+    parse = npy.read_array_header_1_0 if width == 2 else npy.read_array_header_2_0
+    shape, fortran, dtype = parse(header)
+    if dtype.hasobject or dtype.kind not in "buif":
+        raise ImageError(f"{name}: holds {dtype}, expected integers or floats; objects are never unpickled.")
+    check_size(name, shape)
+    return shape, fortran, dtype
+
+
+def _values(stream: IO[bytes], name: str) -> Array:
+    shape, fortran, dtype = _header(stream, name)
+    needed = math.prod(shape) * dtype.itemsize
+    data = stream.read(needed)
+    if len(data) < needed:
+        raise ImageError(
+            f"{name}: holds {len(data)} of {needed} bytes; it is cut off: copy or save it again."
+        )
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")

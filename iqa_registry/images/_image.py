@@ -1,0 +1,149 @@
+"""The image type that every reader gives, and the convention by which a volume is cut into slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from iqa_registry.errors import UsageError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+"""The axis of a RAS+ volume that each direction of slicing runs along."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """One picture or volume.
+
+    Attributes:
+        pixels: float32; ``(C, H, W)`` with C = 1 or 3 for a picture, ``(X, Y, Z)`` in RAS+ for a volume (x grows
+            towards the patient's right, y towards anterior, z towards superior).
+        affine: 4x4, voxel index to millimetres in RAS+; ``None`` for pictures and volumes without a position.
+        full_scale: what the pixel type holds at most (255 or 65535) where the image is an 8 or 16 bit picture;
+            ``None`` for everything whose type says nothing of its range.
+        name: the path, for messages.
+        is_volume: whether ``pixels`` is ``(X, Y, Z)``.
+    """
+
+    pixels: Array
+    affine: Array | None = None
+    full_scale: float | None = None
+    name: str = "array"
+    is_volume: bool = False
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """``(H, W)`` or ``(X, Y, Z)``."""
+        return self.pixels.shape if self.is_volume else self.pixels.shape[1:]
+
+    def section(self, axis: int, index: int) -> Array:
+        """Cut slice ``index`` of a volume, ``(1, H, W)``, as a DICOM viewer shows it.
+
+        Axial rows run from anterior to posterior and columns from the patient's right to left; coronal rows from
+        superior to inferior, columns from right to left; sagittal rows from superior to inferior, columns from
+        anterior to posterior.
+
+        Args:
+            axis: 0, 1 or 2; see :data:`AXES`.
+            index: voxel index along that axis of the RAS+ volume.
+
+        Raises:
+            UsageError: the image is a picture, or has no such slice.
+
+        Example:
+            >>> volume = Image(np.arange(24, dtype=np.float32).reshape(2, 3, 4), is_volume=True)
+            >>> volume.section(AXES["axial"], 0)[0].tolist()
+            [[20.0, 8.0], [16.0, 4.0], [12.0, 0.0]]
+        """
+        if not self.is_volume:
+            raise UsageError(f"{self.name} is a picture and has no slices.")
+        if not 0 <= index < self.pixels.shape[axis]:
+            raise UsageError(
+                f"{self.name} has slices 0 to {self.pixels.shape[axis] - 1} along axis {axis}, not {index}."
+            )
+        return take_section(self.pixels, axis, index)[None]
+
+    def stack(self) -> Array:
+        """The whole volume as its axial sections in order, ``(1, D, H, W)``.
+
+        Raises:
+            UsageError: the image is a picture.
+        """
+        if not self.is_volume:
+            raise UsageError(f"{self.name} is a picture and has no slices.")
+        return stack_sections(self.pixels)[None]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What an image's header says.
+
+    Attributes:
+        shape: ``(C, H, W)`` of a picture as stored (three equal channels still count as three), ``(X, Y, Z)`` in
+            RAS+ of a volume.
+        is_volume: whether it is a volume.
+        name: the path, for messages.
+        nbytes: bytes that it takes as float32.
+    """
+
+    shape: tuple[int, ...]
+    is_volume: bool
+    name: str
+    nbytes: int
+
+
+def take_section(volume: Array, axis: int, index: int) -> Array:
+    """Slice ``(H, W)`` of a RAS+ array ``(X, Y, Z)`` in the convention of :meth:`Image.section`."""
+    plane = volume[(slice(None),) * axis + (index,)]
+    return np.array(plane[::-1, ::-1].T, order="C")
+
+
+def unsection(section: Array, axis: int) -> Array:
+    """Undo :meth:`Image.section`: give the plane as it lies in the RAS+ volume across ``axis``.
+
+    Args:
+        section: ``(1, H, W)`` or ``(H, W)``.
+        axis: the axis that it was cut along; the three directions share one rule, so any is right.
+
+    Raises:
+        UsageError: not one slice.
+
+    Example:
+        >>> volume = Image(np.arange(24, dtype=np.float32).reshape(2, 3, 4), is_volume=True)
+        >>> float(abs(unsection(volume.section(1, 2), 1) - volume.pixels[:, 2, :]).max())
+        0.0
+    """
+    plane = section[0] if section.ndim == 3 and section.shape[0] == 1 else section
+    if plane.ndim != 2 or axis not in (0, 1, 2):
+        raise UsageError(
+            f"expected one slice (1, H, W) and an axis 0, 1 or 2, got {section.shape} and {axis}."
+        )
+    return np.array(plane.T[::-1, ::-1], order="C")
+
+
+def restore_sections(sections: Sequence[Array], axis: int) -> Array:
+    """Put all slices along ``axis``, in order of their index, back into a RAS+ array ``(X, Y, Z)``.
+
+    Example:
+        >>> volume = Image(np.arange(24, dtype=np.float32).reshape(2, 3, 4), is_volume=True)
+        >>> sections = [volume.section(0, index) for index in range(2)]
+        >>> float(abs(restore_sections(sections, 0) - volume.pixels).max())
+        0.0
+    """
+    return np.stack([unsection(section, axis) for section in sections], axis=axis)
+
+
+def stack_sections(volume: Array) -> Array:
+    """All axial sections of a RAS+ array ``(X, Y, Z)`` in order, ``(D, H, W)``."""
+    return np.array(volume[::-1, ::-1, :].T, order="C")
+
+
+def unstack(stack: Array) -> Array:
+    """Undo :meth:`Image.stack`: ``(1, D, H, W)`` or ``(D, H, W)`` back to ``(X, Y, Z)``."""
+    sections = stack[0] if stack.ndim == 4 else stack
+    return np.array(sections.T[::-1, ::-1, :], order="C")

@@ -1,0 +1,105 @@
+"""MetaImage and NRRD, and what else SimpleITK reads best (16 bit colour PNG, compressed DICOM)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iqa_registry.errors import ImageError
+from iqa_registry.images._guard import check_size, picture, reading, to_float32
+from iqa_registry.images._image import Array, Image, ImageInfo
+from iqa_registry.images._orientation import canonical, canonical_shape
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A SimpleITK reader that has read the header of ``path``.
+
+    ITK writes what it finds odd about a file to stderr; that is held back meanwhile, since what matters is
+    checked here and raised.
+    """
+    import SimpleITK
+
+    before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        reader = SimpleITK.ImageFileReader()
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        yield reader
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+def values_of(reader: Any) -> Array:
+    """The pixels behind an open reader, ``([D,] H, W[, samples])``."""
+    import SimpleITK
+
+    values: Array = SimpleITK.GetArrayFromImage(reader.Execute())
+    return values
+
+
+def read_array(path: Path) -> Array:
+    """The pixels of any file that SimpleITK knows, ``([D,] H, W[, samples])``."""
+    with opened(path) as reader:
+        return values_of(reader)
+
+
+def probe_itk(path: Path) -> ImageInfo:
+    """What the header of a MetaImage or NRRD file says."""
+    name = str(path)
+    with reading(name, _form(path)), opened(path) as reader:
+        size, samples = _checked(reader, name)
+        if len(size) == 2:
+            shape: tuple[int, ...] = (samples, size[1], size[0])
+        else:
+            shape = canonical_shape(size, _affine(reader), name)
+    return ImageInfo(shape, len(size) == 3, name, check_size(name, shape))
+
+
+def read_itk(path: Path) -> Image:
+    """Read a MetaImage or NRRD file: two dimensions give a picture, three a volume in RAS+."""
+    name = str(path)
+    with reading(name, _form(path)), opened(path) as reader:
+        size, samples = _checked(reader, name)
+        values = values_of(reader)
+        if len(size) == 2:
+            return picture(values.reshape(size[1], size[0], samples), name, None)
+        volume = to_float32(values.reshape(size[::-1]), name).T
+        volume, affine = canonical(volume, _affine(reader), name)
+    return Image(volume, affine, None, name, is_volume=True)
+
+
+def _form(path: Path) -> str:
+    return "NRRD" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImage"
+
+
+def _checked(reader: Any, name: str) -> tuple[tuple[int, ...], int]:
+    """Size without trailing axes of length one beyond the third, and samples a pixel, within the limit."""
+    size, samples = tuple(reader.GetSize()), int(reader.GetNumberOfComponents())
+    check_size(name, (samples, *size))
+    while len(size) > 3 and size[-1] == 1:
+        size = size[:-1]
+    if len(size) not in (2, 3) or (samples != 1 and (len(size), samples) not in ((2, 3), (2, 4))):
+        raise ImageError(
+            f"{name}: {len(size)} dimensions of {samples} values a pixel, expected a volume of one value a voxel "
+            "or a grey or RGB picture; save one volume or channel of it."
+        )
+    return size, samples
+
+
+def _affine(reader: Any) -> Array:
+    affine = np.eye(4)
+    direction = np.asarray(reader.GetDirection(), dtype=float)
+    count = reader.GetDimension()
+    affine[:3, :3] = (
+        direction.reshape(count, count)[:3, :3] * np.asarray(reader.GetSpacing(), dtype=float)[:3]
+    )
+    affine[:3, 3] = np.asarray(reader.GetOrigin(), dtype=float)[:3]
+    return np.asarray(_LPS_TO_RAS @ affine)

@@ -1,0 +1,169 @@
+"""NIfTI-1 and NIfTI-2, plain or gzipped.
+
+nibabel interprets the header; the bytes are read here, so that a header or a stream that lies about its size is
+found out before memory fills, and a stream's checksum is compared.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from iqa_registry.errors import ImageError
+from iqa_registry.images._guard import check_size, human, reading, to_float32, too_large
+from iqa_registry.images._image import Array, Image, ImageInfo
+from iqa_registry.images._orientation import canonical, canonical_shape
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_HEADER_BYTES = 540
+_LARGEST_OFFSET = 64 << 20  # extensions hold some megabytes at most
+_LARGEST_TRAILER = 1 << 20
+_LARGEST_RATIO = 1100  # deflate cannot shrink more than 1032-fold
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where a file keeps its voxels, and what they are."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    offset: int
+    slope: float | None
+    intercept: float | None
+    affine: Array
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the voxels as stored."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def probe_nifti(path: Path) -> ImageInfo:
+    """What the header of a NIfTI file says."""
+    name = str(path)
+    with reading(name, "NIfTI"), _stream(path) as (stream, _):
+        layout = _layout(stream.read(_HEADER_BYTES), name)
+        shape = canonical_shape(layout.shape, layout.affine, name)
+    return ImageInfo(shape, True, name, check_size(name, shape))
+
+
+def read_nifti(path: Path) -> Image:
+    """Read a NIfTI file as a RAS+ volume, scaled by its ``scl_slope`` and ``scl_inter``.
+
+    Raises:
+        ImageError: damaged, too large, more than one volume, or voxels that are no plain numbers.
+    """
+    from nibabel.volumeutils import apply_read_scaling
+
+    name = str(path)
+    with reading(name, "NIfTI"), _stream(path) as (stream, packed):
+        layout = _layout(stream.read(_HEADER_BYTES), name)
+        _check_plausible(path, layout, packed, name)
+        data = _voxels(stream, layout, name)
+        values = np.frombuffer(data, layout.dtype).reshape(layout.shape, order="F")
+        if layout.slope is not None or layout.intercept is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                values = apply_read_scaling(values, layout.slope, layout.intercept)
+        volume, affine = canonical(to_float32(values, name), layout.affine, name)
+    return Image(volume, affine, None, name, is_volume=True)
+
+
+@contextmanager
+def _stream(path: Path) -> Iterator[tuple[IO[bytes], bool]]:
+    """The uncompressed bytes, and whether they are compressed in the file; the suffix is not trusted."""
+    with path.open("rb") as raw:
+        packed = raw.read(2) == _GZIP_MAGIC
+        raw.seek(0)
+        if packed:
+            with gzip.GzipFile(fileobj=raw) as stream:
+                yield stream, True  # type: ignore[misc]
+        else:
+            yield raw, False
+
+
+def _layout(head: bytes, name: str) -> _Layout:
+    header = _header(head, name)
+    dims = [int(value) for value in header["dim"]]
+    if not 2 <= dims[0] <= 7 or min(dims[1 : dims[0] + 1]) < 1:
+        raise ImageError(f"{name}: the NIfTI header declares dimensions {dims}; the file is damaged.")
+    shape = tuple(int(side) for side in header.get_data_shape())
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) > 3:
+        raise ImageError(
+            f"{name}: holds {' x '.join(map(str, shape))} values, expected one volume; "
+            "save the volume that is meant as a file of its own."
+        )
+    check_size(name, shape)
+    offset = float(header["vox_offset"])
+    if not header.sizeof_hdr <= offset <= _LARGEST_OFFSET:
+        raise ImageError(
+            f"{name}: the NIfTI header puts the voxels at byte {offset:.0f}; the file is damaged."
+        )
+    slope, intercept = header.get_slope_inter()
+    return _Layout(
+        shape=(shape[0], shape[1], shape[2] if len(shape) == 3 else 1),
+        dtype=_plain_type(header, name),
+        offset=int(offset),
+        slope=slope,
+        intercept=intercept,
+        affine=np.asarray(header.get_best_affine()),
+    )
+
+
+def _header(head: bytes, name: str) -> Any:
+    """The header as nibabel knows it, whatever its version and byte order."""
+    import nibabel
+
+    for kind, size, magic_at, magic in (
+        (nibabel.Nifti1Header, 348, 344, b"n+1"),
+        (nibabel.Nifti2Header, 540, 4, b"n+2"),
+    ):
+        for order in "<>":
+            if head[:4] == struct.pack(f"{order}i", size) and head[magic_at : magic_at + 3] == magic:
+                return kind(head[:size], endianness=order, check=False)
+    raise ImageError(
+        f"{name}: is not a NIfTI file whatever its name, or is cut off in its header "
+        "(of a pair .hdr and .img, save one .nii); copy or export it again."
+    )
+
+
+def _plain_type(header: Any, name: str) -> np.dtype[Any]:
+    dtype = np.dtype(header.get_data_dtype())
+    if dtype.kind not in "uif":
+        raise ImageError(
+            f"{name}: voxels are of type {header.get_data_dtype()}, expected integers or floats; "
+            "of complex data take the magnitude first, of colour one channel."
+        )
+    return dtype
+
+
+def _check_plausible(path: Path, layout: _Layout, packed: bool, name: str) -> None:
+    """Refuse a file that is too short for what its header declares, without reading it."""
+    size, needed = path.stat().st_size, layout.offset + layout.nbytes
+    if size * (_LARGEST_RATIO if packed else 1) < needed:
+        raise ImageError(
+            f"{name}: the header declares {human(needed)}, but the file of {human(size)} cannot hold them; "
+            "it is cut off or damaged: copy or export it again."
+        )
+
+
+def _voxels(stream: IO[bytes], layout: _Layout, name: str) -> bytes:
+    """Exactly the bytes of the voxels; whatever follows must be short."""
+    stream.seek(layout.offset)
+    data = stream.read(layout.nbytes)
+    if len(data) < layout.nbytes:
+        raise ImageError(
+            f"{name}: holds {len(data)} of {layout.nbytes} bytes of voxels; it is cut off: copy or export it again."
+        )
+    if len(stream.read(_LARGEST_TRAILER + 1)) > _LARGEST_TRAILER:
+        raise too_large(name, f"goes on after the {human(layout.nbytes)} that its header declares")
+    return data

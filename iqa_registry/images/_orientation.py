@@ -1,0 +1,42 @@
+"""Canonical orientation: voxel axes permuted and flipped so that they run closest to right, anterior, superior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from iqa_registry.errors import ImageError
+from iqa_registry.images._image import Array
+
+
+def _orientation(affine: Array, name: str) -> Array:
+    from nibabel.orientations import io_orientation
+
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        raise ImageError(
+            f"{name}: the header's affine is singular, so the voxels have no place in space; repair the header "
+            "(spacing and direction) and write the file again."
+        )
+    return np.asarray(io_orientation(affine))
+
+
+def canonical(volume: Array, affine: Array, name: str) -> tuple[Array, Array]:
+    """Reorient ``(X, Y, Z)`` and its affine to RAS+, as :func:`nibabel.as_closest_canonical` does.
+
+    Raises:
+        ImageError: the affine is singular.
+    """
+    from nibabel.orientations import apply_orientation, inv_ornt_aff
+
+    orientation = _orientation(affine, name)
+    return apply_orientation(volume, orientation), affine @ inv_ornt_aff(orientation, volume.shape)
+
+
+def canonical_shape(shape: Sequence[int], affine: Array, name: str) -> tuple[int, ...]:
+    """The shape that :func:`canonical` gives a volume of ``shape``."""
+    places = _orientation(affine, name)[:, 0].astype(int)
+    moved = [0, 0, 0]
+    for axis, place in enumerate(places):
+        moved[place] = int(shape[axis])
+    return tuple(moved)

@@ -1,0 +1,115 @@
+"""PNG and JPEG.
+
+The size is read from the header before anything is decoded. Pillow's own classes are opened directly instead of
+through ``PIL.Image.open``, whose limit on pixels is a global of the process and far from what a CT scan or a
+microscope gives.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from iqa_registry.errors import ImageError
+from iqa_registry.images._guard import check_size, full_scale_of, picture, reading, transparency
+from iqa_registry.images._image import Array, Image, ImageInfo
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+JPEG_MAGIC = b"\xff\xd8\xff"
+
+# colour type of a PNG -> channels without alpha
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}
+
+
+def probe_png(path: Path) -> ImageInfo:
+    """What the header of a PNG says."""
+    name = str(path)
+    with reading(name, "PNG"), path.open("rb") as stream:
+        shape, _, _ = _png_header(stream, name)
+    return ImageInfo(shape, False, name, check_size(name, shape))
+
+
+def read_png(path: Path, labels: bool = False) -> Image:
+    """Read a PNG of 1 to 16 bits; ``labels`` gives the indices of a palette instead of its colours."""
+    name = str(path)
+    with reading(name, "PNG"), path.open("rb") as stream:
+        shape, depth, kind = _png_header(stream, name)
+        check_size(name, shape)
+        values = _colour16(path) if depth == 16 and kind != 0 else _png_values(stream, name, depth, labels)
+        return picture(values, name, full_scale_of(values.dtype))
+
+
+def _png_header(stream: IO[bytes], name: str) -> tuple[tuple[int, int, int], int, int]:
+    header = stream.read(26)
+    stream.seek(0)
+    if len(header) < 26 or not header.startswith(PNG_MAGIC) or header[12:16] != b"IHDR":
+        raise ImageError(f"{name}: is not a PNG file, or is cut off in its header; copy or export it again.")
+    width, height, depth, kind = struct.unpack(">IIBB", header[16:26])
+    if kind not in _PNG_CHANNELS:
+        raise ImageError(
+            f"{name}: the PNG header names colour type {kind}, which does not exist; export it again."
+        )
+    return (_PNG_CHANNELS[kind], height, width), depth, kind
+
+
+def _png_values(stream: IO[bytes], name: str, depth: int, labels: bool) -> Array:
+    from PIL.PngImagePlugin import PngImageFile
+
+    with PngImageFile(stream) as opened:
+        opened.load()
+        clear = opened.info.get("transparency")
+        if depth == 16:  # older releases of Pillow give int32 here, newer ones uint16
+            values = np.asarray(opened).astype(np.uint16, copy=False)
+            if clear is not None and (values == clear).any():
+                raise transparency(name, int((values == clear).sum()))
+            return values
+        if opened.mode == "P" and labels:
+            return np.asarray(opened)
+        if clear is not None:
+            return np.asarray(opened.convert("RGBA"))
+        return np.asarray(opened.convert("RGB") if opened.mode == "P" else opened)
+
+
+def _colour16(path: Path) -> Array:
+    """16 bit colour or alpha, which Pillow would cut to 8 bits."""
+    from iqa_registry.images._itk import read_array
+
+    return read_array(path)
+
+
+def probe_jpeg(path: Path) -> ImageInfo:
+    """What the header of a JPEG says."""
+    name = str(path)
+    with reading(name, "JPEG"), path.open("rb") as stream, _open_jpeg(stream, name) as opened:
+        shape = (len(opened.getbands()), opened.height, opened.width)
+    return ImageInfo(shape, False, name, check_size(name, shape))
+
+
+def read_jpeg(path: Path, labels: bool = False) -> Image:
+    """Read a grey or RGB JPEG.
+
+    Raises:
+        ImageError: damaged, CMYK, too large, or asked for as a label map.
+    """
+    name = str(path)
+    if labels:
+        raise ImageError(f"{name}: JPEG changes label values; save the mask as PNG or NIfTI.")
+    with reading(name, "JPEG"), path.open("rb") as stream, _open_jpeg(stream, name) as opened:
+        check_size(name, (len(opened.getbands()), opened.height, opened.width))
+        values = np.asarray(opened)
+        return picture(values, name, full_scale_of(values.dtype))
+
+
+def _open_jpeg(stream: IO[bytes], name: str) -> ImageFile:
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    opened = JpegImageFile(stream)
+    if opened.mode not in ("L", "RGB"):
+        raise ImageError(f"{name}: is a {opened.mode} JPEG, expected grey or RGB; convert it.")
+    return opened

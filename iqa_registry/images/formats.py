@@ -1,0 +1,192 @@
+"""Reading: a path, an array or a tensor becomes an :class:`Image`.
+
+Before anything is decoded, the size that the header declares is held against the limit in the environment variable
+``IQA_MAX_IMAGE_BYTES`` (2 GiB as float32 unless set), and streams are read no further than the header says, so that
+a small file cannot fill the memory. Every fault is an :class:`~iqa_registry.errors.ImageError` that names the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from iqa_registry.errors import ImageError
+from iqa_registry.images import _arrays, _dicom, _itk, _nifti, _pictures, _tiff
+from iqa_registry.images._arrays import as_picture, as_volume
+from iqa_registry.images._guard import reading
+from iqa_registry.images._image import (
+    AXES,
+    Array,
+    Image,
+    ImageInfo,
+    restore_sections,
+    stack_sections,
+    take_section,
+    unsection,
+    unstack,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "AXES",
+    "SUFFIXES",
+    "Array",
+    "Image",
+    "ImageInfo",
+    "Source",
+    "as_picture",
+    "as_volume",
+    "is_series",
+    "probe_image",
+    "read_image",
+    "read_labels",
+    "restore_sections",
+    "stack_sections",
+    "stem",
+    "suffix",
+    "take_section",
+    "unsection",
+    "unstack",
+]
+
+Source: TypeAlias = "str | Path | Array | Tensor | Image"
+"""What can be read: a path, an array, a tensor, or what :func:`as_picture` and :func:`as_volume` give."""
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_DICOM = (".dcm", ".dicom", ".ima")
+
+_READERS: dict[str, tuple[Callable[[Path], ImageInfo], Callable[[Path], Image]]] = {
+    ".nii.gz": (_nifti.probe_nifti, _nifti.read_nifti),
+    ".nii": (_nifti.probe_nifti, _nifti.read_nifti),
+    ".npy": (_arrays.probe_npy, _arrays.read_npy),
+    ".npz": (_arrays.probe_npz, _arrays.read_npz),
+    ".mha": (_itk.probe_itk, _itk.read_itk),
+    ".mhd": (_itk.probe_itk, _itk.read_itk),
+    ".nrrd": (_itk.probe_itk, _itk.read_itk),
+    ".nhdr": (_itk.probe_itk, _itk.read_itk),
+    **dict.fromkeys(_DICOM, (_dicom.probe_file, _dicom.read_file)),
+}
+
+_PICTURE_READERS: dict[str, tuple[Callable[[Path], ImageInfo], Callable[[Path, bool], Image]]] = {
+    "PNG": (_pictures.probe_png, _pictures.read_png),
+    "JPEG": (_pictures.probe_jpeg, _pictures.read_jpeg),
+    "TIFF": (_tiff.probe_tiff, _tiff.read_tiff),
+}
+
+SUFFIXES = (*_PICTURES, *_READERS)
+"""The suffixes of all formats that can be read."""
+
+
+def read_image(source: Source) -> Image:
+    """Read a picture or volume.
+
+    An array or tensor is a picture where it is ``(H, W)``, ``(1, H, W)``, ``(3, H, W)``, ``(H, W, 1)`` or, in uint8,
+    ``(H, W, 3)``; any other array of three axes is a volume ``(X, Y, Z)`` in RAS+. A volume whose first side is 1 or
+    3 is given as ``as_volume(array)``. A folder is read as one DICOM series, a single DICOM file as a picture.
+
+    Raises:
+        ImageError: unknown, unreadable, damaged, too large, transparent, several volumes, or not finite; the
+            message names the file and the remedy.
+
+    Example:
+        >>> import numpy as np
+        >>> image = read_image(np.array([[0, 51], [102, 204]], dtype=np.uint8))
+        >>> image.pixels.shape, float(image.pixels.sum()) / image.full_scale
+        ((1, 2, 2), 1.4)
+    """
+    if isinstance(source, Image):
+        return source
+    if not isinstance(source, (str, Path)):
+        return _arrays.from_values(source)
+    path = Path(source)
+    if path.is_dir():
+        return _dicom.read_series(path)
+    ending = _known_suffix(path)
+    if ending in _PICTURES:
+        return _PICTURE_READERS[_picture_kind(path)][1](path, False)
+    return _READERS[ending][1](path)
+
+
+def read_labels(source: Source) -> Image:
+    """Read a label map: as :func:`read_image`, but a palette gives its indices, and JPEG is refused."""
+    if isinstance(source, (str, Path)) and suffix(source) in _PICTURES and not Path(source).is_dir():
+        path = Path(source)
+        return _PICTURE_READERS[_picture_kind(path)][1](path, True)
+    return read_image(source)
+
+
+def probe_image(source: Source) -> ImageInfo:
+    """What an image's header says, without reading its pixels; a volume's shape is that in RAS+.
+
+    Raises:
+        ImageError: as :func:`read_image`, as far as the header shows it.
+    """
+    if isinstance(source, Image):
+        return ImageInfo(source.pixels.shape, source.is_volume, source.name, source.pixels.nbytes)
+    if not isinstance(source, (str, Path)):
+        return _arrays.probe_values(source)
+    path = Path(source)
+    if path.is_dir():
+        return _dicom.probe_series(path)
+    ending = _known_suffix(path)
+    if ending in _PICTURES:
+        return _PICTURE_READERS[_picture_kind(path)][0](path)
+    return _READERS[ending][0](path)
+
+
+def suffix(path: str | Path) -> str:
+    """The suffix in lower case if it is one of :data:`SUFFIXES`, else an empty string.
+
+    Example:
+        >>> suffix("a.b/T1.NII.GZ"), suffix("notes.txt")
+        ('.nii.gz', '')
+    """
+    name = Path(path).name.lower()
+    return next((ending for ending in SUFFIXES if name.endswith(ending)), "")
+
+
+def stem(path: str | Path) -> str:
+    """The file's name without a suffix of :data:`SUFFIXES`.
+
+    Example:
+        >>> stem("a/t1.5T.nii.gz"), stem("series.1/IM0001")
+        ('t1.5T', 'IM0001')
+    """
+    name = Path(path).name
+    return name[: len(name) - len(suffix(name))]
+
+
+def is_series(folder: Path) -> bool:
+    """Whether ``folder`` holds the slices of a volume as DICOM files, and so counts as one image."""
+    return _dicom.is_series(folder)
+
+
+def _known_suffix(path: Path) -> str:
+    ending = suffix(path)
+    if ending:
+        return ending
+    name = str(path)
+    with reading(name, "an image"):
+        if _dicom.is_dicom(path):
+            return ".dcm"
+    raise ImageError(f"{name}: unknown format; expected a DICOM file or one of {' '.join(SUFFIXES)}.")
+
+
+def _picture_kind(path: Path) -> str:
+    """PNG, JPEG or TIFF by the first bytes, since the suffixes of pictures are often wrong."""
+    name = str(path)
+    with reading(name, "a picture"), path.open("rb") as stream:
+        head = stream.read(8)
+    if head == _pictures.PNG_MAGIC:
+        return "PNG"
+    if head.startswith(_pictures.JPEG_MAGIC):
+        return "JPEG"
+    if head.startswith(_tiff.MAGICS):
+        return "TIFF"
+    raise ImageError(
+        f"{name}: is not a PNG, JPEG or TIFF file whatever its name{' (it is empty)' if not head else ''}; "
+        "copy or export it again."
+    )
