@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from types import MappingProxyType
 from typing import Any, Literal
 
 from iqa_registry.errors import SpecError
@@ -26,6 +25,10 @@ class _Undeclared:
     """The value of a field that must be declared and was not."""
 
     def __repr__(self) -> str:
+        return "UNDECLARED"
+
+    def __reduce__(self) -> str:
+        # The name of the module's constant, so that a copy out of a pickle is the same object.
         return "UNDECLARED"
 
 
@@ -112,7 +115,7 @@ class MetricSpec:
     extra: str | None = None
     provides_map: bool = False
     base: str | None = None
-    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
 
     @property
