@@ -17,7 +17,7 @@ from torch import Tensor
 from iqa_registry.errors import GeometryError, ImageError, IntensityError, IQAError
 from iqa_registry.evaluation.options import Options, parse_slices
 from iqa_registry.evaluation.plan import VOLUME_BUDGET, Item
-from iqa_registry.images.formats import Image, read_image
+from iqa_registry.images.formats import Image, read_image, take_section
 from iqa_registry.images.geometry import check_affines, check_sizes, crop_common, resample_to, resize_to
 from iqa_registry.images.intensity import Limits, apply_limits, check_scales, parse_intensity, resolve_limits
 from iqa_registry.images.masks import foreground, read_mask
@@ -239,25 +239,15 @@ class Loader:
 
     def _cut(self, image: Image | np.ndarray, item: Item) -> np.ndarray:
         """The part of an image (or of a mask in the same layout) that the item is about."""
-        if isinstance(image, np.ndarray):
-            if item.axis is None:
-                return image[None]
-            image = Image(pixels=image, affine=None, full_scale=None, name="mask")
+        pixels, name = (image, "mask") if isinstance(image, np.ndarray) else (image.pixels, image.name)
         if item.axis is None:
-            return image.pixels
-        length = image.pixels.shape[item.axis]
-        if item.whole:
-            chosen = range(length)[parse_slices(self._options.slices)]
-            if not chosen:
-                raise ImageError(
-                    f"{image.name}: --slices {self._options.slices} takes none of its {length} slices."
-                )
-            return np.stack([image.section(item.axis, index)[0] for index in chosen])[None]
-        if item.slice is None or item.slice >= length:
-            raise ImageError(
-                f"{image.name}: --slices {self._options.slices} takes none of its {length} slices."
-            )
-        return image.section(item.axis, item.slice)
+            return pixels[None] if isinstance(image, np.ndarray) else pixels
+        length = pixels.shape[item.axis]
+        chosen = range(length)[parse_slices(self._options.slices)] if item.whole else [item.slice]
+        if not chosen or chosen[-1] is None or chosen[-1] >= length:
+            raise ImageError(f"{name}: --slices {self._options.slices} takes none of its {length} slices.")
+        sections = [take_section(pixels, item.axis, index) for index in chosen if index is not None]
+        return np.stack(sections)[None] if item.whole else sections[0][None]
 
 
 def _read_held(source: Any, held: _Cache[Image]) -> Image:
