@@ -49,8 +49,8 @@ def is_series(folder: Path) -> bool:
 def probe_file(path: Path) -> ImageInfo:
     """What the header of one DICOM file says."""
     header = _header(path)
-    if int(header.get("NumberOfFrames") or 1) > 1:
-        return _probe_frames(describe_frames(header, path), str(path))
+    if _frame_count(header, str(path)) > 1:
+        return _probe_frames(_described(header, path), str(path))
     shape = _shape(header, str(path))
     return ImageInfo(shape, False, str(path), check_size(str(path), shape))
 
@@ -63,8 +63,8 @@ def read_file(path: Path) -> Image:
     """
     name = str(path)
     header = _header(path)
-    if int(header.get("NumberOfFrames") or 1) > 1:
-        return _volume(describe_frames(header, path), name)
+    if _frame_count(header, name) > 1:
+        return _volume(_described(header, path), name)
     check_size(name, _shape(header, name))
     with reading(name, "DICOM"), quiet("pydicom"):
         return picture(_values(path), name, None)
@@ -131,15 +131,16 @@ def _check_deflated(path: Path, name: str) -> None:
         total += len(inflater.decompress(rest, 1 << 20))
         rest = inflater.unconsumed_tail
         if total > size_limit():
-            raise too_large(name, "the deflated data set inflates without end")
+            raise too_large(name, "the deflated data set inflates further and further")
 
 
 def _shape(header: Any, name: str) -> tuple[int, int, int]:
-    colour = header.get("PhotometricInterpretation", "") == "PALETTE COLOR"
-    samples = 3 if colour else int(header.get("SamplesPerPixel") or 1)
-    if samples not in (1, 3):
-        raise ImageError(f"{name}: has {samples} samples a pixel, expected 1 or 3.")
-    return samples, int(header.Rows), int(header.Columns)
+    with reading(name, "DICOM"):
+        colour = header.get("PhotometricInterpretation", "") == "PALETTE COLOR"
+        samples = 3 if colour else int(header.get("SamplesPerPixel") or 1)
+        if samples not in (1, 3):
+            raise ImageError(f"{name}: has {samples} samples a pixel, expected 1 or 3; leave it out.")
+        return samples, int(header.Rows), int(header.Columns)
 
 
 def _series(folder: Path) -> list[Frame]:
@@ -151,7 +152,18 @@ def _series(folder: Path) -> list[Frame]:
         )
     headers = [(path, _header(path)) for path in files]
     _check_one_series([header for _, header in headers], folder)
-    return [frame for path, header in headers for frame in describe_frames(header, path)]
+    return [frame for path, header in headers for frame in _described(header, path)]
+
+
+def _described(header: Any, path: Path) -> list[Frame]:
+    with reading(str(path), "DICOM"):
+        check_size(str(path), (int(header.Columns), int(header.Rows), _frame_count(header, str(path))))
+        return describe_frames(header, path)
+
+
+def _frame_count(header: Any, name: str) -> int:
+    with reading(name, "DICOM"):
+        return int(header.get("NumberOfFrames") or 1)
 
 
 def _check_one_series(headers: Sequence[Any], folder: Path) -> None:
@@ -205,7 +217,7 @@ def _values(path: Path) -> Array:
         values, scaled = _by_itk(path, dataset), "ModalityLUTSequence" not in dataset
     else:
         values, scaled = pixel_array(dataset), False
-    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+    if dataset.PhotometricInterpretation == "PALETTE COLOR" and values.ndim == 2:
         return np.asarray(apply_color_lut(values, dataset))
     if not scaled:
         values = apply_modality_lut(values, dataset)
@@ -219,8 +231,14 @@ def _values(path: Path) -> Array:
 def _by_itk(path: Path, dataset: Any) -> Array:
     from iqa_registry.images._itk import read_array
 
+    # SimpleITK would take the scaling of all frames from the first one
+    if "PerFrameFunctionalGroupsSequence" in dataset:
+        raise ImageError(
+            f"{path}: is a compressed multi-frame file; decompress it (dcmdjpeg, gdcmconv --raw) "
+            "or convert it to NIfTI."
+        )
     values = read_array(path)
-    return values if int(dataset.get("NumberOfFrames") or 1) > 1 else values[0]
+    return values[0]
 
 
 def _inverted(values: Array, dataset: Any) -> Array:

@@ -25,6 +25,7 @@ JPEG_MAGIC = b"\xff\xd8\xff"
 
 # colour type of a PNG -> channels without alpha
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}
+_GREY_ALPHA = 4
 
 
 def probe_png(path: Path) -> ImageInfo:
@@ -41,7 +42,8 @@ def read_png(path: Path, labels: bool = False) -> Image:
     with reading(name, "PNG"), path.open("rb") as stream:
         shape, depth, kind = _png_header(stream, name)
         check_size(name, shape)
-        values = _colour16(path) if depth == 16 and kind != 0 else _png_values(stream, name, depth, labels)
+        wide = depth == 16 and kind != 0
+        values = _colour16(path, name, kind) if wide else _png_values(stream, name, depth, labels)
         return picture(values, name, full_scale_of(values.dtype))
 
 
@@ -76,10 +78,12 @@ def _png_values(stream: IO[bytes], name: str, depth: int, labels: bool) -> Array
         return np.asarray(opened.convert("RGB") if opened.mode == "P" else opened)
 
 
-def _colour16(path: Path) -> Array:
-    """16 bit colour or alpha, which Pillow would cut to 8 bits."""
+def _colour16(path: Path, name: str, kind: int) -> Array:
+    """16 bit colour, with or without alpha, which Pillow would cut to 8 bits."""
     from iqa_registry.images._itk import read_array
 
+    if kind == _GREY_ALPHA:  # neither library reads it whole
+        raise ImageError(f"{name}: is a 16 bit grey PNG with alpha; save it without alpha.")
     return read_array(path)
 
 
