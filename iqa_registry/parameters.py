@@ -85,7 +85,7 @@ def parameter_model(factory: Callable[..., Any], explicit: type[BaseModel] | Non
                 f"{factory.__qualname__}: parameter {name!r} must be a single one and have a type."
             )
     holder = SimpleNamespace(__annotations__={name: item.annotation for name, item in chosen.items()})
-    scope = vars(sys.modules[factory.__module__])
+    scope = _scope(factory)
     hints = typing.get_type_hints(holder, globalns=scope, include_extras=True)
     definitions: dict[str, Any] = {
         name: (hints[name], ... if item.default is item.empty else item.default)
@@ -93,6 +93,13 @@ def parameter_model(factory: Callable[..., Any], explicit: type[BaseModel] | Non
     }
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
     return create_model(f"{factory.__name__}Parameters", __config__=config, **definitions)
+
+
+def _scope(factory: Callable[..., Any]) -> dict[str, Any]:
+    """The names that the signature's annotations were written with; a class may inherit its constructor."""
+    written = inspect.unwrap(factory.__init__ if inspect.isclass(factory) else factory)
+    found: dict[str, Any] = getattr(written, "__globals__", None) or vars(sys.modules[factory.__module__])
+    return found
 
 
 def validate_parameters(name: str, model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +115,7 @@ def validate_parameters(name: str, model: type[BaseModel], given: Mapping[str, A
         if key not in fields:
             known = f" It has {', '.join(sorted(fields))}." if fields else " It has none."
             raise ParameterError(f"{name} has no parameter {key!r}.{nearest(key, fields)}{known}")
-    values = {key: _split(value, fields[key].annotation) for key, value in given.items()}
+    values = {key: _from_text(value, fields[key].annotation) for key, value in given.items()}
     try:
         validated = model.model_validate(values)
     except ValidationError as error:
@@ -119,10 +126,21 @@ def validate_parameters(name: str, model: type[BaseModel], given: Mapping[str, A
     return {key: getattr(validated, key) for key in fields}
 
 
-def _split(value: Any, annotation: Any) -> Any:
-    if not isinstance(value, str) or not _is_sequence(annotation):
+def _from_text(value: Any, annotation: Any) -> Any:
+    """Lists are joined by ``+``; choices such as ``Literal[2, 3]`` are told by their text; pydantic does the rest."""
+    if not isinstance(value, str):
         return value
-    return value.split("+")
+    choices = {_text(choice): choice for choice in _choices(annotation)}
+    if _is_sequence(annotation):
+        return [choices.get(part, part) for part in value.split("+")]
+    return choices.get(value, value)
+
+
+def _choices(annotation: Any) -> list[Any]:
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        return list(arguments)
+    return [choice for inner in arguments if inner is not annotation for choice in _choices(inner)]
 
 
 def _is_sequence(annotation: Any) -> bool:

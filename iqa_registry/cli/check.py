@@ -1,0 +1,146 @@
+"""``iqa plugin check``: the conformance kit on a metric, or on every metric of a plugin."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from iqa_registry.cli import render
+from iqa_registry.errors import PluginError, UnknownNameError, UsageError, nearest
+from iqa_registry.hookspecs import PROJECT
+from iqa_registry.parameters import parse_reference
+from iqa_registry.plugins import Candidate, PluginRecord
+from iqa_registry.registry import Registry, build_registry
+from iqa_registry.specs import MetricSpec, Origin
+
+if TYPE_CHECKING:
+    from iqa_registry.testing import CheckResult
+
+
+def check(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="A metric (ssim:window=7), a plugin or its distribution, or a plugin's module or file."
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Check that metrics keep what the interface and their declarations promise.
+
+    Exit code: 0 if nothing failed, else 1.
+    """
+    registry, names = find_metrics(target)
+    from iqa_registry.testing import run_checks
+
+    results = {name: run_checks(name, registry) for name in names}
+    if as_json:
+        render.echo_json([row for name in names for row in _rows(name, results[name])])
+    else:
+        typer.echo(_report(results))
+    if any(item.status == "fail" for found in results.values() for item in found):
+        raise typer.Exit(1)
+
+
+def find_metrics(target: str) -> tuple[Registry, list[str]]:
+    """The metrics that ``target`` stands for, and the registry that has them.
+
+    Raises:
+        UnknownNameError: it is no metric, plugin, module or file; the nearest names are offered.
+        PluginError: the plugin cannot be loaded, or has no metrics.
+
+    Example:
+        >>> find_metrics("ssim:window=7")[1]
+        ['ssim:window=7']
+    """
+    registry = build_registry()
+    if not target.endswith(".py"):
+        name, _ = parse_reference(target)
+        if name in registry.metrics:
+            return registry, [target]
+    module = _module_name(target)
+    installed = {
+        point.name for point in importlib.metadata.entry_points(group=PROJECT) if point.value == module
+    }
+    records = [item for item in registry.plugins if _answers_to(item.origin, {target, *installed})]
+    if not records and module is not None:
+        origin = Origin("not installed", "", module)
+        registry = build_registry([Candidate(_Module(module), origin)])
+        records = [item for item in registry.plugins if item.origin == origin]
+    if not records:
+        known = [*registry.metrics, *(item.origin.plugin for item in registry.plugins)]
+        raise UnknownNameError(
+            f"{target!r} is no metric, plugin, module or file.{nearest(target, known)} `iqa list` shows the metrics."
+        )
+    return registry, _metrics_of(records, registry)
+
+
+def _answers_to(origin: Origin, names: set[str]) -> bool:
+    return origin.plugin in names or origin.distribution in names
+
+
+def _metrics_of(records: list[PluginRecord], registry: Registry) -> list[str]:
+    resolved = registry.metrics
+    for record in records:
+        if record.failure:
+            raise PluginError(f"plugin {record.origin}: {record.failure}")
+    names = [spec.name for record in records for spec in record.specs if isinstance(spec, MetricSpec)]
+    if not names:
+        raise PluginError(f"plugin {records[0].origin} declares no metric.")
+    return [name for name in names if name in resolved]
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """A module that stands in for an installed plugin's entry point."""
+
+    name: str
+
+    def load(self) -> Any:
+        """Import it."""
+        return importlib.import_module(self.name)
+
+
+def _module_name(target: str) -> str | None:
+    """The importable name of a module or of a file, whose top-level folder is put on the import path."""
+    if not target.endswith(".py"):
+        try:
+            return target if importlib.util.find_spec(target) else None
+        except (ImportError, ValueError):
+            return None
+    file = Path(target).resolve()
+    if not file.is_file():
+        raise UsageError(f"{target}: there is no such file.")
+    parts = [] if file.stem == "__init__" else [file.stem]
+    folder = file.parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    sys.path.insert(0, str(folder))
+    return ".".join(parts)
+
+
+def _rows(name: str, results: list[CheckResult]) -> list[dict[str, str]]:
+    return [
+        {"metric": name, "check": item.name, "result": item.status, "message": item.message}
+        for item in results
+    ]
+
+
+def _report(results: Mapping[str, list[CheckResult]]) -> str:
+    parts = []
+    for name, found in results.items():
+        rows = [{key: row[key] for key in ("check", "result", "message")} for row in _rows(name, found)]
+        counts = Counter(item.status for item in found)
+        counted = f"{counts['pass']} passed, {counts['fail']} failed, {counts['skipped']} skipped"
+        parts.append(f"{name}\n\n{render.table(rows, flexible='message')}\n\n{name}: {counted}")
+    return "\n\n".join(parts)
