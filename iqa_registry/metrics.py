@@ -56,6 +56,10 @@ class Metric(nn.Module):
     allows_bf16: bool = False
     """Whether the score survives ``--precision bf16``; for networks, not for sums of squares."""
 
+    def __init__(self) -> None:
+        # Without this, a metric that has no constructor would show nn.Module's *args to the registry.
+        super().__init__()
+
     @property
     def minimum_size(self) -> int:
         """Least side in pixels; override where it depends on the parameters."""

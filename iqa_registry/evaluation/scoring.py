@@ -81,7 +81,7 @@ class Scorer:
             return []
         stack = self._stack(group)
         base = [_base_row(item) for item in group]
-        if self._options.check_shift and stack.references is not None and not group[0].item.whole:
+        if self._options.check_shift and not group[0].item.whole:
             for row, shift in zip(base, self._shifts(stack), strict=True):
                 row["shift"] = shift
         shared: dict[Any, Features] = {}
@@ -108,7 +108,10 @@ class Scorer:
         return _Stack(group, synthesized, references, torch.tensor(index, device=self._device), tuple(keys))
 
     def _shifts(self, stack: _Stack) -> list[float | None]:
-        spectrum = self.references.get(stack.keys, "shift", lambda: shift_spectrum(stack.references))
+        references = stack.references
+        if references is None:
+            return [None] * len(stack.loaded)
+        spectrum = self.references.get(stack.keys, "shift", lambda: shift_spectrum(references))
         own = shift_spectrum(stack.synthesized)
         distance = shift_between(own, select(spectrum, stack.index)).norm(dim=-1)
         return [None if value != value else float(value) for value in distance.tolist()]

@@ -1,0 +1,78 @@
+"""Masks and label maps: which pixels count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from iqa_registry.errors import ImageError, UsageError
+from iqa_registry.images.formats import Array, Image, Source, read_labels
+from iqa_registry.images.geometry import check_affines, check_sizes, resample_to
+
+
+def read_mask(source: Source, like: Image, resample: bool = False) -> Array:
+    """Read a mask or label map in the layout of an image.
+
+    Args:
+        source: a path, an array or a tensor; boolean, or integer labels.
+        like: the image that it belongs to.
+        resample: bring a label volume onto the image's grid (nearest neighbour) instead of refusing another grid.
+
+    Returns:
+        Labels ``(H, W)`` for a picture, ``(X, Y, Z)`` in RAS+ for a volume; 0 is outside.
+
+    Raises:
+        GeometryError: another size or affine.
+        ImageError: unreadable, more than one channel, or a picture for a volume.
+
+    Example:
+        >>> image = Image(np.zeros((1, 2, 2), np.float32))
+        >>> int(read_mask(np.array([[0, 1], [2, 0]], np.uint8), image).max())
+        2
+    """
+    mask = read_labels(source)
+    if mask.is_volume != like.is_volume:
+        kinds = {True: "a volume", False: "a picture"}
+        raise ImageError(f"{mask.name} is {kinds[mask.is_volume]}, {like.name} is {kinds[like.is_volume]}.")
+    if not mask.is_volume and mask.pixels.shape[0] != 1:
+        raise ImageError(f"{mask.name}: a mask has one channel, this one has {mask.pixels.shape[0]}.")
+    if resample and mask.is_volume:
+        mask = resample_to(mask, like, order=0)
+    check_sizes(mask, like)
+    check_affines(mask, like)
+    return mask.pixels if mask.is_volume else mask.pixels[0]
+
+
+def parse_regions(texts: Iterable[str]) -> Mapping[str, tuple[int, ...]]:
+    """Parse ``NAME=LABEL,LABEL``.
+
+    Raises:
+        UsageError: another form, a label that is no whole number, or a name given twice.
+
+    Example:
+        >>> parse_regions(["tumor=1,4", "edema=2"])
+        {'tumor': (1, 4), 'edema': (2,)}
+    """
+    regions: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, equals, labels = text.partition("=")
+        name = name.strip()
+        try:
+            values = tuple(int(label) for label in labels.split(","))
+        except ValueError:
+            values = ()
+        if not name or not equals or not values:
+            raise UsageError(f"--regions {text!r}: expected NAME=LABEL,LABEL, say tumor=1,4.")
+        if name in regions or name == "image":
+            raise UsageError(f"--regions {text!r}: the name {name!r} is taken; choose another.")
+        regions[name] = values
+    return regions
+
+
+def foreground(image: Image) -> Array:
+    """Where an image is not zero: ``(H, W)`` or ``(X, Y, Z)`` boolean.
+
+    Example:
+        >>> int(foreground(Image(np.array([[[0.0, 2.0], [0.0, 0.0]]], np.float32))).sum())
+        1
+    """
+    return image.pixels != 0 if image.is_volume else (image.pixels != 0).any(axis=0)
