@@ -1,0 +1,211 @@
+r"""SSIM, the structural similarity index.
+
+.. math::
+    \mathrm{SSIM} = \frac{1}{M} \sum_j
+    \frac{2 \mu_x \mu_y + C_1}{\mu_x^2 + \mu_y^2 + C_1} \cdot
+    \frac{2 \sigma_{xy} + C_2}{\sigma_x^2 + \sigma_y^2 + C_2}
+
+with means, variances and covariance under a Gaussian window (11 pixels, :math:`\sigma` 1.5) at each of the M
+positions j whose whole window lies inside the image, :math:`C_1 = (K_1 L)^2`, :math:`C_2 = (K_2 L)^2`,
+:math:`K_1 = 0.01`, :math:`K_2 = 0.03` and the data range L = 1. The second factor is called the contrast-structure
+term. Colour images score the mean over their channels. Higher is better; 1 at equality.
+
+Paper: Z. Wang, A. C. Bovik, H. R. Sheikh and E. P. Simoncelli (2004), "Image quality assessment: From error
+visibility to structural similarity", IEEE Transactions on Image Processing 13(4), 600-612.
+DOI 10.1109/TIP.2003.819861. Original code: https://ece.uwaterloo.ca/~z70wang/research/ssim/.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from iqa_classical.filters import all_pool, average_pool, blur, erode, gaussian_taps, halving_factor
+from iqa_classical.pixel import explain, masked_mean
+from iqa_registry.errors import ParameterError
+from iqa_registry.metric import Comparison, FullReferenceMetric
+
+Statistics = tuple[Tensor, Tensor, Tensor]
+"""An image, its local means and its local variances; the last two are shorter by ``window - 1`` a side."""
+
+Window = Annotated[int, Field(ge=3, le=191, description="side of the Gaussian window in pixels, odd")]
+Sigma = Annotated[float, Field(gt=0, description="standard deviation of the Gaussian in pixels")]
+Stabilizer = Annotated[
+    float, Field(gt=0, le=1, description="keeps a quotient stable where both images are flat")
+]
+
+
+def check_window(window: int) -> int:
+    """Return ``window`` if it is odd, so that it has a center.
+
+    Raises:
+        ParameterError: it is even.
+
+    Example:
+        >>> check_window(11)
+        11
+    """
+    if window % 2 == 0:
+        raise ParameterError(f"window must be odd, got {window}; take {window - 1} or {window + 1}.")
+    return window
+
+
+def local_statistics(images: Tensor, taps: Tensor) -> Statistics:
+    """The part of SSIM that depends on one image.
+
+    Args:
+        images: ``(N, C, *spatial)``.
+        taps: the window along one axis.
+
+    Returns:
+        The images, their local means and local variances.
+
+    Example:
+        >>> _, mean, variance = local_statistics(torch.full((1, 1, 11, 11), 0.5), gaussian_taps(11, 1.5))
+        >>> round(mean.item(), 4), abs(variance.item()) < 1e-6
+        (0.5, True)
+    """
+    mean = blur(images, taps)
+    variance = blur(images.square(), taps).sub_(mean.square())
+    return images, mean, variance
+
+
+def similarity_terms(
+    x: Statistics, y: Statistics, taps: Tensor, k1: float, k2: float
+) -> tuple[Tensor, Tensor]:
+    """The luminance map and the contrast-structure map of two batches.
+
+    Args:
+        x: statistics of one batch.
+        y: statistics of the other.
+        taps: the window along one axis.
+        k1: stabilizer of the luminance term.
+        k2: stabilizer of the contrast-structure term.
+
+    Returns:
+        Two maps ``(N, C, *positions)``; the first in (0, 1], the second in [-1, 1]. Their product is SSIM's map.
+
+    Example:
+        >>> taps = gaussian_taps(11, 1.5)
+        >>> dark, bright = (local_statistics(torch.full((1, 1, 11, 11), v), taps) for v in (0.2, 0.6))
+        >>> [round(term.item(), 3) for term in similarity_terms(dark, bright, taps, 0.01, 0.03)]
+        [0.6, 1.0]
+    """
+    c1, c2 = k1**2, k2**2
+    (images_x, mean_x, variance_x), (images_y, mean_y, variance_y) = x, y
+    # The in-place steps touch only what autograd does not keep, and save an allocation each.
+    product = mean_x * mean_y
+    covariance = blur(images_x * images_y, taps).sub_(product)
+    luminance = product.mul_(2).add_(c1) / mean_x.square().add_(mean_y.square()).add_(c1)
+    contrast_structure = covariance.mul_(2).add_(c2) / (variance_x + variance_y).add_(c2)
+    return luminance, contrast_structure
+
+
+def ssim_map(x: Statistics, y: Statistics, taps: Tensor, k1: float = 0.01, k2: float = 0.03) -> Tensor:
+    """The SSIM of each position, ``(N, C, *positions)``, in [-1, 1]; the arguments of :func:`similarity_terms`.
+
+    Example:
+        >>> taps = gaussian_taps(11, 1.5)
+        >>> _ = torch.manual_seed(0)
+        >>> x, y = (local_statistics(torch.rand(1, 1, 11, 11), taps) for _ in range(2))
+        >>> round(ssim_map(x, y, taps).item(), 3)
+        -0.027
+    """
+    luminance, contrast_structure = similarity_terms(x, y, taps, k1, k2)
+    return luminance * contrast_structure
+
+
+class SSIM(FullReferenceMetric):
+    """Structural similarity, in [-1, 1], higher is better.
+
+    An encoding holds the images, their local means and variances and the images' sizes, so a comparison only adds
+    the covariance. A mask is exact: the map is averaged over the positions whose whole window lies inside it, and
+    the score is NaN where there is none. Two constant images score their luminance term, all-black ones 1.
+
+    Args:
+        dimensions: 2 for images ``(N, C, H, W)``, 3 for volumes ``(N, 1, D, H, W)`` with a cubic window.
+        window: side of the Gaussian window, odd.
+        sigma: its standard deviation.
+        k1: stabilizer of the luminance term.
+        k2: stabilizer of the contrast-structure term.
+        downsample: average blocks of shortest side / 256 pixels first, as the authors' script does; off by
+            default, as in most libraries.
+
+    Raises:
+        ParameterError: the window is even.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> image = torch.rand(1, 1, 32, 32)
+        >>> noisy = (image + 0.1 * torch.randn(1, 1, 32, 32)).clamp(0, 1)
+        >>> round(SSIM()(noisy, image).item(), 3)
+        0.944
+    """
+
+    taps: Tensor
+
+    def __init__(
+        self,
+        *,
+        dimensions: Literal[2, 3] = 2,
+        window: Window = 11,
+        sigma: Sigma = 1.5,
+        k1: Stabilizer = 0.01,
+        k2: Stabilizer = 0.03,
+        downsample: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dimensions = dimensions
+        self.window = check_window(window)
+        self.k1, self.k2 = k1, k2
+        self.downsample = downsample
+        self.register_buffer("taps", gaussian_taps(window, sigma), persistent=False)
+
+    @property
+    def minimum_size(self) -> int:
+        """The window must fit."""
+        return self.window
+
+    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images (shrunk if asked for), local means, local variances, and ``(N, dimensions)`` sizes."""
+        sides = tuple(images.shape[2:])
+        factor = halving_factor(sides) if self.downsample else 1
+        images = average_pool(images, factor)
+        sizes = torch.tensor(sides, device=images.device).expand(len(images), -1)
+        return (*local_statistics(images, self.taps), sizes)
+
+    def compare(
+        self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...], mask: Tensor | None = None
+    ) -> Tensor:
+        """Scores ``(N,)`` in [-1, 1]; NaN where no window lies inside the mask."""
+        if mask is not None:
+            factor = halving_factor(tuple(mask.shape[2:])) if self.downsample else 1
+            mask = erode(all_pool(mask, factor), self.window)
+        return masked_mean(self._map(synthesized, reference), mask)
+
+    def compare_in_detail(
+        self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...], mask: Tensor | None = None
+    ) -> Comparison:
+        """As :meth:`compare`, with the reason where no window lies inside the mask."""
+        reason = f"no window of {self.window} pixels a side lies inside the mask"
+        return explain(Comparison(self.compare(synthesized, reference, mask)), reason)
+
+    def local_map(self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...]) -> Tensor:
+        """SSIM of the window around each pixel, the mean over channels: ``(N, 1, *spatial)``, NaN at the border."""
+        values = self._map(synthesized, reference).mean(dim=1, keepdim=True)
+        values = F.pad(values, (self.window // 2,) * 2 * self.dimensions, value=torch.nan)
+        sides = tuple(synthesized[3][0].tolist())
+        factor = halving_factor(sides) if self.downsample else 1
+        for axis, side in enumerate(sides, start=2):
+            values = values.repeat_interleave(factor, dim=axis) if factor > 1 else values
+            pad = (0, 0) * (values.ndim - 1 - axis) + (0, side - values.shape[axis])
+            values = F.pad(values, pad, value=torch.nan)
+        return values
+
+    def _map(self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...]) -> Tensor:
+        x, y = synthesized[:3], reference[:3]
+        return ssim_map((x[0], x[1], x[2]), (y[0], y[1], y[2]), self.taps, self.k1, self.k2)
