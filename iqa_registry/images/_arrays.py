@@ -127,7 +127,7 @@ def read_npy(path: Path) -> Image:
     """Read a ``.npy`` file."""
     name = str(path)
     with reading(name, "npy"), path.open("rb") as stream:
-        return from_values(_values(stream, name), name)
+        return from_values(_values(stream, path.stat().st_size, name), name)
 
 
 def probe_npz(path: Path) -> ImageInfo:
@@ -142,7 +142,7 @@ def read_npz(path: Path) -> Image:
     """Read a ``.npz`` file that holds exactly one array."""
     name = str(path)
     with reading(name, "npz"), zipfile.ZipFile(path) as archive, archive.open(_only(archive, name)) as stream:
-        return from_values(_values(stream, name), name)
+        return from_values(_values(stream, _only(archive, name).file_size, name), name)
 
 
 def _only(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
@@ -174,12 +174,13 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
     return shape, fortran, dtype
 
 
-def _values(stream: IO[bytes], name: str) -> Array:
+def _values(stream: IO[bytes], length: int, name: str) -> Array:
+    """The array in a stream that is said to be ``length`` bytes long."""
     shape, fortran, dtype = _header(stream, name)
     needed = math.prod(shape) * dtype.itemsize
-    data = stream.read(needed)
+    data = stream.read(needed) if needed <= length else b""
     if len(data) < needed:
         raise ImageError(
-            f"{name}: holds {len(data)} of {needed} bytes; it is cut off: copy or save it again."
+            f"{name}: holds fewer than the {needed} bytes that its header declares; save it again."
         )
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from iqa_registry.errors import ImageError
-from iqa_registry.images._guard import check_size, picture, reading, to_float32
+from iqa_registry.images import _metaimage
+from iqa_registry.images._guard import check_size, picture, reading, size_limit, to_float32, too_large
 from iqa_registry.images._image import Array, Image, ImageInfo
 from iqa_registry.images._orientation import canonical, canonical_shape
 
+_LONGEST_HEADER = 1 << 16
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -26,6 +29,8 @@ def opened(path: Path) -> Iterator[Any]:
     """
     import SimpleITK
 
+    with path.open("rb"):  # a missing or locked file is told apart from a damaged one
+        pass
     before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
@@ -54,30 +59,60 @@ def read_array(path: Path) -> Array:
 def probe_itk(path: Path) -> ImageInfo:
     """What the header of a MetaImage or NRRD file says."""
     name = str(path)
-    with reading(name, _form(path)), opened(path) as reader:
-        size, samples = _checked(reader, name)
-        if len(size) == 2:
-            shape: tuple[int, ...] = (samples, size[1], size[0])
-        else:
-            shape = canonical_shape(size, _affine(reader), name)
+    with reading(name, _form(path)):
+        if _is_meta(path):
+            _metaimage.read_layout(path, name)
+        with opened(path) as reader:
+            size, samples = _checked(reader, name)
+            if len(size) == 2:
+                shape: tuple[int, ...] = (3 if samples == 4 else samples, size[1], size[0])
+            else:
+                shape = canonical_shape(size, _affine(reader), name)
     return ImageInfo(shape, len(size) == 3, name, check_size(name, shape))
 
 
 def read_itk(path: Path) -> Image:
     """Read a MetaImage or NRRD file: two dimensions give a picture, three a volume in RAS+."""
     name = str(path)
-    with reading(name, _form(path)), opened(path) as reader:
-        size, samples = _checked(reader, name)
-        values = values_of(reader)
-        if len(size) == 2:
-            return picture(values.reshape(size[1], size[0], samples), name, None)
-        volume = to_float32(values.reshape(size[::-1]), name).T
-        volume, affine = canonical(volume, _affine(reader), name)
+    with reading(name, _form(path)):
+        layout = _metaimage.read_layout(path, name) if _is_meta(path) else None
+        with opened(path) as reader:
+            size, samples = _checked(reader, name)
+            if layout is None:
+                _check_nrrd(path, name)
+                values = values_of(reader)
+            else:
+                values = _metaimage.read_voxels(layout, name)
+            if len(size) == 2:
+                return picture(values.reshape(size[1], size[0], samples), name, None)
+            volume = to_float32(values.reshape(size[::-1]), name).T
+            volume, affine = canonical(volume, _affine(reader), name)
     return Image(volume, affine, None, name, is_volume=True)
 
 
+def _check_nrrd(path: Path, name: str) -> None:
+    """Compare the checksum of gzipped voxels, which SimpleITK leaves out."""
+    with path.open("rb") as raw:
+        header, blank, _ = raw.read(_LONGEST_HEADER).replace(b"\r\n", b"\n").partition(b"\n\n")
+        fields = dict(line.split(b":", 1) for line in header.lower().splitlines() if b":" in line)
+        attached = not any(key in fields for key in (b"data file", b"datafile", b"line skip", b"byte skip"))
+        if not blank or not attached or fields.get(b"encoding", b"").strip() not in (b"gzip", b"gz"):
+            return
+        raw.seek(0)
+        while raw.readline().strip():
+            pass
+        with gzip.GzipFile(fileobj=raw) as stream:
+            while stream.read(1 << 20):
+                if stream.tell() > 2 * size_limit():
+                    raise too_large(name, "the voxels inflate further and further")
+
+
+def _is_meta(path: Path) -> bool:
+    return path.suffix.lower() in (".mha", ".mhd")
+
+
 def _form(path: Path) -> str:
-    return "NRRD" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImage"
+    return "MetaImage" if _is_meta(path) else "NRRD"
 
 
 def _checked(reader: Any, name: str) -> tuple[tuple[int, ...], int]:

@@ -7,14 +7,25 @@ microscope gives.
 
 from __future__ import annotations
 
+import io
 import struct
+import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from iqa_registry.errors import ImageError
-from iqa_registry.images._guard import check_size, full_scale_of, picture, reading, transparency
+from iqa_registry.images._guard import (
+    check_size,
+    full_scale_of,
+    human,
+    picture,
+    reading,
+    size_limit,
+    too_large,
+    transparency,
+)
 from iqa_registry.images._image import Array, Image, ImageInfo
 
 if TYPE_CHECKING:
@@ -39,11 +50,15 @@ def probe_png(path: Path) -> ImageInfo:
 def read_png(path: Path, labels: bool = False) -> Image:
     """Read a PNG of 1 to 16 bits; ``labels`` gives the indices of a palette instead of its colours."""
     name = str(path)
-    with reading(name, "PNG"), path.open("rb") as stream:
-        shape, depth, kind = _png_header(stream, name)
+    with reading(name, "PNG"), path.open("rb") as file:
+        shape, depth, kind = _png_header(file, name)
         check_size(name, shape)
+        if path.stat().st_size > size_limit():
+            raise too_large(name, f"the file takes {human(path.stat().st_size)}")
+        data = file.read()
+        _check_chunks(memoryview(data), name)
         wide = depth == 16 and kind != 0
-        values = _colour16(path, name, kind) if wide else _png_values(stream, name, depth, labels)
+        values = _colour16(path, name, kind) if wide else _png_values(io.BytesIO(data), name, depth, labels)
         return picture(values, name, full_scale_of(values.dtype))
 
 
@@ -58,6 +73,21 @@ def _png_header(stream: IO[bytes], name: str) -> tuple[tuple[int, int, int], int
             f"{name}: the PNG header names colour type {kind}, which does not exist; export it again."
         )
     return (_PNG_CHANNELS[kind], height, width), depth, kind
+
+
+def _check_chunks(data: memoryview, name: str) -> None:
+    """Compare every chunk with its checksum up to the last one; Pillow leaves that out for the pixels."""
+    at = len(PNG_MAGIC)
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if end > len(data) or zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(
+            data[end - 4 : end], "big"
+        ):
+            break
+        if data[at + 4 : at + 8] == b"IEND":
+            return
+        at = end
+    raise ImageError(f"{name}: the PNG is damaged or cut off; copy or export it again.")
 
 
 def _png_values(stream: IO[bytes], name: str, depth: int, labels: bool) -> Array:
