@@ -117,6 +117,9 @@ def _module_name(target: str) -> str | None:
             return target if importlib.util.find_spec(target) else None
         except (ImportError, ValueError):
             return None
+        except Exception:
+            # Its package raises on import; loading it says so.
+            return target
     file = Path(target).resolve()
     if not file.is_file():
         raise UsageError(f"{target}: there is no such file.")

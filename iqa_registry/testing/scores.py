@@ -109,18 +109,20 @@ def order(subject: Subject) -> str:
 
 
 def determinism(subject: Subject) -> str:
-    """Twice the same, whatever the state of the random generators, and so for a second instance."""
-    with torch.random.fork_rng(devices=[]):
+    """Twice the same, whatever the state of the random generators, and so for a second instance; input unaltered."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(1)
-        first = subject.scores(subject.synthesized, subject.reference)
+        first = subject.run(subject.synthesized, subject.reference)
         torch.manual_seed(2)
-        second = subject.scores(subject.synthesized, subject.reference)
+        second = subject.run(subject.synthesized, subject.reference)
         require(_same(first, second), f"two calls give {show(first)} and {show(second)}")
+        pair = subject.synthesized.clone(), subject.reference.clone()
+        subject.metric(*subject.arguments(*pair))
+        unaltered = torch.equal(pair[0], subject.synthesized) and torch.equal(pair[1], subject.reference)
+        require(unaltered, "the metric alters the images that it is given")
         if subject.rebuild is None:
             return "twice the same"
-        other = subject.rebuild({})
-        with torch.no_grad():
-            third = call(other, subject.synthesized, subject.reference)
+        third = call(subject.rebuild({}), subject.synthesized, subject.reference)
     require(_same(first, third), f"a second instance gives {show(third)} instead of {show(first)}")
     return "twice the same, and from a second instance"
 

@@ -105,9 +105,10 @@ class Subject:
 
     def refusal(self, error: type[IQAError], *inputs: object) -> str | None:
         """Call the metric with input that it must refuse; ``None`` if it does so with ``error``, else what it did."""
+        copies = [item.clone() if isinstance(item, Tensor) else item for item in inputs]
         try:
             with torch.no_grad():
-                self.metric(*inputs)
+                self.metric(*copies)
         except error:
             return None
         except Exception as other:
@@ -120,13 +121,17 @@ class Subject:
 
 
 def call(metric: Metric, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The scores ``(N,)`` of a metric of any kind; a distribution metric gives one."""
+    """The scores ``(N,)`` of a metric of any kind; a distribution metric gives one.
+
+    It gets copies, so that a metric that alters its input fails the check of that alone.
+    """
+    synthesized = synthesized if synthesized.requires_grad else synthesized.clone()
     if isinstance(metric, NoReferenceMetric):
         result = metric(synthesized)
     elif mask is not None:
-        result = metric(synthesized, reference, mask)
+        result = metric(synthesized, reference.clone(), mask.clone())
     else:
-        result = metric(synthesized, reference)
+        result = metric(synthesized, reference.clone())
     return torch.tensor([result]) if isinstance(result, float) else result
 
 

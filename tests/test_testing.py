@@ -1,0 +1,98 @@
+"""The conformance kit: a good metric passes; each defect fails the check that is meant to find it, and no other."""
+
+import pickle
+
+import broken_metrics
+import pytest
+import torch
+
+from iqa_registry import MetricSpec
+from iqa_registry.errors import UnknownNameError, UsageError
+from iqa_registry.registry import build_registry
+from iqa_registry.testing import (
+    CHECKS,
+    CheckResult,
+    ConformanceError,
+    assert_conforms,
+    check_names,
+    conformance_tests,
+    run_checks,
+)
+
+
+@pytest.fixture(scope="module")
+def broken():
+    return build_registry(extra=[broken_metrics.candidate()])
+
+
+def failing(results):
+    return {item.name: item.message for item in results if item.status == "fail"}
+
+
+@pytest.mark.parametrize("name", broken_metrics.CASES)
+def test_each_defect_fails_its_check_and_no_other(broken, name):
+    expected = broken_metrics.CASES[name][2]
+    failed = failing(run_checks(name, broken))
+    assert set(failed) == expected, failed
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_tensor_that_stays_behind_fails_on_cuda(broken):
+    assert set(failing(run_checks("keeps-tensor", broken))) == {"device"}
+
+
+def test_every_check_has_a_defect_that_it_finds():
+    found = set.union(*(failed for _, _, failed in broken_metrics.CASES.values()))
+    assert found == {name for kind in CHECKS for name in check_names(kind)} - {"device"}
+
+
+def test_a_metric_that_cannot_be_built_gives_one_result_that_says_why(broken):
+    assert run_checks("fails-to-start", broken) == [
+        CheckResult("construction", "fail", "OSError: no such table")
+    ]
+
+
+def test_unknown_names_and_instances_without_a_declaration_are_refused(broken):
+    with pytest.raises(UnknownNameError, match="Did you mean 'good-set'"):
+        run_checks("goodset", broken)
+    with pytest.raises(UsageError, match="Good has no declaration"):
+        run_checks(broken_metrics.Good())
+
+
+def test_an_instance_can_be_checked_without_a_registry():
+    metric = broken_metrics.Good()
+    metric.spec = MetricSpec(
+        name="mine", factory="broken_metrics:Good", **broken_metrics.SPEC | broken_metrics.MASKS
+    )
+    assert failing(run_checks(metric)) == {}
+    metric.spec = MetricSpec(name="mine", factory="broken_metrics:Missing", **broken_metrics.SPEC)
+    assert failing(run_checks(metric)) == {"declaration": "there is no factory broken_metrics:Missing"}
+
+
+def test_the_error_lists_the_failing_checks_and_survives_pickling(broken):
+    with pytest.raises(ConformanceError) as caught:
+        assert_conforms("offset", broken)
+    text = "offset fails 1 of 29 checks:\n  identity: declares identity_score=0, gives 0.2"
+    assert str(caught.value) == text
+    assert str(pickle.loads(pickle.dumps(caught.value))) == text
+
+
+def test_one_line_gives_a_test_per_check(broken):
+    test = conformance_tests("good", "offset", registry=broken)
+    cases = test.pytestmark[0].args[1]
+    outcomes = {case.id: outcome(test, *case.values) for case in cases}
+    assert len(cases) == 2 * len(CHECKS["full-reference"])
+    assert outcomes["good-identity"] == outcomes["offset-direction"] == "passed"
+    assert outcomes["good-mask-full"] == "skipped"
+    assert [name for name, result in outcomes.items() if result == "failed"] == ["offset-identity"]
+
+
+def outcome(test, metric, check):
+    try:
+        test(metric=metric, check=check)
+    except ConformanceError:
+        return "failed"
+    except pytest.skip.Exception:
+        return "skipped"
+    return "passed"
