@@ -133,6 +133,9 @@ def _hooks(manager: pluggy.PluginManager, plugin: object) -> tuple[str, ...]:
         raise PluginError(
             f"implements {unknown[0]}, which is no hook; the hooks are {', '.join(sorted(known))}."
         )
+    unmarked = sorted(name for name in known - marked if hasattr(plugin, name))
+    if unmarked:
+        raise PluginError(f"defines {unmarked[0]} without @hookimpl, so it would not be called.")
     return tuple(sorted(marked))
 
 

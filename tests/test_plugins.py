@@ -1,0 +1,215 @@
+"""Loading plugins: one that fails leaves the others working and is listed with the reason."""
+
+import re
+
+import pytest
+
+from iqa_registry.errors import PluginError
+from iqa_registry.plugins import find_candidates, load_plugins
+from iqa_registry.registry import build_registry
+from iqa_registry.specs import Origin
+
+GOOD = """
+@hookimpl
+def iqa_register_metrics(register):
+    register(MetricSpec(name="good", **FIELDS))
+"""
+
+FAILING = {
+    "raises on import": ("raise RuntimeError('no luck')", r"RuntimeError: no luck"),
+    "leaves on import": ("import sys; sys.exit('bye')", r"SystemExit: bye"),
+    "lacks a package": ("import no_such_package", r"ModuleNotFoundError: No module named 'no_such_package'"),
+    "claims ssim": (
+        """
+        @hookimpl
+        def iqa_register_metrics(register):
+            register(MetricSpec(name="other", **FIELDS))
+            register(MetricSpec(name="ssim", **FIELDS))
+        """,
+        r"claims the name 'ssim', which iqa-registry \S+ \(iqa_classical\) has already",
+    ),
+    "claims a name twice": (
+        """
+        @hookimpl
+        def iqa_register_metrics(register):
+            register(MetricSpec(name="twin", **FIELDS))
+            register(MetricSpec(name="twin", **FIELDS))
+        """,
+        r"claims the name 'twin', which a-failing 1.2 \(failing\) has already",
+    ),
+    "wrong signature": (
+        """
+        @hookimpl
+        def iqa_register_metrics(registry):
+            pass
+        """,
+        r"PluginValidationError: .*iqa_register_metrics.*'registry'",
+    ),
+    "misspelt hook": (
+        """
+        @hookimpl
+        def iqa_register_metrix(register):
+            pass
+        """,
+        r"implements iqa_register_metrix, which is no hook; the hooks are iqa_register_commands, .*metrics",
+    ),
+    "forgotten marker": (
+        """
+        def iqa_register_metrics(register):
+            register(MetricSpec(name="other", **FIELDS))
+        """,
+        r"defines iqa_register_metrics without @hookimpl",
+    ),
+    "undeclared direction": (
+        """
+        del FIELDS["higher_is_better"]
+
+        @hookimpl
+        def iqa_register_metrics(register):
+            register(MetricSpec(name="other", **FIELDS))
+        """,
+        r"metric 'other' does not declare higher_is_better",
+    ),
+    "impossible declaration": (
+        """
+        @hookimpl
+        def iqa_register_metrics(register):
+            register(MetricSpec(name="other", **FIELDS | {"identity_score": 7.0}))
+        """,
+        r"metric 'other': identity_score=7.0 cannot be right",
+    ),
+    "no spec": (
+        """
+        @hookimpl
+        def iqa_register_metrics(register):
+            register("other")
+        """,
+        r"register takes a spec of iqa_registry.specs, got str",
+    ),
+    "hook that raises": (
+        """
+        @hookimpl
+        def iqa_register_metrics(register):
+            register(MetricSpec(name="other", **FIELDS))
+            raise KeyError("gone")
+        """,
+        r"KeyError: 'gone'",
+    ),
+}
+
+
+def record(registry, distribution="third-party"):
+    return next(item for item in registry.plugins if item.origin.distribution == distribution)
+
+
+@pytest.mark.parametrize(("source", "reason"), FAILING.values(), ids=FAILING)
+def test_a_failing_plugin_is_listed_and_the_rest_works(install, source, reason):
+    install(source, distribution="a-failing", plugin="failing")
+    install(GOOD)
+    registry = build_registry()
+    failed = record(registry, "a-failing")
+    assert not failed.loaded
+    assert failed.specs == []
+    assert re.fullmatch(reason + r".*", failed.failure)
+    assert registry.metrics["ssim"].origin.distribution == "iqa-registry"
+    assert {"good", "psnr"} <= set(registry.metrics)
+    assert "other" not in registry.metrics
+
+
+def test_of_two_plugins_that_claim_one_name_the_first_keeps_it(install):
+    install(GOOD, distribution="a-first")
+    install(GOOD, distribution="b-second")
+    registry = build_registry()
+    assert registry.metrics["good"].origin == Origin("a-first", "1.2", "demo")
+    assert (
+        record(registry, "b-second").failure
+        == "claims the name 'good', which a-first 1.2 (demo) has already."
+    )
+
+
+def test_a_configuration_of_an_unknown_metric_is_left_out_by_itself(install):
+    install(GOOD + '    register(MetricSpec(name="lost", base="nowhere"))\n')
+    registry = build_registry()
+    assert "good" in registry.metrics
+    assert "lost" not in registry.metrics
+    assert record(registry).failure == "metric 'lost' is based on 'nowhere', which no plugin provides."
+
+
+def test_what_a_plugin_contributes_knows_its_origin(install):
+    install(GOOD)
+    registry = build_registry()
+    assert str(registry.metrics["good"].origin) == "third-party 1.2 (demo)"
+    assert record(registry).hooks == ("iqa_register_metrics",)
+
+
+def test_strict_mode_by_the_environment(install, monkeypatch):
+    install("raise RuntimeError('no luck')")
+    monkeypatch.setenv("IQA_STRICT_PLUGINS", "0")
+    assert record(build_registry()).failure == "RuntimeError: no luck"
+    monkeypatch.setenv("IQA_STRICT_PLUGINS", "1")
+    with pytest.raises(PluginError, match=r"plugin third-party 1.2 \(demo\): RuntimeError: no luck"):
+        build_registry()
+
+
+def test_the_environment_limits_which_plugins_load(install, monkeypatch):
+    install(GOOD)
+    monkeypatch.setenv("IQA_LOAD_PLUGINS", "demo, iqa_learned")
+    assert {item.origin.plugin for item in find_candidates()} == {"demo", "iqa_learned"}
+    monkeypatch.setenv("IQA_LOAD_PLUGINS", "")
+    assert build_registry().metrics == {}
+
+
+def test_our_own_plugins_load_first(install):
+    install(GOOD, distribution="aaa")
+    distributions = [item.origin.distribution for item in find_candidates()]
+    assert distributions == sorted(distributions, key=lambda name: name != "iqa-registry")
+    assert distributions[-1] == "aaa"
+
+
+def test_all_our_own_plugins_load():
+    assert {item.origin.plugin: item.failure for item in load_plugins(find_candidates())} == {
+        "iqa_classical": None,
+        "iqa_learned": None,
+    }
+
+
+def test_registries_are_independent(install):
+    install(GOOD)
+    first, second = build_registry(), build_registry()
+    first.metrics.clear()
+    assert "good" in second.metrics
+
+
+def test_the_command_line_lists_every_failure_and_goes_on(install, run_iqa):
+    for number, (source, _) in enumerate(FAILING.values()):
+        install(source, distribution=f"failing-{number}", plugin=f"failing{number}")
+    install(GOOD)
+    listed = run_iqa("list")
+    assert listed.returncode == 0
+    assert {"ssim", "good"} <= {line.split()[0] for line in listed.stdout.splitlines() if line}
+    for number, (_, reason) in enumerate(FAILING.values()):
+        reason = reason.replace("a-failing", "failing-[0-9]+").replace("(failing", "(failing[0-9]+")
+        assert re.search(
+            rf"plugin not loaded: failing-{number} 1.2 \(failing{number}\): .*{reason}", listed.stderr
+        )
+
+
+def test_a_plugin_brings_a_command(install, run_iqa):
+    module = install(
+        """
+        import typer
+
+        app = typer.Typer()
+
+        @app.command()
+        def greet(name: str):
+            typer.echo(f"good day, {name}")
+
+        @hookimpl
+        def iqa_register_commands(register):
+            register("greet", "Say something kind.", __name__ + ":app")
+        """
+    )
+    assert module
+    assert "Say something kind." in run_iqa("--help").stdout
+    assert run_iqa("greet", "Röntgen").stdout == "good day, Röntgen\n"
