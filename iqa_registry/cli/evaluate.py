@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_registry.cli import render
+from iqa_registry.cli import arguments, render
+from iqa_registry.cli.progress import progress_bar
+from iqa_registry.cli.request import Request, read_options
 from iqa_registry.errors import IQAError, UsageError
 
 if TYPE_CHECKING:
@@ -23,27 +25,11 @@ INPUT, IMAGES, RUNNING, PRINTING = "Input", "Images and intensity", "Running", "
 
 
 def evaluate(
-    synthesized: Annotated[
-        str | None, typer.Argument(help="A synthesized image or volume, a folder of them, or a DICOM series.")
-    ] = None,
-    reference: Annotated[
-        str | None, typer.Argument(help="The reference, likewise; folders match by name.")
-    ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric", "-m", help="A metric, NAME or NAME:KEY=VALUE,...; may be repeated. See `iqa list`."
-        ),
-    ] = None,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(
-            help="A manifest (CSV or Parquet): synthesized, reference, optional mask, further columns."
-        ),
-    ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="A dataset of a plugin, NAME:PATH; see `iqa plugins`.")
-    ] = None,
+    synthesized: arguments.Synthesized = None,
+    reference: arguments.Reference = None,
+    metric: arguments.Metrics = None,
+    pairs: arguments.Pairs = None,
+    dataset: arguments.Dataset = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -51,47 +37,25 @@ def evaluate(
         ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start the run folder over.")] = False,
-    axis: Annotated[
-        str, typer.Option(help="Axis along which volumes are cut: axial, coronal, sagittal.")
-    ] = "axial",
-    slices: Annotated[
-        str | None, typer.Option(help="Slices of a volume, FIRST:LAST as in Python (50:80).")
-    ] = None,
+    axis: arguments.Axis = "axial",
+    slices: arguments.Slices = None,
     mask: Annotated[
         Path | None, typer.Option(help="A mask, or a folder matched by name: scores inside it are added.")
     ] = None,
-    regions: Annotated[
-        list[str] | None, typer.Option(help="A region of a label map, NAME=LABEL,LABEL; may be repeated.")
-    ] = None,
+    regions: arguments.Regions = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Add scores inside the reference's nonzero region.")
     ] = False,
-    intensity: Annotated[
-        str | None,
-        typer.Option(
-            help="dtype | range=LO,HI | reference-percentile=LO,HI | each-percentile=LO,HI | none. "
-            "By default dtype for 8 and 16 bit pictures, reference-percentile=0.5,99.5 for everything else."
-        ),
-    ] = None,
-    out_of_range: Annotated[
-        str, typer.Option(help="Values outside the limits: clip (and count) or error.")
-    ] = "clip",
-    allow_scale_mismatch: Annotated[
-        bool, typer.Option("--allow-scale-mismatch", help="Score pairs whose value ranges plainly disagree.")
-    ] = False,
-    resample: Annotated[
-        str | None, typer.Option(help="`reference` brings synthesized volumes onto the reference's grid.")
-    ] = None,
-    resize: Annotated[
-        bool, typer.Option("--resize", help="Resize pictures to the reference's size.")
-    ] = False,
-    crop: Annotated[
-        bool, typer.Option("--crop", help="Crop both pictures centrally to their common size.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    intensity: arguments.Intensity = None,
+    out_of_range: arguments.OutOfRange = "clip",
+    allow_scale_mismatch: arguments.ScaleMismatch = False,
+    resample: arguments.Resample = None,
+    resize: arguments.Resize = False,
+    crop: arguments.Crop = False,
+    device: arguments.Device = "auto",
     precision: Annotated[str, typer.Option(help="fp32, or bf16 for metrics that allow it.")] = "fp32",
     batch_size: Annotated[str, typer.Option(help="Images per batch, or auto.")] = "auto",
-    workers: Annotated[int, typer.Option(help="Threads that read images ahead.")] = 2,
+    workers: arguments.Workers = 2,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first pair that is not scored.")
     ] = False,
@@ -106,7 +70,7 @@ def evaluate(
         bool, typer.Option("--json", help="Print the score table as JSON, no summary.")
     ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the score table as CSV, no summary.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
+    debug: arguments.Debug = False,
 ) -> None:
     """Score synthesized images against their references.
 
@@ -120,7 +84,7 @@ def evaluate(
         raise UsageError("--json and --csv contradict each other; choose one.")
     if fresh and output is None:
         raise UsageError("--fresh starts a run folder over; name it with -o.")
-    options = _options(
+    options = read_options(
         {
             "intensity": intensity, "out_of_range": out_of_range, "allow_scale_mismatch": allow_scale_mismatch,
             "axis": axis, "slices": slices, "foreground": foreground, "regions": regions or [],
@@ -131,7 +95,7 @@ def evaluate(
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
-    request = _Request(synthesized, reference, pairs, dataset, mask)
+    request = Request(synthesized, reference, pairs, dataset, mask)
     if regions and mask is None and not (pairs or dataset):
         raise UsageError("--regions names labels of a mask; give it with --mask.")
     chosen, unmatched = request.collect(registry)
@@ -141,67 +105,6 @@ def evaluate(
     outcome = _execute(run, output, fresh, request.arguments())
     _print(outcome, group_by.split(",") if group_by else [], "json" if as_json else "csv" if as_csv else None)
     _report(outcome, started, unmatched, output)
-
-
-class _Request:
-    """Where the pairs come from."""
-
-    def __init__(
-        self,
-        synthesized: str | None,
-        reference: str | None,
-        pairs: Path | None,
-        dataset: str | None,
-        mask: Path | None,
-    ) -> None:
-        self.given = {"images": synthesized, "--pairs": pairs, "--dataset": dataset}
-        self.synthesized, self.reference, self.pairs, self.dataset = synthesized, reference, pairs, dataset
-        self.mask = mask
-        named = [name for name, value in self.given.items() if value is not None]
-        if len(named) > 1:
-            raise UsageError(f"{' and '.join(named)} contradict each other; choose one.")
-        if mask is not None and synthesized is None:
-            raise UsageError("--mask goes with two images or folders; a manifest has a column for it.")
-
-    def arguments(self) -> dict[str, Any]:
-        """What the run record keeps."""
-        return {
-            name: None if value is None else str(value)
-            for name, value in vars(self).items()
-            if name != "given"
-        }
-
-    def collect(self, registry: Registry) -> tuple[list[Pair], list[str]]:
-        """The pairs, and what was left unmatched."""
-        from iqa_registry.images.pairs import pair_paths, read_manifest
-
-        if self.dataset is not None:
-            return list(registry.dataset(self.dataset).pairs()), []
-        if self.pairs is not None:
-            found = read_manifest(self.pairs)
-        elif self.synthesized is not None:
-            found = pair_paths(self.synthesized, self.reference, self.mask)
-        else:
-            from iqa_registry.sample import MANIFEST, NOTICE
-
-            render.warn(NOTICE)
-            found = read_manifest(MANIFEST)
-        return list(found.pairs), list(found.unmatched)
-
-
-def _options(given: dict[str, Any]) -> Options:
-    from iqa_registry.evaluation.options import make_options
-    from iqa_registry.images.masks import parse_regions
-
-    given["regions"] = parse_regions(given["regions"])
-    if given["resample"] not in (None, "reference"):
-        raise UsageError(f"--resample {given['resample']!r}: the one choice is `reference`.")
-    given["resample"] = given["resample"] is not None
-    size = given["batch_size"]
-    if size != "auto" and not size.isdigit():
-        raise UsageError(f"--batch-size {size!r}: expected auto or a number of at least 1.")
-    given["batch_size"] = None if size == "auto" else int(size)
-    return make_options(given)
 
 
 def _start(
@@ -220,40 +123,13 @@ def _start(
 
 
 def _execute(run: Run, output: Path | None, fresh: bool, arguments: dict[str, Any]) -> Outcome:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from iqa_registry.evaluation.store import MemoryStore, RunFolder
 
-    console = Console(stderr=True)
-    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("scoring", total=len(run.items))
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
+    with progress_bar("scoring") as progress:
         if output is None:
             return run.execute(MemoryStore(), progress)
         with RunFolder(output).opened(run.record(arguments), fresh) as store:
             return run.execute(store, progress)
-
-
-def _rate_text(speed: float | None) -> str:
-    return "" if not speed else f"{speed:.1f} pairs/s"
-
-
-def _Rate() -> Any:  # noqa: N802 - stands among rich's column classes
-    from rich.progress import ProgressColumn, Task
-    from rich.text import Text as RichText
-
-    class Rate(ProgressColumn):
-        """Pairs a second."""
-
-        def render(self, task: Task) -> RichText:
-            return RichText(_rate_text(task.finished_speed or task.speed))
-
-    return Rate()
 
 
 def _print(outcome: Outcome, group_by: list[str], form: str | None) -> None:

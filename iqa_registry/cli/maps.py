@@ -1,0 +1,174 @@
+"""``iqa maps``: where images differ from their references, as pictures and NIfTI volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from iqa_registry.cli import arguments, complete, render
+from iqa_registry.cli.progress import progress_bar
+from iqa_registry.cli.request import Request, read_options
+from iqa_registry.errors import IQAError
+
+if TYPE_CHECKING:
+    from iqa_registry.evaluation.options import Options
+    from iqa_registry.images.pairs import Pair
+    from iqa_registry.maps.engine import FailedMap, Mapper
+    from iqa_registry.maps.writer import MapWriter
+    from iqa_registry.registry import Registry
+
+DEFAULT_MAPS = ("error", "ssim", "gmsd", "fsim")
+
+
+def maps(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the maps; files of the same name are replaced.")
+    ],
+    synthesized: arguments.Synthesized = None,
+    reference: arguments.Reference = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            "-m",
+            help="error, signed-error, or a metric that has a map (see `iqa info NAME`); may be repeated. "
+            f"By default {', '.join(DEFAULT_MAPS)}.",
+            autocompletion=complete.map_names,
+        ),
+    ] = None,
+    pairs: arguments.Pairs = None,
+    dataset: arguments.Dataset = None,
+    axis: arguments.Axis = "axial",
+    slices: arguments.Slices = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="A mask, or a folder matched by name: outlined, and the map's mean inside it given."
+        ),
+    ] = None,
+    regions: arguments.Regions = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Outline the reference's nonzero region likewise.")
+    ] = False,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="METRIC=EQUAL,FAR: the values drawn black and brightest (error=0,0.2); may be repeated. "
+            "By default 0,0.5 for errors and distances, 1,0 for similarities."
+        ),
+    ] = None,
+    panel: Annotated[
+        bool,
+        typer.Option(
+            "--panel/--bare", help="Draw reference and synthesized image beside the map, or the map alone."
+        ),
+    ] = True,
+    intensity: arguments.Intensity = None,
+    out_of_range: arguments.OutOfRange = "clip",
+    allow_scale_mismatch: arguments.ScaleMismatch = False,
+    resample: arguments.Resample = None,
+    resize: arguments.Resize = False,
+    crop: arguments.Crop = False,
+    device: arguments.Device = "auto",
+    workers: arguments.Workers = 2,
+    debug: arguments.Debug = False,
+) -> None:
+    """Write local maps: where a synthesized image differs from its reference.
+
+    One picture PAIR_ID-METRIC.png for each image or slice; for a volume also PAIR_ID-METRIC.nii.gz on the
+    reference's grid, in which slices that were not mapped are NaN; and the means in maps.csv. In every picture black
+    is equal and bright is different, on a scale that is the same for all pictures of a metric. Without images, the
+    bundled sample is drawn. Exit code: 0 all drawn, 1 something was not, 2 wrong usage.
+    """
+    import os
+
+    if debug:
+        os.environ["IQA_DEBUG"] = "1"
+    options = read_options(
+        {
+            "intensity": intensity, "out_of_range": out_of_range, "allow_scale_mismatch": allow_scale_mismatch,
+            "axis": axis, "slices": slices, "foreground": foreground, "regions": regions or [],
+            "resample": resample, "resize": resize, "crop": crop, "device": device, "workers": workers,
+        }
+    )  # fmt: skip
+    from iqa_registry.maps.writer import MapWriter
+    from iqa_registry.registry import build_registry
+
+    registry = build_registry()
+    mapper, incomplete = _start(registry, metric or _defaults(registry), options, limits or [])
+    chosen, unmatched = Request(synthesized, reference, pairs, dataset, mask).collect(registry)
+    for line in unmatched:
+        render.warn(f"not drawn: {line}")
+    with MapWriter(output, panel) as writer:
+        failed = _draw(mapper, writer, chosen)
+    _report(writer, failed)
+    if failed or unmatched or incomplete:
+        raise typer.Exit(1)
+
+
+def _defaults(registry: Registry) -> list[str]:
+    """Without the plugin that has a default map, the others are drawn."""
+    return [name for name in DEFAULT_MAPS if name in complete.ERRORS or name in registry.metrics]
+
+
+def _start(registry: Registry, names: list[str], options: Options, limits: list[str]) -> tuple[Mapper, bool]:
+    """The mapper, and whether a metric is missing in it because it cannot start."""
+    from iqa_registry.evaluation.options import choose_device
+    from iqa_registry.maps.engine import Mapper
+    from iqa_registry.maps.kinds import check_limits, parse_limits, start_maps
+
+    scales = parse_limits(limits)
+    check_limits(scales, names)
+    started = start_maps(registry, names, choose_device(options.device))
+    for reason in started.failed.values():
+        render.warn(f"error: {reason}")
+    if not started.ready:
+        raise IQAError("none of the maps can start.")
+    return Mapper(started.ready, options, scales), bool(started.failed)
+
+
+def _draw(mapper: Mapper, writer: MapWriter, pairs: list[Pair]) -> list[FailedMap]:
+    from iqa_registry.maps.engine import LocalMap
+
+    failed = []
+    with progress_bar("drawing") as progress:
+        for found in mapper.run(pairs, progress):
+            if isinstance(found, LocalMap):
+                writer.add(found)
+            else:
+                failed.append(found)
+    return failed
+
+
+def _report(writer: MapWriter, failed: list[FailedMap]) -> None:
+    typer.echo(render.table(_summary(writer.rows)))
+    reasons = dict.fromkeys(item.message for item in failed)
+    for reason in list(reasons)[:20]:
+        render.warn(f"error: {reason}")
+    if len(reasons) > 20:
+        render.warn(f"... and {len(reasons) - 20} further reasons.")
+    volumes = f" and {writer.volumes} volumes" if writer.volumes else ""
+    render.warn(f"{writer.pictures} pictures{volumes} in {writer.folder}, means in {writer.folder}/maps.csv")
+
+
+def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line for each map and region: the mean over its pictures."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["metric"], row["region"]), []).append(row)
+    summary = []
+    for (metric, region), group in groups.items():
+        means = [row["mean"] for row in group if row["mean"] is not None]
+        summary.append(
+            {
+                "map": metric,
+                "region": region,
+                "n": len(group),
+                "mean": render.number(sum(means) / len(means)) if means else "",
+                "black": f"{group[0]['equal']:g}",
+                "brightest": f"{group[0]['brightest']:g}",
+            }
+        )
+    return summary

@@ -1,0 +1,82 @@
+"""What a command that reads images was asked for: the pairs, and the settings by which they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iqa_registry.cli import render
+from iqa_registry.errors import UsageError
+
+if TYPE_CHECKING:
+    from iqa_registry.evaluation.options import Options
+    from iqa_registry.images.pairs import Pair
+    from iqa_registry.registry import Registry
+
+
+class Request:
+    """Where the pairs come from."""
+
+    def __init__(
+        self,
+        synthesized: str | None,
+        reference: str | None,
+        pairs: Path | None,
+        dataset: str | None,
+        mask: Path | None,
+    ) -> None:
+        self.given = {"images": synthesized, "--pairs": pairs, "--dataset": dataset}
+        self.synthesized, self.reference, self.pairs, self.dataset = synthesized, reference, pairs, dataset
+        self.mask = mask
+        named = [name for name, value in self.given.items() if value is not None]
+        if len(named) > 1:
+            raise UsageError(f"{' and '.join(named)} contradict each other; choose one.")
+        if mask is not None and synthesized is None:
+            raise UsageError("--mask goes with two images or folders; a manifest has a column for it.")
+
+    def arguments(self) -> dict[str, Any]:
+        """What the run record keeps."""
+        return {
+            name: None if value is None else str(value)
+            for name, value in vars(self).items()
+            if name != "given"
+        }
+
+    def collect(self, registry: Registry) -> tuple[list[Pair], list[str]]:
+        """The pairs, and what was left unmatched."""
+        from iqa_registry.images.pairs import pair_paths, read_manifest
+
+        if self.dataset is not None:
+            return list(registry.dataset(self.dataset).pairs()), []
+        if self.pairs is not None:
+            found = read_manifest(self.pairs)
+        elif self.synthesized is not None:
+            found = pair_paths(self.synthesized, self.reference, self.mask)
+        else:
+            from iqa_registry.sample import MANIFEST, NOTICE
+
+            render.warn(NOTICE)
+            found = read_manifest(MANIFEST)
+        return list(found.pairs), list(found.unmatched)
+
+
+def read_options(given: Mapping[str, Any]) -> Options:
+    """Settings from command-line options as they were typed.
+
+    Raises:
+        UsageError: a value that an option does not take.
+    """
+    from iqa_registry.evaluation.options import make_options
+    from iqa_registry.images.masks import parse_regions
+
+    values = dict(given) | {"regions": parse_regions(given["regions"])}
+    if given["resample"] not in (None, "reference"):
+        raise UsageError(f"--resample {given['resample']!r}: the one choice is `reference`.")
+    values["resample"] = given["resample"] is not None
+    if "batch_size" in given:
+        size = given["batch_size"]
+        if size != "auto" and not size.isdigit():
+            raise UsageError(f"--batch-size {size!r}: expected auto or a number of at least 1.")
+        values["batch_size"] = None if size == "auto" else int(size)
+    return make_options(values)

@@ -1,0 +1,205 @@
+"""What can be mapped, and on which scale: errors, which need no metric, and every metric that provides a map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from iqa_registry.errors import IQAError, UnknownNameError, UsageError, nearest
+from iqa_registry.maps.colors import DIVERGING, SEQUENTIAL, Table
+from iqa_registry.metrics import FullReferenceMetric
+from iqa_registry.parameters import parse_reference
+from iqa_registry.registry import Registry
+
+
+class AbsoluteError(FullReferenceMetric):
+    """Absolute difference of each pixel, the mean over channels; 0 where the images are equal.
+
+    Example:
+        >>> import torch
+        >>> images = torch.full((1, 1, 2, 2), 0.25)
+        >>> AbsoluteError().local_map(images, images + 0.5).mean().item()
+        0.5
+    """
+
+    def local_map(self, synthesized: Tensor, reference: Tensor) -> Tensor:
+        """``(N, 1, H, W)`` in [0, 1]."""
+        return (synthesized - reference).abs().mean(dim=1, keepdim=True)
+
+
+class SignedError(FullReferenceMetric):
+    """Synthesized minus reference at each pixel, the mean over channels: above 0 where it is too bright.
+
+    Example:
+        >>> import torch
+        >>> images = torch.full((1, 1, 2, 2), 0.25)
+        >>> SignedError().local_map(images, images + 0.5).mean().item()
+        -0.5
+    """
+
+    def local_map(self, synthesized: Tensor, reference: Tensor) -> Tensor:
+        """``(N, 1, H, W)`` in [-1, 1]."""
+        return (synthesized - reference).mean(dim=1, keepdim=True)
+
+
+ERRORS = {"error": AbsoluteError, "signed-error": SignedError}
+"""The maps that need no metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The values that a map's colours stand for.
+
+    Attributes:
+        equal: the map's value where the images are equal: it is black.
+        far: the value of the brightest colour; everything beyond it has that colour too.
+        signed: whether values on both sides of ``equal`` are told apart (by blue and orange).
+    """
+
+    equal: float
+    far: float
+    signed: bool = False
+
+    @property
+    def low(self) -> float:
+        """The lowest value that has a colour of its own."""
+        return 2 * self.equal - self.far if self.signed else min(self.equal, self.far)
+
+    @property
+    def high(self) -> float:
+        """The highest value that has a colour of its own."""
+        return max(self.equal, self.far)
+
+    @property
+    def colors(self) -> Table:
+        """The colours from :attr:`low` to :attr:`high`."""
+        if self.signed:
+            return DIVERGING
+        return SEQUENTIAL if self.far > self.equal else SEQUENTIAL[::-1]
+
+
+SIMILARITY = Scale(1.0, 0.0)
+DIFFERENCE = Scale(0.0, 0.5)
+SIGNED = Scale(0.0, 0.5, signed=True)
+
+
+def scale_for(metric: FullReferenceMetric, reference: Tensor) -> Scale:
+    """The fixed scale of a metric's map, found by the map's value on an image against itself.
+
+    A map that is 1 there is a similarity and drawn from 1 (black) to 0; one that is 0 there is a difference and drawn
+    from 0 (black) to 0.5. The signed error is drawn from -0.5 (blue) over 0 (black) to 0.5 (orange).
+
+    Args:
+        metric: gives the map.
+        reference: ``(N, C, H, W)`` in [0, 1], any image.
+
+    Raises:
+        IQAError: the map of an image against itself is neither 0 nor 1; ``--limits`` is needed.
+    """
+    if isinstance(metric, SignedError):
+        return SIGNED
+    features = metric.encode(reference)
+    equal = float(metric.local_map(features, features).nanmedian())
+    for scale in (SIMILARITY, DIFFERENCE):
+        if abs(equal - scale.equal) < 0.05:
+            return scale
+    raise IQAError(
+        f"the map of {metric.label} is {equal:.4g} where images are equal, neither 0 nor 1; "
+        f"say what to draw with --limits {metric.label}=EQUAL,FAR."
+    )
+
+
+def parse_limits(texts: Iterable[str]) -> dict[str, Scale]:
+    """Parse ``METRIC=EQUAL,FAR``: the values that are black and brightest.
+
+    Raises:
+        UsageError: another form, equal values, or a metric given twice.
+
+    Example:
+        >>> parse_limits(["error=0,0.2"])["error"].high
+        0.2
+    """
+    found: dict[str, Scale] = {}
+    for text in texts:
+        name, equals, rest = text.rpartition("=")
+        try:
+            equal, far = (float(part) for part in rest.split(","))
+        except ValueError:
+            equal = far = 0.0
+        if not equals or not name or not abs(far - equal) > 0 or abs(far - equal) == float("inf"):
+            raise UsageError(f"--limits {text!r}: expected METRIC=EQUAL,FAR, say error=0,0.2 or ssim=1,0.5.")
+        if name in found:
+            raise UsageError(f"--limits: {name} is given twice.")
+        found[name] = Scale(equal, far, signed=name == "signed-error")
+    return found
+
+
+def names_with_map(registry: Registry) -> list[str]:
+    """All that can be mapped: the errors, then every registered metric that provides a map."""
+    return [*ERRORS, *(name for name, spec in registry.metrics.items() if spec.provides_map)]
+
+
+@dataclass(slots=True)
+class StartedMaps:
+    """The maps of a run: the metrics that are ready by the text that asked for them, and why others are not."""
+
+    ready: dict[str, FullReferenceMetric] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def start_maps(registry: Registry, names: Iterable[str], device: str) -> StartedMaps:
+    """Build the metrics.
+
+    Raises:
+        UnknownNameError: no such metric.
+        UsageError: a metric without a map (those that have one are named), or a wrong parameter.
+    """
+    started = StartedMaps()
+    for text in dict.fromkeys(names):
+        if text in ERRORS:
+            started.ready[text] = ERRORS[text]()
+            continue
+        check_has_map(registry, text)
+        try:
+            metric = registry.metric(text, device)
+        except UsageError:
+            raise
+        except IQAError as error:
+            started.failed[text] = f"{text} cannot start: {error}"
+            continue
+        if not isinstance(metric, FullReferenceMetric):
+            raise UsageError(f"{text} declares a map and is no full-reference metric.")
+        started.ready[text] = metric
+    return started
+
+
+def check_has_map(registry: Registry, text: str) -> None:
+    """Refuse a metric without a map.
+
+    Raises:
+        UnknownNameError: nothing is registered under the name.
+        UsageError: it has no map.
+    """
+    name, _ = parse_reference(text)
+    known = names_with_map(registry)
+    spec = registry.metrics.get(name)
+    if spec is None:
+        raise UnknownNameError(
+            f"there is no map {name!r}.{nearest(name, known)} There are {', '.join(known)}."
+        )
+    if not spec.provides_map:
+        raise UsageError(f"{name} has no map; choose among {', '.join(known)}.")
+
+
+def check_limits(given: Iterable[str], drawn: Iterable[str]) -> None:
+    """Refuse limits for a map that is not drawn.
+
+    Raises:
+        UsageError: names the map.
+    """
+    names = list(drawn)
+    for name in given:
+        if name not in names:
+            raise UsageError(f"--limits names {name!r}, which is not drawn.{nearest(name, names)}")
