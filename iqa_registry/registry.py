@@ -31,7 +31,16 @@ from iqa_registry.parameters import (
     parse_reference,
     validate_parameters,
 )
-from iqa_registry.specs import DatasetSpec, MetricSpec, Origin, RankerSpec, SegmenterSpec, Spec, WeightSpec
+from iqa_registry.specs import (
+    UNDECLARED,
+    DatasetSpec,
+    MetricSpec,
+    Origin,
+    RankerSpec,
+    SegmenterSpec,
+    Spec,
+    WeightSpec,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -245,11 +254,15 @@ def _settings_places() -> list[Path]:
 def _settings_specs(settings: Mapping[str, Any]) -> list[MetricSpec]:
     origin = Origin("user settings", str(settings.get("path", "")), "iqa.toml")
     specs = []
-    for name, table in settings.get("metrics", {}).items():
+    tables = settings.get("metrics", {})
+    if not isinstance(tables, dict):
+        raise UsageError(f"{settings.get('path')}: metrics must be tables, [metrics.NAME].")
+    for name, table in tables.items():
         if not isinstance(table, dict) or not isinstance(table.get("base"), str):
             raise UsageError(f'{settings.get("path")}: [metrics.{name}] needs base = "NAME".')
         defaults = {key: value for key, value in table.items() if key not in ("base", "summary")}
-        spec = MetricSpec(name=name, base=table["base"], defaults=defaults, origin=origin)
+        summary = table.get("summary", UNDECLARED)
+        spec = MetricSpec(name=name, summary=summary, base=table["base"], defaults=defaults, origin=origin)
         try:
             spec.check()
         except SpecError as error:

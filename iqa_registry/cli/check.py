@@ -7,7 +7,6 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,12 +41,18 @@ def check(
     registry, names = find_metrics(target)
     from iqa_registry.testing import run_checks
 
-    results = {name: run_checks(name, registry) for name in names}
+    rows = []
+    for name in names:
+        found = run_checks(name, registry)
+        rows += [
+            {"metric": name, "check": item.name, "result": item.status, "message": item.message}
+            for item in found
+        ]
+        if not as_json:
+            typer.echo(_report(name, found))
     if as_json:
-        render.echo_json([row for name in names for row in _rows(name, results[name])])
-    else:
-        typer.echo(_report(results))
-    if any(item.status == "fail" for found in results.values() for item in found):
+        render.echo_json(rows)
+    if any(row["result"] == "fail" for row in rows):
         raise typer.Exit(1)
 
 
@@ -132,18 +137,8 @@ def _module_name(target: str) -> str | None:
     return ".".join(parts)
 
 
-def _rows(name: str, results: list[CheckResult]) -> list[dict[str, str]]:
-    return [
-        {"metric": name, "check": item.name, "result": item.status, "message": item.message}
-        for item in results
-    ]
-
-
-def _report(results: Mapping[str, list[CheckResult]]) -> str:
-    parts = []
-    for name, found in results.items():
-        rows = [{key: row[key] for key in ("check", "result", "message")} for row in _rows(name, found)]
-        counts = Counter(item.status for item in found)
-        counted = f"{counts['pass']} passed, {counts['fail']} failed, {counts['skipped']} skipped"
-        parts.append(f"{name}\n\n{render.table(rows, flexible='message')}\n\n{name}: {counted}")
-    return "\n\n".join(parts)
+def _report(name: str, results: list[CheckResult]) -> str:
+    rows = [{"check": item.name, "result": item.status, "message": item.message} for item in results]
+    counts = Counter(item.status for item in results)
+    counted = f"{counts['pass']} passed, {counts['fail']} failed, {counts['skipped']} skipped"
+    return f"{name}\n\n{render.table(rows, flexible='message')}\n\n{name}: {counted}\n"
