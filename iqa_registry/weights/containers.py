@@ -58,9 +58,10 @@ def converted(payload: Any, convert: str | None, path: Path) -> dict[str, Tensor
 
 def write(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write named tensors as safetensors."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    save_file({name: tensor.clone() for name, tensor in tensors.items()}, str(path))
+    # Through bytes, so that the file gets the permissions that the user's other files get.
+    path.write_bytes(save({name: tensor.clone() for name, tensor in tensors.items()}))
 
 
 class _ArraysOnly(pickle.Unpickler):
