@@ -5,6 +5,7 @@ import pickle
 import broken_metrics
 import pytest
 import torch
+from broken_pairs import Good
 
 from iqa_registry import MetricSpec
 from iqa_registry.errors import UnknownNameError, UsageError
@@ -57,13 +58,13 @@ def test_unknown_names_and_instances_without_a_declaration_are_refused(broken):
     with pytest.raises(UnknownNameError, match="Did you mean 'good-set'"):
         run_checks("goodset", broken)
     with pytest.raises(UsageError, match="Good has no declaration"):
-        run_checks(broken_metrics.Good())
+        run_checks(Good())
 
 
 def test_an_instance_can_be_checked_without_a_registry():
-    metric = broken_metrics.Good()
+    metric = Good()
     metric.spec = MetricSpec(
-        name="mine", factory="broken_metrics:Good", **broken_metrics.SPEC | broken_metrics.MASKS
+        name="mine", factory="broken_pairs:Good", **broken_metrics.SPEC | broken_metrics.MASKS
     )
     assert failing(run_checks(metric)) == {}
     metric.spec = MetricSpec(name="mine", factory="broken_metrics:Missing", **broken_metrics.SPEC)

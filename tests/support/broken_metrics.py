@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+import broken_pairs as pairs
 import torch
+from broken_pairs import mean
 from torch import Tensor
 
-from iqa_registry import DistributionMetric, FullReferenceMetric, MetricSpec, NoReferenceMetric, hookimpl
+from iqa_registry import DistributionMetric, MetricSpec, NoReferenceMetric, hookimpl
 from iqa_registry.plugins import Candidate
 from iqa_registry.specs import Origin
 
@@ -25,248 +26,6 @@ SINGLE = {
     "kind": "no-reference", "identity_score": None, "symmetric": False, "higher_is_better": True,
     "score_range": (-1.0, 1.0),
 }  # fmt: skip
-
-
-def mean(values: Tensor) -> Tensor:
-    return values.flatten(1).mean(dim=1)
-
-
-class Good(FullReferenceMetric):
-    """Mean squared error, masks exact."""
-
-    def compare(self, synthesized, reference, mask=None):
-        errors = (synthesized - reference).square()
-        if mask is None:
-            return mean(errors)
-        return torch.where(mask, errors, 0).flatten(1).sum(dim=1) / mask.flatten(1).sum(dim=1)
-
-
-class Volumetric(Good):
-    def __init__(self, dimensions: Literal[2, 3] = 2) -> None:
-        super().__init__()
-        self.dimensions = dimensions
-
-
-class Offset(Good):
-    def compare(self, synthesized, reference, mask=None):
-        return super().compare(synthesized, reference) + 0.2
-
-
-class BatchMean(Good):
-    def compare(self, synthesized, reference, mask=None):
-        scores = super().compare(synthesized, reference)
-        return 0.9 * scores + 0.1 * scores.mean()
-
-
-class Position(Good):
-    def compare(self, synthesized, reference, mask=None):
-        return super().compare(synthesized, reference) * (1 + 0.01 * torch.arange(len(synthesized)))
-
-
-class OverVariance(Good):
-    def compare(self, synthesized, reference, mask=None):
-        return super().compare(synthesized, reference) / reference.var(dim=(1, 2, 3))
-
-
-class OverPower(Good):
-    def compare(self, synthesized, reference, mask=None):
-        return super().compare(synthesized, reference) / (mean(reference.square()) + 0.1)
-
-
-class Unpicklable(Good):
-    def __init__(self) -> None:
-        super().__init__()
-        self.power = lambda values: values.square()
-
-
-class ForgetsInPickle(Good):
-    def __init__(self) -> None:
-        super().__init__()
-        self.factor = 0.5
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        self.factor = 1.0
-
-    def compare(self, synthesized, reference, mask=None):
-        return self.factor * super().compare(synthesized, reference)
-
-
-class MaskIgnored(Good):
-    def compare(self, synthesized, reference, mask=None):
-        return mean((synthesized - reference).square())
-
-
-class MaskZeroes(Good):
-    def compare(self, synthesized, reference, mask=None):
-        return mean((synthesized - reference).square() * (1 if mask is None else mask))
-
-
-class MaskCount(Good):
-    def compare(self, synthesized, reference, mask=None):
-        scores = super().compare(synthesized, reference, mask)
-        if mask is None:
-            return scores
-        count = mask.flatten(1).sum(dim=1)
-        return scores * count / count.float().mean()
-
-
-class MaskInverted(Good):
-    def compare(self, synthesized, reference, mask=None):
-        whole = mask is None or bool(mask.all())
-        inverted = None if whole else ~mask & mask.flatten(1).any(dim=1)[:, None, None, None]
-        return super().compare(synthesized, reference, inverted)
-
-
-class MaskRaisesScore(Good):
-    def compare(self, synthesized, reference, mask=None):
-        return super().compare(synthesized, reference, mask) * (1 if mask is None else 1.01)
-
-
-class MaskAsFloat(Good):
-    def _check_mask(self, mask, images):
-        return mask.bool().expand(len(images), -1, -1, -1) if mask.shape[2:] == images.shape[2:] else None
-
-
-class MaskGradient(Good):
-    def compare(self, synthesized, reference, mask=None):
-        scores = super().compare(synthesized, reference, mask)
-        return scores if mask is None else scores + 0 * (synthesized - synthesized.detach()).sqrt().sum()
-
-
-class Detached(Good):
-    def compare(self, synthesized, reference, mask=None):
-        return super().compare(synthesized, reference).detach()
-
-
-class Stepwise(Good):
-    def compare(self, synthesized, reference, mask=None):
-        return super().compare((synthesized * 255).round() / 255, (reference * 255).round() / 255)
-
-
-class Root(Good):
-    def compare(self, synthesized, reference, mask=None):
-        return super().compare(synthesized, reference).sqrt()
-
-
-class BackwardGradient(Good):
-    def compare(self, synthesized, reference, mask=None):
-        scores = super().compare(synthesized, reference)
-        return 2 * scores.detach() - scores
-
-
-class BatchEncoding(Good):
-    # What all images of the batch share cancels in the difference, so the scores stay right.
-    def encode(self, images):
-        return images + len(images)
-
-
-class AltersEncodings(Good):
-    def encode(self, images):
-        return images.clone()
-
-    def compare(self, synthesized, reference, mask=None):
-        if not synthesized.requires_grad:
-            reference -= synthesized
-            return mean(reference.square())
-        return super().compare(synthesized, reference)
-
-
-class AltersInput(Good):
-    def forward(self, synthesized, reference, mask=None):
-        scores = super().forward(synthesized, reference, mask)
-        reference.mul_(0.5)
-        return scores
-
-
-class RandomWeight(Good):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.rand(()).item()
-
-    def compare(self, synthesized, reference, mask=None):
-        return super().compare(synthesized, reference) * self.weight
-
-
-class Blocks(Good):
-    def compare(self, synthesized, reference, mask=None):
-        blocks = (synthesized - reference).unfold(2, 8, 4).unfold(3, 8, 4)
-        return blocks.square().flatten(1).mean(dim=1)
-
-
-class OtherMinimum(Good):
-    @property
-    def minimum_size(self):
-        return 9
-
-
-class Forgiving(Good):
-    def forward(self, synthesized, reference, mask=None):
-        if isinstance(synthesized, Tensor) and synthesized.is_floating_point():
-            synthesized, reference = (item.nan_to_num().clamp(0, 1) for item in (synthesized, reference))
-        return super().forward(synthesized, reference, mask)
-
-
-class Cropping(Good):
-    def forward(self, synthesized, reference, mask=None):
-        synthesized, reference = (
-            synthesized[..., : reference.shape[-1]],
-            reference[..., : synthesized.shape[-1]],
-        )
-        return super().forward(synthesized, reference, mask)
-
-
-class GreyOnly(Good):
-    def encode(self, images):
-        if images.shape[1] == 3:
-            raise RuntimeError("expected one channel")
-        return images
-
-
-class DoubleScores(Good):
-    def forward(self, synthesized, reference, mask=None):
-        return super().forward(synthesized, reference, mask).double()
-
-
-class HalfArithmetic(Good):
-    def check_images(self, images, role):
-        checked = super().check_images(images, role)
-        return images if images.dtype == torch.float16 else checked
-
-    def compare(self, synthesized, reference, mask=None):
-        return super().compare(synthesized * 1000, reference * 1000) / 1e6
-
-
-class WrongMap(Good):
-    def local_map(self, synthesized, reference):
-        return (synthesized - reference).square()[..., 1:]
-
-
-class FineMap(Good):
-    def local_map(self, synthesized, reference):
-        return (synthesized - reference).square()
-
-
-class KeepsTensor(Good):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.ones(1)  # no buffer, so it stays where it is when the metric moves
-
-    def compare(self, synthesized, reference, mask=None):
-        return super().compare(synthesized, reference) * self.weight
-
-
-class FailsToStart(Good):
-    def __init__(self) -> None:
-        raise OSError("no such table")
-
-
-class LosesBits(Good):
-    allows_bf16 = True
-
-    def compare(self, synthesized, reference, mask=None):
-        unit = torch.eye(synthesized.shape[-1])
-        return mean(((synthesized + 100) @ unit - (reference + 100) @ unit).square())
 
 
 class Sharpness(NoReferenceMetric):
@@ -341,55 +100,55 @@ class TooFew(SetMean):
 
 
 CASES = {
-    "good": (Good, {}, set()),
-    "good-masks": (Good, MASKS, set()),
-    "good-volumes": (Volumetric, {"dimensions": (2, 3), **MASKS}, set()),
-    "good-asymmetric": (OverPower, {"symmetric": False, **OPEN}, set()),
-    "good-map": (FineMap, {"provides_map": True}, set()),
+    "good": (pairs.Good, {}, set()),
+    "good-masks": (pairs.Good, MASKS, set()),
+    "good-volumes": (pairs.Volumetric, {"dimensions": (2, 3), **MASKS}, set()),
+    "good-asymmetric": (pairs.OverPower, {"symmetric": False, **OPEN}, set()),
+    "good-map": (pairs.FineMap, {"provides_map": True}, set()),
     "good-single": (Sharpness, SINGLE, set()),
     "good-set": (SetMean, SET, set()),
-    "blank-licence": (Good, {"licence": " "}, {"declaration"}),
-    "other-minimum": (OtherMinimum, {}, {"declaration"}),
-    "offset": (Offset, {}, {"identity"}),
-    "wrong-direction": (Good, {"higher_is_better": True}, {"direction"}),
-    "asymmetric": (OverPower, OPEN, {"symmetry"}),
-    "symmetric": (Good, {"symmetric": False}, {"symmetry"}),
-    "batch-mean": (BatchMean, {}, {"batch size"}),
-    "position": (Position, {}, {"order", "batch size"}),
-    "narrow-range": (Good, {"score_range": (0.0, 0.1)}, {"score range"}),
+    "blank-licence": (pairs.Good, {"licence": " "}, {"declaration"}),
+    "other-minimum": (pairs.OtherMinimum, {}, {"declaration"}),
+    "offset": (pairs.Offset, {}, {"identity"}),
+    "wrong-direction": (pairs.Good, {"higher_is_better": True}, {"direction"}),
+    "asymmetric": (pairs.OverPower, OPEN, {"symmetry"}),
+    "symmetric": (pairs.Good, {"symmetric": False}, {"symmetry"}),
+    "batch-mean": (pairs.BatchMean, {}, {"batch size"}),
+    "position": (pairs.Position, {}, {"order", "batch size"}),
+    "narrow-range": (pairs.Good, {"score_range": (0.0, 0.1)}, {"score range"}),
     "over-variance": (
-        OverVariance,
+        pairs.OverVariance,
         {"symmetric": False, "minimum_size": 8, **OPEN, **NO_GRADIENT},
         {"constant images"},
     ),
-    "alters-input": (AltersInput, {}, {"determinism"}),
-    "random-weight": (RandomWeight, {}, {"determinism"}),
-    "unpicklable": (Unpicklable, {}, {"pickling"}),
-    "forgets-in-pickle": (ForgetsInPickle, {}, {"pickling"}),
-    "blocks": (Blocks, {"minimum_size": 4}, {"small images"}),
-    "forgiving": (Forgiving, {}, {"wrong values"}),
-    "cropping": (Cropping, {}, {"wrong shapes"}),
-    "grey-only": (GreyOnly, {}, {"color"}),
-    "flat-only": (Good, {"dimensions": (2, 3)}, {"volumes"}),
-    "double-scores": (DoubleScores, {}, {"dtype"}),
-    "half-arithmetic": (HalfArithmetic, {}, {"dtype"}),
-    "detached": (Detached, {}, {"gradient", "gradient at identity"}),
-    "stepwise": (Stepwise, {}, {"gradient"}),
-    "backward-gradient": (BackwardGradient, {}, {"gradient"}),
-    "root": (Root, {}, {"gradient at identity"}),
-    "batch-encoding": (BatchEncoding, {}, {"encode compare"}),
-    "alters-encodings": (AltersEncodings, {}, {"encode compare"}),
-    "wrong-map": (WrongMap, {"provides_map": True}, {"local map"}),
-    "undeclared-map": (FineMap, {}, {"local map"}),
-    "loses-bits": (LosesBits, {}, {"bf16"}),
-    "mask-ignored": (MaskIgnored, MASKS, {"mask outside", "mask place", "mask empty", "mask gradient"}),
-    "mask-zeroes": (MaskZeroes, MASKS, {"mask empty"}),
-    "mask-count": (MaskCount, MASKS, {"mask batch", "mask empty"}),
-    "mask-inverted": (MaskInverted, MASKS, {"mask outside", "mask place", "mask gradient"}),
-    "mask-raises-score": (MaskRaisesScore, MASKS, {"mask full"}),
-    "mask-as-float": (MaskAsFloat, MASKS, {"mask refused"}),
-    "mask-gradient": (MaskGradient, MASKS, {"mask gradient"}),
-    "undeclared-mask-refusal": (MaskAsFloat, {}, {"mask refused"}),
+    "alters-input": (pairs.AltersInput, {}, {"determinism"}),
+    "random-weight": (pairs.RandomWeight, {}, {"determinism"}),
+    "unpicklable": (pairs.Unpicklable, {}, {"pickling"}),
+    "forgets-in-pickle": (pairs.ForgetsInPickle, {}, {"pickling"}),
+    "blocks": (pairs.Blocks, {"minimum_size": 4}, {"small images"}),
+    "forgiving": (pairs.Forgiving, {}, {"wrong values"}),
+    "cropping": (pairs.Cropping, {}, {"wrong shapes"}),
+    "grey-only": (pairs.GreyOnly, {}, {"color"}),
+    "flat-only": (pairs.Good, {"dimensions": (2, 3)}, {"volumes"}),
+    "double-scores": (pairs.DoubleScores, {}, {"dtype"}),
+    "half-arithmetic": (pairs.HalfArithmetic, {}, {"dtype"}),
+    "detached": (pairs.Detached, {}, {"gradient", "gradient at identity"}),
+    "stepwise": (pairs.Stepwise, {}, {"gradient"}),
+    "backward-gradient": (pairs.BackwardGradient, {}, {"gradient"}),
+    "root": (pairs.Root, {}, {"gradient at identity"}),
+    "batch-encoding": (pairs.BatchEncoding, {}, {"encode compare"}),
+    "alters-encodings": (pairs.AltersEncodings, {}, {"encode compare"}),
+    "wrong-map": (pairs.WrongMap, {"provides_map": True}, {"local map"}),
+    "undeclared-map": (pairs.FineMap, {}, {"local map"}),
+    "loses-bits": (pairs.LosesBits, {}, {"bf16"}),
+    "mask-ignored": (pairs.MaskIgnored, MASKS, {"mask outside", "mask place", "mask empty", "mask gradient"}),
+    "mask-zeroes": (pairs.MaskZeroes, MASKS, {"mask empty"}),
+    "mask-count": (pairs.MaskCount, MASKS, {"mask batch", "mask empty"}),
+    "mask-inverted": (pairs.MaskInverted, MASKS, {"mask outside", "mask place", "mask gradient"}),
+    "mask-raises-score": (pairs.MaskRaisesScore, MASKS, {"mask full"}),
+    "mask-as-float": (pairs.MaskAsFloat, MASKS, {"mask refused"}),
+    "mask-gradient": (pairs.MaskGradient, MASKS, {"mask gradient"}),
+    "undeclared-mask-refusal": (pairs.MaskAsFloat, {}, {"mask refused"}),
     "single-insensitive": (Insensitive, {**SINGLE, **NO_GRADIENT}, {"direction"}),
     "set-merges-averages": (MergesAverages, SET, {"set merge"}),
     "set-batch-features": (BatchFeatures, SET, {"set features"}),
@@ -399,8 +158,8 @@ CASES = {
 """Name, then class, what its declaration has of its own, and the checks that it must fail."""
 
 FURTHER = {
-    "keeps-tensor": (KeepsTensor, {}, {"device"}),
-    "fails-to-start": (FailsToStart, {}, {"construction"}),
+    "keeps-tensor": (pairs.KeepsTensor, {}, {"device"}),
+    "fails-to-start": (pairs.FailsToStart, {}, {"construction"}),
 }
 """Likewise; for the first a CUDA device is needed, and the second cannot be checked at all."""
 
@@ -410,7 +169,9 @@ class Plugin:
     def iqa_register_metrics(self, register):
         for name, (factory, declared, _) in (CASES | FURTHER).items():
             register(
-                MetricSpec(name=name, factory=f"broken_metrics:{factory.__name__}", **{**SPEC, **declared})
+                MetricSpec(
+                    name=name, factory=f"{factory.__module__}:{factory.__name__}", **{**SPEC, **declared}
+                )
             )
 
 
