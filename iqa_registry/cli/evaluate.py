@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from iqa_registry.registry import Registry
 
 DEFAULT_METRICS = ("psnr", "ssim")
-INPUT, IMAGES, RUNNING, PRINTING = "Input", "Images and intensity", "Running", "Output"
 
 
 def evaluate(
@@ -156,16 +155,16 @@ def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, 
             "std": render.number(row["std"]),
             "95 % interval": interval if row["ci_low"] is not None else "",
         }
-        not_scored = {
+        notes = {
             "error": row["n_error"],
             "not applicable": row["n_not_applicable"],
             "infinite": row["n_infinite"],
         }
-        shown["not scored"] = ", ".join(f"{count} {name}" for name, count in not_scored.items() if count)
+        shown["notes"] = ", ".join(f"{count} {name}" for name, count in notes.items() if count)
         rows.append(shown)
-    if not any(row["not scored"] for row in rows):
+    if not any(row["notes"] for row in rows):
         for row in rows:
-            del row["not scored"]
+            del row["notes"]
     return rows
 
 

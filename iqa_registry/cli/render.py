@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -26,8 +26,13 @@ def table(rows: Sequence[Mapping[str, Any]], flexible: str | None = None) -> str
     from tabulate import tabulate
 
     shown = [dict(row) for row in rows]
-    text = tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=False, floatfmt="g")
-    if flexible is None or not shown or not sys.stdout.isatty():
+    if not shown:
+        return ""
+    # Numbers are aligned to the right but shown as they were written: 0.1580 stays 0.1580.
+    align = ["right" if _numeric(row[key] for row in shown) else "left" for key in shown[0]]
+    style: dict[str, Any] = {"headers": "keys", "tablefmt": "simple", "disable_numparse": True, "colalign": align}
+    text = tabulate(shown, **style)
+    if flexible is None or not sys.stdout.isatty():
         return str(text)
     width = shutil.get_terminal_size().columns
     over = max(len(line) for line in text.splitlines()) - width
@@ -36,8 +41,16 @@ def table(rows: Sequence[Mapping[str, Any]], flexible: str | None = None) -> str
         room = max(8, longest - over)
         for row in shown:
             row[flexible] = _cut(str(row[flexible]), room)
-        text = tabulate(shown, headers="keys", tablefmt="simple", floatfmt="g")
+        text = tabulate(shown, **style)
     return str(text)
+
+
+def _numeric(values: Iterable[Any]) -> bool:
+    """Whether all values that are there are numbers, as such or as text."""
+    try:
+        return [float(str(value)) for value in values if value not in (None, "")] != []
+    except ValueError:
+        return False
 
 
 def _cut(text: str, room: int) -> str:

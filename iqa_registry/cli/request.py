@@ -38,9 +38,11 @@ class Request:
     def arguments(self) -> dict[str, Any]:
         """What the run record keeps."""
         return {
-            name: None if value is None else str(value)
-            for name, value in vars(self).items()
-            if name != "given"
+            "synthesized": _absolute(self.synthesized),
+            "reference": _absolute(self.reference),
+            "pairs": _absolute(self.pairs),
+            "mask": _absolute(self.mask),
+            "dataset": self.dataset,
         }
 
     def collect(self, registry: Registry) -> tuple[list[Pair], list[str]]:
@@ -59,6 +61,11 @@ class Request:
             render.warn(NOTICE)
             found = read_manifest(MANIFEST)
         return list(found.pairs), list(found.unmatched)
+
+
+def _absolute(path: str | Path | None) -> str | None:
+    """A path as the run record keeps it: the same from whatever folder the command is given again."""
+    return None if path is None else str(Path(path).resolve())
 
 
 def read_options(given: Mapping[str, Any]) -> Options:

@@ -23,8 +23,8 @@ from iqa_registry.images.pairs import Pair
 from iqa_registry.metrics import DistributionMetric
 from iqa_registry.registry import Registry
 
-Progress = Callable[[int, int], None]
-"""Called with the items done and the items in all."""
+Progress = Callable[[float, int], None]
+"""Called with the items done (a metric that is done with a batch counts as its part of it) and the items in all."""
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class Run:
         loading = self._loader.batches([batches[number] for number, _ in todo])
         stopped = None
         for (number, metrics), loaded in zip(todo, loading, strict=True):
-            rows = self._frame(scorer.score(loaded, metrics))
+            rows = self._frame(scorer.score(loaded, metrics, _stepper(progress, done, len(self.items))))
             earlier = kept[number]
             if earlier is not None:
                 again = [item.text for item in metrics]
@@ -180,6 +180,18 @@ class Run:
             if failed.is_empty()
             else f"{failed['pair_id'][0]}: {failed['metric'][0]}: {failed['message'][0]}"
         )
+
+
+def _stepper(progress: Progress, done: int, total: int) -> Callable[[float], None]:
+    """Report progress within a batch, from ``done`` items on."""
+    so_far = float(done)
+
+    def step(pairs: float) -> None:
+        nonlocal so_far
+        so_far += pairs
+        progress(so_far, total)
+
+    return step
 
 
 def start_metrics(registry: Registry, texts: Sequence[str], device: str) -> Started:

@@ -66,17 +66,31 @@ class Scorer:
         self._shared = frozenset(encoder for encoder, count in uses.items() if count > 1)
         self.references = ReferenceFeatures(self._shared)
 
-    def score(self, batch: Sequence[Loaded | Failed], metrics: Sequence[NamedMetric]) -> list[Row]:
-        """The rows of a batch for ``metrics``; what could not be loaded gives rows of status ``error``."""
+    def score(
+        self,
+        batch: Sequence[Loaded | Failed],
+        metrics: Sequence[NamedMetric],
+        step: Callable[[float], None] = lambda pairs: None,
+    ) -> list[Row]:
+        """The rows of a batch for ``metrics``; what could not be loaded gives rows of status ``error``.
+
+        Args:
+            batch: what the loader gives.
+            metrics: those of the run that have something to score here.
+            step: told after each metric how many pairs' worth of work that was.
+        """
         rows: list[Row] = []
         for failed in (item for item in batch if isinstance(item, Failed)):
             rows += [_failure_row(failed, named) for named in metrics if concerns(failed.item, named)]
         loaded = [item for item in batch if isinstance(item, Loaded)]
         for group in _by_shape(loaded):
-            rows += self._score_group(group, [item for item in metrics if concerns(group[0].item, item)])
+            chosen = [item for item in metrics if concerns(group[0].item, item)]
+            rows += self._score_group(group, chosen, step)
         return rows
 
-    def _score_group(self, group: list[Loaded], metrics: Sequence[NamedMetric]) -> list[Row]:
+    def _score_group(
+        self, group: list[Loaded], metrics: Sequence[NamedMetric], step: Callable[[float], None]
+    ) -> list[Row]:
         if not metrics:
             return []
         stack = self._stack(group)
@@ -88,6 +102,7 @@ class Scorer:
         rows: list[Row] = []
         for named in metrics:
             rows += self._score_metric(named, stack, base, shared)
+            step(len(group) / len(metrics))
         return rows
 
     def _stack(self, group: list[Loaded]) -> _Stack:
