@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from iqa_registry.cli import render
+from iqa_registry.cli import complete, render
 from iqa_registry.cli.list_ import describe
 from iqa_registry.errors import IQAError
 from iqa_registry.registry import Registry, build_registry
@@ -14,7 +14,12 @@ from iqa_registry.specs import MetricSpec
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="A metric, with parameters if you like: lpips:net=vgg.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A metric, with parameters if you like: lpips:net=vgg.", autocompletion=complete.metric_names
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show what a metric is: direction, range, masks, parameters, weights, licence, source."""

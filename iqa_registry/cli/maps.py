@@ -149,8 +149,9 @@ def _report(writer: MapWriter, failed: list[FailedMap]) -> None:
         render.warn(f"error: {reason}")
     if len(reasons) > 20:
         render.warn(f"... and {len(reasons) - 20} further reasons.")
-    volumes = f" and {writer.volumes} volumes" if writer.volumes else ""
-    render.warn(f"{writer.pictures} pictures{volumes} in {writer.folder}, means in {writer.folder}/maps.csv")
+    counts = {"picture": writer.pictures, "volume": writer.volumes}
+    written = " and ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items() if n)
+    render.warn(f"{written or 'nothing'} in {writer.folder}, means in {writer.folder}/maps.csv")
 
 
 def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from iqa_registry.cli import render
+from iqa_registry.cli import complete, render
 from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.registry import build_registry
 
@@ -44,7 +44,10 @@ def list_weights(
 
 @app.command()
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="Weight files; see `iqa weights list`.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Weight files; see `iqa weights list`.", autocompletion=complete.weight_names),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Fetch every declared weight file.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
@@ -78,7 +81,10 @@ def import_weights(
 
 @app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Weight files; all by default.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Weight files; all by default.", autocompletion=complete.weight_names),
+    ] = None,
 ) -> None:
     """Check the files in the weights folder against their declared hashes."""
     reports = build_registry().weights.verify(names or None)
