@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import pickle
-import sys
-import tarfile
 import threading
-import types
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
+from weight_archives import ARCHIVE, ARRAYS, TENSORS, publish, sha256, tar_with
 
 from iqa_registry.specs import WeightSpec
 from iqa_registry.weights import IndexArchive, WeightStore, fingerprint
-
-ARRAYS = {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.ones(2, np.float32)}
-TENSORS = {"net.weight": torch.arange(6.0).reshape(2, 3), "net.bias": torch.ones(2)}
-ARCHIVE = "demo-1.0.tar.gz"
-
-
-def named(arrays):
-    return {
-        "net.weight": torch.from_numpy(arrays["kernel"].copy()),
-        "net.bias": torch.from_numpy(arrays["bias"].copy()),
-    }
-
-
-def prefixed(state):
-    """Keeps the part of a state dict that is wanted."""
-    return {name: tensor for name, tensor in state.items() if name.startswith("net.")}
-
-
-def tar_with(members: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -66,13 +29,6 @@ class Handler(SimpleHTTPRequestHandler):
             self.wfile.write(b"x" * 1000)
             return
         super().do_GET()
-
-
-@pytest.fixture(autouse=True)
-def converters(monkeypatch):
-    module = types.ModuleType("demo_converters")
-    module.named, module.prefixed = named, prefixed
-    monkeypatch.setitem(sys.modules, "demo_converters", module)
 
 
 @pytest.fixture(autouse=True)
@@ -114,13 +70,6 @@ def index(server, archive, monkeypatch):
     return server
 
 
-def publish(root: Path, name: str, content: bytes) -> None:
-    page = root / "simple" / "demo"
-    page.mkdir(parents=True, exist_ok=True)
-    (root / name).write_bytes(content)
-    (page / "index.html").write_text(f'<a href="../../{name}">{name}</a>')
-
-
 @pytest.fixture
 def source(archive) -> IndexArchive:
     return IndexArchive(
@@ -129,7 +78,7 @@ def source(archive) -> IndexArchive:
         sha256=sha256(archive),
         member="demo/net.ckpt",
         container="numpy-pickle",
-        convert="demo_converters:named",
+        convert="weight_archives:named",
     )
 
 

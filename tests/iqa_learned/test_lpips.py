@@ -1,0 +1,170 @@
+"""LPIPS against the authors' package, with random and with published weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lpips
+import pytest
+import torch
+from learned_references import (
+    colour,
+    image_pairs,
+    mri_pairs,
+    package_lpips,
+    piq_lpips,
+    random_heads,
+    random_trunk,
+)
+
+from iqa_learned.lpips import DESIGNS, LPIPS, build
+from iqa_registry.errors import NotApplicableError, WeightsError
+
+NETS = ("alex", "vgg", "squeeze")
+
+
+@pytest.fixture(scope="module")
+def models():
+    """For each net our metric and the package's, around the same random tensors."""
+    made = {}
+    for net in NETS:
+        trunk, heads = random_trunk(net), random_heads(net)
+        made[net] = (LPIPS(net=net, trunk=trunk, heads=heads), package_lpips(net, trunk, heads, spatial=True))
+    return made
+
+
+@pytest.fixture
+def metric(models) -> LPIPS:
+    return models["alex"][0]
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_equals_the_package_with_random_weights(models, net):
+    ours, package = models[net]
+    with torch.no_grad():
+        for first, second in image_pairs(4):
+            expected_map, layers = package(colour(first), colour(second), retPerLayer=True, normalize=True)
+            torch.testing.assert_close(
+                ours.local_map(ours.encode(first), ours.encode(second)), expected_map, rtol=1e-4, atol=1e-4
+            )
+            assert len(layers) == len(DESIGNS[net].taps)
+            package.spatial = False
+            expected = package(colour(first), colour(second), normalize=True).flatten()
+            package.spatial = True
+            torch.testing.assert_close(ours(first, second), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+def test_equals_the_package_with_published_weights(published, net):
+    trunk, heads = published.load(f"imagenet-{net}"), published.load(f"lpips-{net}")
+    ours, package = LPIPS(net=net, trunk=trunk, heads=heads), package_lpips(net, trunk, heads)
+    other = piq_lpips(trunk, heads) if net == "vgg" else None
+    with torch.no_grad():
+        for first, second in [*image_pairs(16), *mri_pairs(4)]:
+            score = ours(first, second).item()
+            assert score == pytest.approx(
+                package(colour(first), colour(second), normalize=True).item(), abs=1e-4
+            )
+            if other is not None:
+                assert score == pytest.approx(other(colour(first), colour(second)).item(), abs=1e-4)
+
+
+def test_heads_are_those_of_the_installed_package(registry):
+    for net in NETS:
+        heads = registry.weights.load(f"lpips-{net}")
+        model = package_lpips(net, random_trunk(net), random_heads(net))
+        path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
+        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=False)
+        for index, layer in enumerate(model.lins):
+            assert torch.equal(layer.model[-1].weight.flatten(), heads[f"heads.{index}"])
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_minimum_size_is_the_least_that_works(models, net):
+    metric = models[net][0]
+    least = DESIGNS[net].minimum_size
+    assert torch.isfinite(metric(torch.rand(1, 1, least, 40), torch.rand(1, 1, least, 40))).all()
+    small = torch.rand(1, 1, least - 1, 40)
+    with pytest.raises(NotApplicableError, match=rf"at least {least} pixels a side"):
+        metric(small, small)
+    with pytest.raises(RuntimeError, match=r"[Oo]utput size|[Kk]ernel size"):
+        metric.encode(small)
+
+
+def test_grey_is_three_equal_channels(metric):
+    for first, second in image_pairs(3):
+        torch.testing.assert_close(
+            metric(first, second), metric(colour(first), colour(second)), rtol=1e-5, atol=1e-6
+        )
+
+
+def test_equal_images_score_zero_and_order_does_not_matter(metric):
+    first, second = next(iter(image_pairs(1)))
+    assert metric(first, first).item() == 0
+    assert metric(first, second).item() == metric(second, first).item() > 0
+
+
+def test_score_does_not_depend_on_the_batch(metric):
+    first, second = torch.rand(7, 1, 40, 48), torch.rand(7, 1, 40, 48)
+    whole = metric(first, second)
+    parts = torch.cat(
+        [metric(first[:1], second[:1]), metric(first[1:3], second[1:3]), metric(first[3:], second[3:])]
+    )
+    torch.testing.assert_close(whole, parts, rtol=1e-5, atol=1e-6)
+
+
+def test_mask(metric):
+    first = torch.rand(3, 1, 96, 96)
+    second = first.clone()
+    second[..., 48:] = torch.rand(3, 1, 96, 48)
+    left = torch.zeros(3, 1, 96, 96, dtype=torch.bool)
+    left[..., :32] = True
+    everything = torch.ones_like(left)
+    torch.testing.assert_close(metric(first, second, everything), metric(first, second), rtol=1e-5, atol=1e-6)
+    assert (metric(first, second, left) < 0.3 * metric(first, second, ~left)).all()
+    assert metric(first, second, torch.zeros_like(left)).isnan().all()
+
+
+def test_gradient_reaches_the_image_alone(metric):
+    image = torch.rand(1, 1, 48, 48, requires_grad=True)
+    metric(image, torch.rand(1, 1, 48, 48)).sum().backward()
+    assert image.grad is not None
+    assert image.grad.isfinite().all()
+    assert image.grad.abs().sum() > 0
+    assert not any(parameter.requires_grad for parameter in metric.parameters())
+
+
+def test_gradient_is_finite_where_features_vanish():
+    trunk = {name: -tensor.abs() for name, tensor in random_trunk("alex").items()}
+    metric = LPIPS(net="alex", trunk=trunk, heads=random_heads("alex"))
+    image = torch.ones(1, 1, 40, 40, requires_grad=True)
+    score = metric(image, torch.ones(1, 1, 40, 40))
+    score.sum().backward()
+    assert score.item() == 0
+    assert image.grad is not None
+    assert image.grad.isfinite().all()
+
+
+def test_bfloat16_is_close(metric):
+    first, second = next(iter(image_pairs(1)))
+    exact = metric(first, second).item()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        score = metric(first, second)
+    assert score.dtype == torch.float32
+    assert score.item() == pytest.approx(exact, rel=0.05)
+
+
+def test_weights_that_do_not_fit_are_refused():
+    trunk, heads = random_trunk("alex"), random_heads("alex")
+    with pytest.raises(WeightsError, match=r"'imagenet-vgg' do not fit"):
+        LPIPS(net="vgg", trunk=trunk, heads=heads)
+    with pytest.raises(WeightsError, match=r"heads\.4 is missing or negative"):
+        LPIPS(net="alex", trunk=trunk, heads={**heads, "heads.4": -heads["heads.4"]})
+
+
+def test_missing_weights_name_the_remedy(registry):
+    with pytest.raises(
+        WeightsError, match=r"(?s)'imagenet-vgg' are missing .*iqa weights fetch imagenet-vgg"
+    ):
+        build(net="vgg", registry=registry)
