@@ -77,5 +77,5 @@ def iqa_register_commands(register: Callable[[str, str, str], None]) -> None:
 
     Args:
         register: takes the command's name, a one-line help, and ``"package.module:app"``, a
-            :class:`typer.Typer`, imported only when the command is called.
+            :class:`click.Command`, imported only when the command is called.
     """

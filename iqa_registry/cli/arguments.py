@@ -2,52 +2,118 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Any, TypeVar
 
-import typer
+import click
 
 from iqa_registry.cli import complete
 
-Synthesized = Annotated[
-    str | None, typer.Argument(help="A synthesized image or volume, a folder of them, or a DICOM series.")
-]
-Reference = Annotated[str | None, typer.Argument(help="The reference, likewise; folders match by name.")]
-Metrics = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--metric",
-        "-m",
-        help="A metric, NAME or NAME:KEY=VALUE,...; may be repeated. See `iqa list`.",
-        autocompletion=complete.metric_names,
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+PATH = click.Path(path_type=Path)
+
+
+def together(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Several decorators as one, the first of them first on the help page."""
+
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def _debug(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        os.environ["IQA_DEBUG"] = "1"
+
+
+def flag(name: str, help_text: str) -> Callable[[F], F]:
+    """A switch that is off by default."""
+    return click.option(name, is_flag=True, help=help_text)
+
+
+def metrics(help_text: str, names: Callable[[str], list[tuple[str, str]]]) -> Callable[[F], F]:
+    """The option ``--metric``, given once per metric."""
+    completer = complete.completer(names)
+    return click.option(
+        "--metric", "-m", multiple=True, metavar="NAME", help=help_text, shell_complete=completer
+    )
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+debug = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_debug,
+    help="Show the traceback of errors.",
+)
+
+images = together(
+    click.argument("synthesized", required=False),
+    click.argument("reference", required=False),
+    click.option(
+        "--pairs",
+        type=PATH,
+        help="A manifest (CSV or Parquet): synthesized, reference, optional mask, further columns.",
     ),
-]
-Pairs = Annotated[
-    Path | None,
-    typer.Option(help="A manifest (CSV or Parquet): synthesized, reference, optional mask, further columns."),
-]
-Dataset = Annotated[str | None, typer.Option(help="A dataset of a plugin, NAME:PATH; see `iqa plugins`.")]
-Axis = Annotated[str, typer.Option(help="Axis along which volumes are cut: axial, coronal, sagittal.")]
-Slices = Annotated[str | None, typer.Option(help="Slices of a volume, FIRST:LAST as in Python (50:80).")]
-Regions = Annotated[
-    list[str] | None, typer.Option(help="A region of a label map, NAME=LABEL,LABEL; may be repeated.")
-]
-Intensity = Annotated[
-    str | None,
-    typer.Option(
+    click.option("--dataset", metavar="SPEC", help="A dataset of a plugin, NAME:PATH; see `iqa plugins`."),
+)
+"""Where the pairs come from."""
+
+grid = together(
+    click.option(
+        "--axis",
+        default="axial",
+        show_default=True,
+        metavar="AXIS",
+        help="Axis along which volumes are cut: axial, coronal, sagittal.",
+    ),
+    click.option("--slices", metavar="FIRST:LAST", help="Slices of a volume, as in Python (50:80)."),
+    click.option(
+        "--resample",
+        metavar="reference",
+        help="`reference` brings synthesized volumes onto the reference's grid.",
+    ),
+    flag("--resize", "Resize pictures to the reference's size."),
+    flag("--crop", "Crop both pictures centrally to their common size."),
+)
+"""How the two images of a pair are brought to one grid."""
+
+scale = together(
+    click.option(
+        "--intensity",
+        metavar="RULE",
         help="dtype | range=LO,HI | reference-percentile=LO,HI | each-percentile=LO,HI | none. "
-        "By default dtype for 8 and 16 bit pictures, reference-percentile=0.5,99.5 for everything else."
+        "By default dtype for 8 and 16 bit pictures, reference-percentile=0.5,99.5 for everything else.",
     ),
-]
-OutOfRange = Annotated[str, typer.Option(help="Values outside the limits: clip (and count) or error.")]
-ScaleMismatch = Annotated[
-    bool, typer.Option("--allow-scale-mismatch", help="Score pairs whose value ranges plainly disagree.")
-]
-Resample = Annotated[
-    str | None, typer.Option(help="`reference` brings synthesized volumes onto the reference's grid.")
-]
-Resize = Annotated[bool, typer.Option("--resize", help="Resize pictures to the reference's size.")]
-Crop = Annotated[bool, typer.Option("--crop", help="Crop both pictures centrally to their common size.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Workers = Annotated[int, typer.Option(help="Threads that read images ahead.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")]
+    click.option(
+        "--out-of-range",
+        default="clip",
+        show_default=True,
+        metavar="HOW",
+        help="Values outside the limits: clip (and count) or error.",
+    ),
+    flag("--allow-scale-mismatch", "Score pairs whose value ranges plainly disagree."),
+)
+"""How stored numbers become [0, 1]."""
+
+regions = click.option(
+    "--regions",
+    multiple=True,
+    metavar="NAME=LABELS",
+    help="A region of a label map, NAME=LABEL,LABEL; may be repeated.",
+)
+device = click.option(
+    "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda or cuda:N."
+)
+workers = click.option(
+    "--workers", default=2, show_default=True, help="Threads that read images ahead; 0 reads in turn."
+)

@@ -9,11 +9,12 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from iqa_registry.cli import render
+from iqa_registry.cli import complete, render
+from iqa_registry.cli.arguments import as_json
 from iqa_registry.errors import PluginError, UnknownNameError, UsageError, nearest
 from iqa_registry.hookspecs import PROJECT
 from iqa_registry.parameters import parse_reference
@@ -25,16 +26,18 @@ if TYPE_CHECKING:
     from iqa_registry.testing import CheckResult
 
 
-def check(
-    target: Annotated[
-        str,
-        typer.Argument(
-            help="A metric (ssim:window=7), a plugin or its distribution, or a plugin's module or file."
-        ),
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-) -> None:
+@click.group()
+def plugin() -> None:
+    """Check plugins."""
+
+
+@plugin.command()
+@click.argument("target", shell_complete=complete.completer(complete.metric_names))
+@as_json
+def check(target: str, as_json: bool) -> None:
     """Check that metrics keep what the interface and their declarations promise.
+
+    TARGET is a metric (ssim:window=7), a plugin or its distribution, or a plugin's module or file.
 
     Exit code: 0 if nothing failed, else 1.
     """
@@ -49,11 +52,11 @@ def check(
             for item in found
         ]
         if not as_json:
-            typer.echo(_report(name, found))
+            click.echo(_report(name, found))
     if as_json:
         render.echo_json(rows)
     if any(row["result"] == "fail" for row in rows):
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def find_metrics(target: str) -> tuple[Registry, list[str]]:

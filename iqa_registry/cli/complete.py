@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
 
 from iqa_registry.errors import IQAError
 
@@ -49,3 +52,29 @@ def _specs() -> list[MetricSpec]:
 
 def _matching(incomplete: str, known: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, help_text) for name, help_text in known if name.startswith(incomplete)]
+
+
+def completer(
+    names: Callable[[str], list[tuple[str, str]]],
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """A list of names with their help as what click's options take."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(name, help=help_text) for name, help_text in names(incomplete)]
+
+    return complete
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes commands, options and metric names.
+
+    For bash, add `eval "$(iqa completion bash)"` to ~/.bashrc; for zsh, `eval "$(iqa completion zsh)"` to ~/.zshrc;
+    for fish, write it to ~/.config/fish/completions/iqa.fish.
+    """
+    from iqa_registry.cli.app import app
+
+    made = get_completion_class(shell)
+    if made is not None:
+        click.echo(made(app, {}, "iqa", "_IQA_COMPLETE").source())

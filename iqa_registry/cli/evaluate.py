@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from iqa_registry.cli import arguments, render
+from iqa_registry.cli import arguments, complete, render
+from iqa_registry.cli.arguments import PATH, flag
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.cli.request import Request, read_options
 from iqa_registry.errors import IQAError, UsageError
@@ -23,82 +24,78 @@ if TYPE_CHECKING:
 DEFAULT_METRICS = ("psnr", "ssim")
 
 
+@click.command()
+@arguments.images
+@arguments.metrics(
+    "A metric, NAME or NAME:KEY=VALUE,...; may be repeated. See `iqa list`.", complete.metric_names
+)
+@click.option(
+    "--output", "-o", type=PATH, help="Run folder: scores land there, and a killed run goes on from it."
+)
+@flag("--fresh", "Start the run folder over.")
+@arguments.grid
+@click.option("--mask", type=PATH, help="A mask, or a folder matched by name: scores inside it are added.")
+@arguments.regions
+@flag("--foreground", "Add scores inside the reference's nonzero region.")
+@arguments.scale
+@arguments.device
+@click.option(
+    "--precision",
+    default="fp32",
+    show_default=True,
+    metavar="PRECISION",
+    help="fp32, or bf16 for metrics that allow it.",
+)
+@click.option(
+    "--batch-size", default="auto", show_default=True, metavar="N", help="Images per batch, or auto."
+)
+@arguments.workers
+@flag("--strict", "Stop at the first pair that is not scored.")
+@flag("--details", "Add the parts of a score, as METRIC[PART].")
+@click.option(
+    "--shift-check/--no-shift-check",
+    "check_shift",
+    default=True,
+    show_default=True,
+    help="Warn about pairs shifted by a pixel or more.",
+)
+@click.option("--group-by", metavar="COLUMNS", help="Columns to group the summary by, COLUMN,COLUMN.")
+@click.option("--json", "as_json", is_flag=True, help="Print the score table as JSON, no summary.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the score table as CSV, no summary.")
+@arguments.debug
 def evaluate(
-    synthesized: arguments.Synthesized = None,
-    reference: arguments.Reference = None,
-    metric: arguments.Metrics = None,
-    pairs: arguments.Pairs = None,
-    dataset: arguments.Dataset = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Run folder: scores land there, and a killed run goes on from it."
-        ),
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start the run folder over.")] = False,
-    axis: arguments.Axis = "axial",
-    slices: arguments.Slices = None,
-    mask: Annotated[
-        Path | None, typer.Option(help="A mask, or a folder matched by name: scores inside it are added.")
-    ] = None,
-    regions: arguments.Regions = None,
-    foreground: Annotated[
-        bool, typer.Option("--foreground", help="Add scores inside the reference's nonzero region.")
-    ] = False,
-    intensity: arguments.Intensity = None,
-    out_of_range: arguments.OutOfRange = "clip",
-    allow_scale_mismatch: arguments.ScaleMismatch = False,
-    resample: arguments.Resample = None,
-    resize: arguments.Resize = False,
-    crop: arguments.Crop = False,
-    device: arguments.Device = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, or bf16 for metrics that allow it.")] = "fp32",
-    batch_size: Annotated[str, typer.Option(help="Images per batch, or auto.")] = "auto",
-    workers: arguments.Workers = 2,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first pair that is not scored.")
-    ] = False,
-    details: Annotated[
-        bool, typer.Option("--details", help="Add the parts of a score, as METRIC[PART].")
-    ] = False,
-    shift_check: Annotated[bool, typer.Option(help="Warn about pairs shifted by a pixel or more.")] = True,
-    group_by: Annotated[
-        str | None, typer.Option(help="Columns to group the summary by, COLUMN,COLUMN.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the score table as JSON, no summary.")
-    ] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the score table as CSV, no summary.")] = False,
-    debug: arguments.Debug = False,
+    synthesized: str | None,
+    reference: str | None,
+    pairs: Path | None,
+    dataset: str | None,
+    mask: Path | None,
+    metric: tuple[str, ...],
+    output: Path | None,
+    fresh: bool,
+    group_by: str | None,
+    as_json: bool,
+    as_csv: bool,
+    **settings: Any,
 ) -> None:
     """Score synthesized images against their references.
 
+    SYNTHESIZED and REFERENCE are two images or volumes, two folders matched by name, or two DICOM series.
+
     Without images, the bundled sample is scored. Exit code: 0 all scored, 1 something was not, 2 wrong usage.
     """
-    import os
-
-    if debug:
-        os.environ["IQA_DEBUG"] = "1"
     if as_json and as_csv:
         raise UsageError("--json and --csv contradict each other; choose one.")
     if fresh and output is None:
         raise UsageError("--fresh starts a run folder over; name it with -o.")
-    options = read_options(
-        {
-            "intensity": intensity, "out_of_range": out_of_range, "allow_scale_mismatch": allow_scale_mismatch,
-            "axis": axis, "slices": slices, "foreground": foreground, "regions": regions or [],
-            "resample": resample, "resize": resize, "crop": crop, "details": details, "check_shift": shift_check,
-            "device": device, "precision": precision, "batch_size": batch_size, "workers": workers, "strict": strict,
-        }
-    )  # fmt: skip
+    options = read_options(settings)
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
     request = Request(synthesized, reference, pairs, dataset, mask)
-    if regions and mask is None and not (pairs or dataset):
+    if options.regions and mask is None and not (pairs or dataset):
         raise UsageError("--regions names labels of a mask; give it with --mask.")
     chosen, unmatched = request.collect(registry)
-    run, started = _start(registry, chosen, metric or list(DEFAULT_METRICS), options)
+    run, started = _start(registry, chosen, list(metric or DEFAULT_METRICS), options)
     for line in unmatched:
         render.warn(f"not scored: {line}")
     outcome = _execute(run, output, fresh, request.arguments())
@@ -135,11 +132,11 @@ def _print(outcome: Outcome, group_by: list[str], form: str | None) -> None:
     if form == "json":
         render.echo_json(outcome.table.to_dicts())
     elif form == "csv":
-        typer.echo(outcome.table.write_csv(), nl=False)
+        click.echo(outcome.table.write_csv(), nl=False)
     else:
         from iqa_registry.evaluation.summary import summarize
 
-        typer.echo(render.table(_summary_rows(summarize(outcome.table, group_by), group_by)))
+        click.echo(render.table(_summary_rows(summarize(outcome.table, group_by), group_by)))
 
 
 def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, Any]]:
@@ -189,4 +186,4 @@ def _report(outcome: Outcome, started: Started, unmatched: list[str], output: Pa
     if output is not None:
         render.warn(f"{outcome.table.height} rows in {output}/scores, settings in {output}/run.json")
     if found or started.failed or unmatched:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)

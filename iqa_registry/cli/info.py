@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from iqa_registry.cli import complete, render
+from iqa_registry.cli.arguments import as_json
 from iqa_registry.cli.list_ import describe
 from iqa_registry.errors import IQAError
 from iqa_registry.registry import Registry, build_registry
 from iqa_registry.specs import MetricSpec
 
 
-def info(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="A metric, with parameters if you like: lpips:net=vgg.", autocompletion=complete.metric_names
-        ),
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-) -> None:
-    """Show what a metric is: direction, range, masks, parameters, weights, licence, source."""
+@click.command()
+@click.argument("name", shell_complete=complete.completer(complete.metric_names))
+@as_json
+def info(name: str, as_json: bool) -> None:
+    """Show what the metric NAME is: direction, range, masks, parameters, weights, licence, source.
+
+    NAME may have parameters: lpips:net=vgg.
+    """
     registry = build_registry()
     resolved = registry.resolve_metric(name)
     facts = describe(resolved.spec) | {"configuration": resolved.configuration}
@@ -31,12 +30,12 @@ def info(
     if as_json:
         render.echo_json(facts | {"parameters": parameters, "weights": weights})
         return
-    typer.echo(f"{resolved.spec.name}: {resolved.spec.summary}\n")
+    click.echo(f"{resolved.spec.name}: {resolved.spec.summary}\n")
     for label, value in _lines(resolved.spec).items():
-        typer.echo(f"  {label:<16}{value}")
+        click.echo(f"  {label:<16}{value}")
     for title, rows in (("Parameters", parameters), ("Weights", weights)):
         if rows:
-            typer.echo(
+            click.echo(
                 f"\n{title}\n" + render.table(rows, flexible="description" if title == "Parameters" else None)
             )
 

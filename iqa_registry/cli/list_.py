@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from iqa_registry.cli import render
+from iqa_registry.cli.arguments import flag
 from iqa_registry.errors import UsageError, nearest
 from iqa_registry.licences import allows_commercial_use
 from iqa_registry.registry import Registry, build_registry
@@ -15,17 +16,14 @@ from iqa_registry.specs import MetricSpec
 KINDS = ("full-reference", "no-reference", "distribution")
 
 
+@click.command()
+@click.option("--kind", metavar="KIND", help=f"Only metrics of this kind: {', '.join(KINDS)}.")
+@click.option("--licence", metavar="TEXT", help="Only metrics whose licence contains this text.")
+@click.option("--plugin", metavar="NAME", help="Only metrics of this plugin or distribution.")
+@flag("--commercial-ok", "Only metrics whose code and weights allow commercial use.")
+@click.option("--json", "as_json", is_flag=True, help="Print every declared field as JSON.")
 def list_metrics(
-    kind: Annotated[str | None, typer.Option(help=f"Only metrics of this kind: {', '.join(KINDS)}.")] = None,
-    licence: Annotated[
-        str | None, typer.Option(help="Only metrics whose licence contains this text.")
-    ] = None,
-    plugin: Annotated[str | None, typer.Option(help="Only metrics of this plugin or distribution.")] = None,
-    commercial_ok: Annotated[
-        bool,
-        typer.Option("--commercial-ok", help="Only metrics whose code and weights allow commercial use."),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print every declared field as JSON.")] = False,
+    kind: str | None, licence: str | None, plugin: str | None, commercial_ok: bool, as_json: bool
 ) -> None:
     """List the registered metrics, and the plugins that could not be loaded."""
     if kind is not None and kind not in KINDS:
@@ -42,7 +40,7 @@ def list_metrics(
     if as_json:
         render.echo_json([describe(spec) for spec in chosen])
     else:
-        typer.echo(render.table([_row(spec) for spec in chosen], flexible="summary"))
+        click.echo(render.table([_row(spec) for spec in chosen], flexible="summary"))
     show_failures(registry)
 
 

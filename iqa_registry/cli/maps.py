@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from iqa_registry.cli import arguments, complete, render
+from iqa_registry.cli.arguments import PATH, flag
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.cli.request import Request, read_options
 from iqa_registry.errors import IQAError
@@ -22,58 +23,56 @@ if TYPE_CHECKING:
 DEFAULT_MAPS = ("error", "ssim", "gmsd", "fsim")
 
 
+@click.command()
+@arguments.images
+@arguments.metrics(
+    "error, signed-error, or a metric that has a map (see `iqa info NAME`); may be repeated. "
+    f"By default {', '.join(DEFAULT_MAPS)}.",
+    complete.map_names,
+)
+@click.option(
+    "--output",
+    "-o",
+    type=PATH,
+    required=True,
+    help="Folder for the maps; files of the same name are replaced.",
+)
+@click.option(
+    "--limits",
+    multiple=True,
+    metavar="METRIC=EQUAL,FAR",
+    help="The values drawn black and brightest (error=0,0.2); may be repeated. "
+    "By default 0,0.5 for errors and distances, 1,0 for similarities.",
+)
+@click.option(
+    "--panel/--bare",
+    default=True,
+    show_default=True,
+    help="Draw reference and synthesized image beside the map, or the map alone.",
+)
+@arguments.grid
+@click.option(
+    "--mask",
+    type=PATH,
+    help="A mask, or a folder matched by name: outlined, and the map's mean inside it given.",
+)
+@arguments.regions
+@flag("--foreground", "Outline the reference's nonzero region likewise.")
+@arguments.scale
+@arguments.device
+@arguments.workers
+@arguments.debug
 def maps(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the maps; files of the same name are replaced.")
-    ],
-    synthesized: arguments.Synthesized = None,
-    reference: arguments.Reference = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric",
-            "-m",
-            help="error, signed-error, or a metric that has a map (see `iqa info NAME`); may be repeated. "
-            f"By default {', '.join(DEFAULT_MAPS)}.",
-            autocompletion=complete.map_names,
-        ),
-    ] = None,
-    pairs: arguments.Pairs = None,
-    dataset: arguments.Dataset = None,
-    axis: arguments.Axis = "axial",
-    slices: arguments.Slices = None,
-    mask: Annotated[
-        Path | None,
-        typer.Option(
-            help="A mask, or a folder matched by name: outlined, and the map's mean inside it given."
-        ),
-    ] = None,
-    regions: arguments.Regions = None,
-    foreground: Annotated[
-        bool, typer.Option("--foreground", help="Outline the reference's nonzero region likewise.")
-    ] = False,
-    limits: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="METRIC=EQUAL,FAR: the values drawn black and brightest (error=0,0.2); may be repeated. "
-            "By default 0,0.5 for errors and distances, 1,0 for similarities."
-        ),
-    ] = None,
-    panel: Annotated[
-        bool,
-        typer.Option(
-            "--panel/--bare", help="Draw reference and synthesized image beside the map, or the map alone."
-        ),
-    ] = True,
-    intensity: arguments.Intensity = None,
-    out_of_range: arguments.OutOfRange = "clip",
-    allow_scale_mismatch: arguments.ScaleMismatch = False,
-    resample: arguments.Resample = None,
-    resize: arguments.Resize = False,
-    crop: arguments.Crop = False,
-    device: arguments.Device = "auto",
-    workers: arguments.Workers = 2,
-    debug: arguments.Debug = False,
+    synthesized: str | None,
+    reference: str | None,
+    pairs: Path | None,
+    dataset: str | None,
+    mask: Path | None,
+    metric: tuple[str, ...],
+    output: Path,
+    limits: tuple[str, ...],
+    panel: bool,
+    **settings: Any,
 ) -> None:
     """Write local maps: where a synthesized image differs from its reference.
 
@@ -82,22 +81,12 @@ def maps(
     is equal and bright is different, on a scale that is the same for all pictures of a metric. Without images, the
     bundled sample is drawn. Exit code: 0 all drawn, 1 something was not, 2 wrong usage.
     """
-    import os
-
-    if debug:
-        os.environ["IQA_DEBUG"] = "1"
-    options = read_options(
-        {
-            "intensity": intensity, "out_of_range": out_of_range, "allow_scale_mismatch": allow_scale_mismatch,
-            "axis": axis, "slices": slices, "foreground": foreground, "regions": regions or [],
-            "resample": resample, "resize": resize, "crop": crop, "device": device, "workers": workers,
-        }
-    )  # fmt: skip
+    options = read_options(settings)
     from iqa_registry.maps.writer import MapWriter
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
-    mapper, incomplete = _start(registry, metric or _defaults(registry), options, limits or [])
+    mapper, incomplete = _start(registry, list(metric) or _defaults(registry), options, list(limits))
     chosen, unmatched = Request(synthesized, reference, pairs, dataset, mask).collect(registry)
     for line in unmatched:
         render.warn(f"not drawn: {line}")
@@ -105,7 +94,7 @@ def maps(
         failed = _draw(mapper, writer, chosen)
     _report(writer, failed)
     if failed or unmatched or incomplete:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _defaults(registry: Registry) -> list[str]:
@@ -143,7 +132,7 @@ def _draw(mapper: Mapper, writer: MapWriter, pairs: list[Pair]) -> list[FailedMa
 
 
 def _report(writer: MapWriter, failed: list[FailedMap]) -> None:
-    typer.echo(render.table(_summary(writer.rows)))
+    click.echo(render.table(_summary(writer.rows)))
     reasons = dict.fromkeys(item.message for item in failed)
     for reason in list(reasons)[:20]:
         render.warn(f"error: {reason}")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
 
-import typer
+import click
 
 from iqa_registry.cli import render
+from iqa_registry.cli.arguments import as_json
 from iqa_registry.plugins import PluginRecord
 from iqa_registry.registry import build_registry
 
 
-def plugins(
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-) -> None:
+@click.command()
+@as_json
+def plugins(as_json: bool) -> None:
     """List the plugins with their distribution, version and contributions; failed ones with the reason."""
     records = build_registry()
     _ = (
@@ -24,7 +24,7 @@ def plugins(
     if as_json:
         render.echo_json(rows)
     else:
-        typer.echo(render.table(rows, flexible="contributes"))
+        click.echo(render.table(rows, flexible="contributes"))
 
 
 def _row(record: PluginRecord) -> dict[str, str]:

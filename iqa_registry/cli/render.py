@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import typer
+import click
 
 ARROWS = {True: "↑", False: "↓", None: ""}
 
@@ -30,7 +30,12 @@ def table(rows: Sequence[Mapping[str, Any]], flexible: str | None = None) -> str
         return ""
     # Numbers are aligned to the right but shown as they were written: 0.1580 stays 0.1580.
     align = ["right" if _numeric(row[key] for row in shown) else "left" for key in shown[0]]
-    style: dict[str, Any] = {"headers": "keys", "tablefmt": "simple", "disable_numparse": True, "colalign": align}
+    style: dict[str, Any] = {
+        "headers": "keys",
+        "tablefmt": "simple",
+        "disable_numparse": True,
+        "colalign": align,
+    }
     text = tabulate(shown, **style)
     if flexible is None or not sys.stdout.isatty():
         return str(text)
@@ -75,7 +80,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def echo_json(value: Any) -> None:
     """Print JSON that any parser reads: infinities as strings, never bare ``Infinity``."""
-    typer.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, default=str))
+    click.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, default=str))
 
 
 def _jsonable(value: Any) -> Any:
@@ -90,4 +95,4 @@ def _jsonable(value: Any) -> Any:
 
 def warn(text: str) -> None:
     """A line on stderr."""
-    typer.echo(f"iqa: {text}", err=True)
+    click.echo(f"iqa: {text}", err=True)
