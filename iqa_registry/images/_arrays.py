@@ -69,9 +69,9 @@ def as_volume(values: Array | Tensor, affine: Array | None = None, name: str = "
         raise ImageError(f"{name}: expected a volume (X, Y, Z), got shape {array.shape}.")
     _check_empty(array, name)
     voxels = to_float32(array, name)
-    if affine is not None:
-        voxels, affine = canonical(voxels, np.asarray(affine, dtype=float), name)
-    return Image(voxels, affine, None, name, is_volume=True)
+    if affine is None:
+        return Image(voxels, None, None, name, is_volume=True)
+    return canonical(voxels, np.asarray(affine, dtype=float), name)
 
 
 def from_values(values: Array | Tensor, name: str = "array") -> Image:

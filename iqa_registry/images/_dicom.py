@@ -92,11 +92,11 @@ def _candidates(folder: Path) -> list[Path]:
             item
             for item in files
             if item.name != "DICOMDIR"
-            and (item.suffix.lower() in _SUFFIXES or (_bare(item) and is_dicom(item)))
+            and (item.suffix.lower() in _SUFFIXES or (is_bare(item) and is_dicom(item)))
         ]
 
 
-def _bare(path: Path) -> bool:
+def is_bare(path: Path) -> bool:
     """Whether the name has no suffix; that of ``1.2.840.113619`` is part of a UID."""
     return not path.suffix or path.suffix[1:].isdigit()
 
@@ -201,8 +201,7 @@ def _volume(frames: list[Frame], name: str) -> Image:
             values = read[frame.path][frame.index] if frame.of > 1 else read[frame.path]
             voxels[index] = to_float32(frame.rescale(values), str(frame.path))
     ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps_affine(frames)
-    volume, affine = canonical(voxels.T, ras, name)
-    return Image(volume, affine, None, name, is_volume=True)
+    return canonical(voxels.T, ras, name)
 
 
 def _values(path: Path) -> Array:

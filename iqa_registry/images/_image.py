@@ -28,6 +28,7 @@ class Image:
             ``None`` for everything whose type says nothing of its range.
         name: the path, for messages.
         is_volume: whether ``pixels`` is ``(X, Y, Z)``.
+        orientation: where the voxel axes run as the file keeps them, say ``LAS``; ``None`` without an affine.
     """
 
     pixels: Array
@@ -35,6 +36,7 @@ class Image:
     full_scale: float | None = None
     name: str = "array"
     is_volume: bool = False
+    orientation: str | None = None
 
     @property
     def spatial(self) -> tuple[int, ...]:

@@ -86,8 +86,7 @@ def read_itk(path: Path) -> Image:
             if len(size) == 2:
                 return picture(values.reshape(size[1], size[0], samples), name, None)
             volume = to_float32(values.reshape(size[::-1]), name).T
-            volume, affine = canonical(volume, _affine(reader), name)
-    return Image(volume, affine, None, name, is_volume=True)
+            return canonical(volume, _affine(reader), name)
 
 
 def _check_nrrd(path: Path, name: str) -> None:

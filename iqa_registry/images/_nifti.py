@@ -72,8 +72,7 @@ def read_nifti(path: Path) -> Image:
         if layout.slope is not None or layout.intercept is not None:
             with np.errstate(over="ignore", invalid="ignore"):
                 values = apply_read_scaling(values, layout.slope, layout.intercept)
-        volume, affine = canonical(to_float32(values, name), layout.affine, name)
-    return Image(volume, affine, None, name, is_volume=True)
+        return canonical(to_float32(values, name), layout.affine, name)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from iqa_registry.errors import ImageError
-from iqa_registry.images._image import Array
+from iqa_registry.images._image import Array, Image
 
 
 def _orientation(affine: Array, name: str) -> Array:
@@ -21,16 +21,22 @@ def _orientation(affine: Array, name: str) -> Array:
     return np.asarray(io_orientation(affine))
 
 
-def canonical(volume: Array, affine: Array, name: str) -> tuple[Array, Array]:
+def canonical(volume: Array, affine: Array, name: str) -> Image:
     """Reorient ``(X, Y, Z)`` and its affine to RAS+, as :func:`nibabel.as_closest_canonical` does.
 
     Raises:
         ImageError: the affine is singular.
     """
-    from nibabel.orientations import apply_orientation, inv_ornt_aff
+    from nibabel.orientations import apply_orientation, inv_ornt_aff, ornt2axcodes
 
     orientation = _orientation(affine, name)
-    return apply_orientation(volume, orientation), affine @ inv_ornt_aff(orientation, volume.shape)
+    return Image(
+        pixels=apply_orientation(volume, orientation),
+        affine=affine @ inv_ornt_aff(orientation, volume.shape),
+        name=name,
+        is_volume=True,
+        orientation="".join(ornt2axcodes(orientation)),
+    )
 
 
 def canonical_shape(shape: Sequence[int], affine: Array, name: str) -> tuple[int, ...]:

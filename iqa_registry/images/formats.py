@@ -39,6 +39,7 @@ __all__ = [
     "Source",
     "as_picture",
     "as_volume",
+    "is_bare_dicom",
     "is_series",
     "probe_image",
     "read_image",
@@ -162,6 +163,14 @@ def stem(path: str | Path) -> str:
 def is_series(folder: Path) -> bool:
     """Whether ``folder`` holds the slices of a volume as DICOM files, and so counts as one image."""
     return _dicom.is_series(folder)
+
+
+def is_bare_dicom(path: Path) -> bool:
+    """Whether a file without suffix is a DICOM file by its content."""
+    try:
+        return _dicom.is_bare(path) and _dicom.is_dicom(path)
+    except OSError:  # reading it will say why
+        return False
 
 
 def _known_suffix(path: Path) -> str:

@@ -16,8 +16,12 @@ from iqa_registry.images.formats import Array, Image
 
 TOLERANCE = 0.01
 """How far a corner of the grid may be off, as a fraction of the smallest voxel side."""
-CONFIDENCE = 0.08
+CONFIDENCE = 0.25
 """Least height of the correlation peak, 1 for a pure shift, from which a shift is believed."""
+CHANCE = 3.0
+"""How far a peak must stand above ``sqrt(ln n / n)``; unrelated images stay below 2.7 (noise of any smoothness)."""
+BANDWIDTH = 0.15
+"""Standard deviation, in cycles per pixel, of the Gaussian that weighs the frequencies of phase correlation."""
 
 
 def check_affines(first: Image, second: Image) -> None:
@@ -26,8 +30,10 @@ def check_affines(first: Image, second: Image) -> None:
     Rounding is allowed for: a corner may be off by 1 % of the smallest voxel side.
 
     Raises:
-        GeometryError: both affines, the largest distance in millimetres, and the remedy.
+        GeometryError: both affines, the largest distance in millimetres, and the remedy; or only one of the two has
+            an affine, and its file does not keep the voxels in RAS+ order, so that the other may lie mirrored.
     """
+    _check_orientation(first, second)
     if first.affine is None or second.affine is None or first.spatial != second.spatial:
         return
     corners = np.array(
@@ -39,6 +45,15 @@ def check_affines(first: Image, second: Image) -> None:
         raise GeometryError(
             f"{first.name} and {second.name} lie up to {distance:.3g} mm apart: affines {_shown(first.affine)} "
             f"and {_shown(second.affine)}. Bring them to one grid, or give --resample reference."
+        )
+
+
+def _check_orientation(first: Image, second: Image) -> None:
+    bare, placed = (first, second) if first.affine is None else (second, first)
+    if bare.is_volume and bare.affine is None and placed.orientation not in (None, "RAS"):
+        raise GeometryError(
+            f"{bare.name} has no affine and {placed.name} is stored as {placed.orientation}, so one may lie mirrored "
+            "to the other; save it as NIfTI with its affine, or give as_volume(array, affine) in Python."
         )
 
 
@@ -62,7 +77,9 @@ def check_sizes(synthesized: Image, reference: Image) -> None:
 
 
 def resample_to(moving: Image, reference: Image, order: int = 1) -> Image:
-    """Resample a volume onto the grid of another by their affines; outside its field of view it is 0.
+    """Resample a volume onto the grid of another by their affines.
+
+    What lies outside its field of view takes its least value (air, in Hounsfield units), and 0 in a label map.
 
     Args:
         moving: the volume to resample.
@@ -81,11 +98,11 @@ def resample_to(moving: Image, reference: Image, order: int = 1) -> Image:
     if moving.spatial == reference.spatial and np.allclose(moving.affine, reference.affine, atol=1e-6):
         return moving
     source = nibabel.Nifti1Image(moving.pixels, moving.affine)
-    resampled = resample_from_to(
-        source, (reference.spatial, reference.affine), order=order, mode="constant", cval=0.0
-    )
+    outside = float(moving.pixels.min()) if order else 0.0
+    grid = (reference.spatial, reference.affine)
+    resampled = resample_from_to(source, grid, order=order, mode="constant", cval=outside)
     pixels = np.ascontiguousarray(resampled.dataobj, dtype=moving.pixels.dtype)
-    return replace(moving, pixels=pixels, affine=reference.affine)
+    return replace(moving, pixels=pixels, affine=reference.affine, orientation=reference.orientation)
 
 
 def resize_to(pixels: Array, size: tuple[int, ...], nearest: bool = False) -> Array:
@@ -122,10 +139,11 @@ def center_crop(pixels: Array, size: tuple[int, int]) -> Array:
 
 
 def shift_spectrum(images: Tensor) -> Tensor:
-    """What phase correlation needs of one image: the spectrum of its windowed first channel.
+    """What phase correlation needs of one image: the spectrum of its windowed mean over the channels.
 
     The mean is taken off and the edges are faded by a Hann window, since the jump at an image's border would
-    otherwise correlate with the other image's border at no shift.
+    otherwise correlate with the other image's border at no shift. Each frequency keeps the root of its amplitude
+    and high ones are damped, so that frequencies that hold nothing but noise do not drown the peak.
 
     Args:
         images: ``(N, C, H, W)``.
@@ -134,42 +152,57 @@ def shift_spectrum(images: Tensor) -> Tensor:
         ``(N, H, W // 2 + 1)`` complex; an odd width is filled up by a column of zeros, so that the width can be
         told from the spectrum.
     """
-    grey = images[:, 0].float()
+    grey = images.float().mean(dim=1)
     height, width = grey.shape[-2:]
     rows = torch.hann_window(height, periodic=False, device=grey.device)
     columns = torch.hann_window(width, periodic=False, device=grey.device)
     window = rows[:, None] * columns
     mean = (grey * window).sum(dim=(1, 2), keepdim=True) / window.sum().clamp_min(1e-12)
-    return torch.fft.rfft2(F.pad((grey - mean) * window, (0, width % 2)))
+    spectrum = torch.fft.rfft2(F.pad((grey - mean) * window, (0, width % 2)))
+    along_rows = torch.fft.fftfreq(height, device=grey.device)[:, None]
+    along_columns = torch.fft.rfftfreq(width + width % 2, device=grey.device)
+    # The product of two spectra carries the Gaussian once.
+    damping = torch.exp(-(along_rows**2 + along_columns**2) / (4 * BANDWIDTH**2))
+    return spectrum * (damping / spectrum.abs().clamp_min(1e-20).sqrt())
 
 
 def shift_between(synthesized: Tensor, reference: Tensor) -> Tensor:
     """The shift of each synthesized image against its reference by phase correlation.
 
-    Kuglin and Hines (1975): the inverse transform of the cross spectrum's phases peaks at the shift. The phases are
-    weighted by the square root of the amplitude, which keeps frequencies that hold nothing but noise from drowning
-    the peak; a parabola through its neighbours gives the fraction of a pixel.
+    Kuglin and Hines (1975): the inverse transform of the cross spectrum's phases peaks at the shift; a parabola
+    through its neighbours gives the fraction of a pixel. The peak's height, 1 where one image is the other shifted,
+    says whether to believe it. Among frequencies of which ``n`` count, unrelated images reach a height of about
+    ``sqrt(2 ln n / n)``, so a peak must stand well above that.
 
     Args:
         synthesized: spectra of :func:`shift_spectrum`.
         reference: likewise.
 
     Returns:
-        ``(N, 2)`` shift in pixels along rows and columns; NaN where there is no peak to be trusted.
+        ``(N, 2)`` shift in pixels along rows and columns, rounded to 0.001; NaN where there is no peak to be
+        trusted (constant, unrelated or very small images, or a shift beyond a quarter of the side).
     """
     cross = synthesized * reference.conj()
-    root = cross.abs().clamp_min(1e-20).sqrt()
-    height = cross.shape[-2]
-    width = 2 * (cross.shape[-1] - 1)
-    surface = torch.fft.irfft2(cross / root, s=(height, width))
-    # What the peak would be if all phases agreed; half of the spectrum is stored, its first and last column once.
-    total = (2 * root.sum(dim=(1, 2)) - root[..., 0].sum(dim=1) - root[..., -1].sum(dim=1)) / (height * width)
+    height, width = cross.shape[-2], 2 * (cross.shape[-1] - 1)
+    if min(height, width) < 4:
+        return cross.real.new_full((len(cross), 2), torch.nan)
+    surface = torch.fft.irfft2(cross, s=(height, width))
+    weights = cross.abs()
+    total = _both_halves(weights)
+    count = (total**2 / _both_halves(weights**2).clamp_min(1e-30)).clamp_min(1.0)
     peak, place = surface.flatten(1).max(dim=1)
     row, column = place // width, place % width
     fraction = torch.stack([_vertex(surface, row, column, axis) for axis in (0, 1)], dim=1)
     whole = torch.stack([_signed(row, height), _signed(column, width)], dim=1)
-    doubtful = (peak < CONFIDENCE * total) | (total <= 1e-9)
-    return torch.where(doubtful[:, None], torch.nan, whole + fraction)
+    needed = (CHANCE * (count.log() / count).sqrt()).clamp_min(CONFIDENCE)
+    far = (whole.abs() > whole.new_tensor([height, width]) / 4).any(dim=1)
+    doubtful = far | (total <= 1e-6) | (peak * (height * width) < needed * total)
+    return torch.where(doubtful[:, None], torch.nan, (whole + fraction).round(decimals=3))
+
+
+def _both_halves(values: Tensor) -> Tensor:
+    """Sum over the whole spectrum of which ``rfft2`` keeps one half; its first and last column stand once."""
+    return 2 * values.sum(dim=(1, 2)) - values[..., 0].sum(dim=1) - values[..., -1].sum(dim=1)
 
 
 def residual_shift(synthesized: Tensor, reference: Tensor) -> Tensor:

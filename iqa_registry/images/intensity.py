@@ -20,8 +20,13 @@ Bounds = tuple[float, float]
 DEFAULT_PERCENTILES = (0.5, 99.5)
 SPAN_RATIO = 8.0
 """Value ranges whose widths differ by more than this are taken for two scales."""
-OVERSHOOT = 0.5
-"""How far values may leave [0, 1] under the rule ``none`` before they are taken for another scale."""
+UNIT = 1.5
+"""Values that go no further from 0 than this are taken for [0, 1] or [-1, 1]."""
+OVERSHOOT = 0.25
+"""How far the bulk of the values may leave [0, 1] under the rule ``none`` before it is taken for another scale."""
+FAR_OUT = 16.0
+"""A single value beyond this is on no scale that ends at 1."""
+_SAMPLE = 1 << 16
 _CHOICES = "dtype, range=LO,HI, reference-percentile=LO,HI, each-percentile=LO,HI or none"
 
 
@@ -42,11 +47,12 @@ class IntensityRule:
             return self.kind
         return f"{self.kind}={self.bounds[0]:g},{self.bounds[1]:g}"
 
-    def resolved(self, reference: Image) -> IntensityRule:
-        """What ``auto`` means for this image."""
+    def resolved(self, *images: Image) -> IntensityRule:
+        """What ``auto`` means for these images: ``dtype`` if the type of each says its range."""
         if self.kind != "auto":
             return self
-        return IntensityRule("reference-percentile" if reference.full_scale is None else "dtype")
+        known = all(image.full_scale is not None for image in images)
+        return IntensityRule("dtype" if known else "reference-percentile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ def resolve_limits(rule: IntensityRule, synthesized: Image, reference: Image | N
         (1.0, 99.0)
     """
     base = synthesized if reference is None else reference
-    rule = rule.resolved(base)
+    rule = rule.resolved(synthesized, base)
     if rule.kind == "dtype":
         return Limits("dtype", _type_limits(synthesized), _type_limits(base))
     if rule.kind == "none":
@@ -140,62 +146,100 @@ def _percentiles(image: Image, rule: IntensityRule) -> Bounds:
 
 
 def check_scales(synthesized: Image, reference: Image, rule: IntensityRule) -> None:
-    """Refuse two images on plainly different scales; a dim, bright or constant image is no reason.
+    """Refuse values that plainly are on another scale than the other image's, or than the rule expects.
+
+    Two images differ plainly if the width of one's values is more than :data:`SPAN_RATIO` times that of the other,
+    or if one reaches far below zero and the other does not. An image that is constant, dim, bright, or of another
+    gain is no reason: it is scored, and scores badly.
 
     Raises:
         IntensityError: [-1, 1] against [0, 1], [0, 255] or Hounsfield units against [0, 1], and the like; under the
-            rule ``none`` also values far outside [0, 1].
+            rule ``none`` values far outside [0, 1]; under ``range`` limits of another scale than the reference's.
     """
-    rule = rule.resolved(reference)
+    rule = rule.resolved(synthesized, reference)
     if rule.kind in ("dtype", "each-percentile"):
         return
-    first, second = _span(synthesized), _span(reference)
+    first, second = _Spread.of(synthesized), _Spread.of(reference)
     if rule.kind == "none":
-        for image, span in ((synthesized, first), (reference, second)):
-            _check_unscaled(image, span)
-    kinds = _scale(first), _scale(second)
-    widths = first[1] - first[0], second[1] - second[0]
-    constant = min(widths) == 0
-    ratio = 1.0 if constant else max(widths) / min(widths)
-    # A constant image fits any scale as long as its one value lies on it.
-    differ = kinds[0] != kinds[1] if not constant else False
-    if differ or ratio > SPAN_RATIO:
+        _check_unscaled(synthesized, first)
+        _check_unscaled(reference, second)
+    if rule.kind == "range":
+        _check_range_fits(reference, second, rule)
+    if first.differs(second):
         raise IntensityError(
-            f"{synthesized.name} has values in {_shown(first)}, {reference.name} in {_shown(second)}: they are on "
+            f"{synthesized.name} has values in {first}, {reference.name} in {second}: they are on "
             "different scales. Bring both to one scale, or give --allow-scale-mismatch."
         )
 
 
-def _check_unscaled(image: Image, span: Bounds) -> None:
-    if span[0] < -OVERSHOOT or span[1] > 1 + OVERSHOOT:
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """Least and greatest value, and the limits of the bulk, from which single outliers are left out."""
+
+    least: float
+    greatest: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, image: Image) -> _Spread:
+        values = image.pixels.ravel(order="K")
+        least, greatest = float(values.min()), float(values.max())
+        low, high = (
+            float(value) for value in np.percentile(values[:: -(-values.size // _SAMPLE)], (0.5, 99.5))
+        )
+        if low == high:  # a small object before an even background
+            low, high = least, greatest
+        return cls(least, greatest, low, high)
+
+    def __str__(self) -> str:
+        return f"[{self.least:.4g}, {self.greatest:.4g}]"
+
+    @property
+    def width(self) -> float:
+        return self.high - self.low
+
+    @property
+    def is_unit(self) -> bool:
+        return max(abs(self.low), abs(self.high)) <= UNIT
+
+    def differs(self, other: _Spread) -> bool:
+        narrow, wide = sorted((self, other), key=lambda spread: spread.width)
+        if narrow.width == 0:
+            return False
+        if wide.width > SPAN_RATIO * narrow.width:
+            return not wide.is_unit  # below [0, 1] there is no other usual scale: the narrow one is faint
+        signed, unsigned = sorted((self, other), key=lambda spread: spread.low)
+        return signed.low < -0.25 * signed.width and unsigned.low > -0.02 * unsigned.width
+
+
+def _check_unscaled(image: Image, spread: _Spread) -> None:
+    bulk_outside = spread.low < -OVERSHOOT or spread.high > 1 + OVERSHOOT
+    if bulk_outside or max(-spread.least, spread.greatest) > FAR_OUT:
         raise IntensityError(
-            f"{image.name} has values in {_shown(span)}, and --intensity none expects [0, 1]; "
-            f"choose --intensity range={_nice(span)}."
+            f"{image.name} has values in {spread}, and --intensity none expects [0, 1]; "
+            f"choose --intensity range={_likely(spread)}."
         )
 
 
-def _span(image: Image) -> Bounds:
-    return float(image.pixels.min()), float(image.pixels.max())
+def _check_range_fits(reference: Image, spread: _Spread, rule: IntensityRule) -> None:
+    """Limits of 0 and 4095 on data in [0, 1] would make all images equal, and 0 and 1 on Hounsfield units too."""
+    low, high = rule.bounds
+    too_wide = spread.width > 0 and spread.is_unit and high - low > FAR_OUT
+    too_narrow = max(abs(low), abs(high)) <= UNIT and spread.width > FAR_OUT
+    if too_wide or too_narrow:
+        raise IntensityError(
+            f"{reference.name} has values in {spread}, which --intensity {rule} does not fit; "
+            f"choose range={_likely(spread)}, or reference-percentile."
+        )
 
 
-def _scale(span: Bounds) -> str:
-    """The scale that values look like: ``unit`` [0, 1], ``signed`` [-1, 1] or ``large``."""
-    low, high = span
-    if max(abs(low), abs(high)) > 2:
-        return "large"
-    return "signed" if low < -0.2 else "unit"
-
-
-def _shown(span: Bounds) -> str:
-    return f"[{span[0]:.4g}, {span[1]:.4g}]"
-
-
-def _nice(span: Bounds) -> str:
-    """A likely pair of limits for the message: the usual ones where they fit."""
-    for low, high in ((0, 255), (-1, 1), (0, 65535)):
-        if low <= span[0] and 0.5 * high < span[1] <= high:
+def _likely(spread: _Spread) -> str:
+    """Limits for the message: the usual ones where they fit."""
+    for low, high in ((0, 1), (-1, 1), (0, 255), (0, 65535)):
+        if low <= spread.least and 0.5 * high < spread.greatest <= high:
             return f"{low},{high}"
-    return f"{span[0]:.4g},{span[1]:.4g}"
+    return f"{spread.least:.4g},{spread.greatest:.4g}"
 
 
 def apply_limits(pixels: Array, limits: Bounds) -> tuple[Array, float]:
@@ -206,10 +250,12 @@ def apply_limits(pixels: Array, limits: Bounds) -> tuple[Array, float]:
         >>> scaled.tolist(), clipped
         ([0.0, 0.0, 0.5, 1.0], 0.25)
     """
-    low, high = limits
-    scaled = np.asarray(pixels, dtype=np.float32) - np.float32(low)
-    scaled *= np.float32(1.0 / (high - low))
-    # Rounding may push the upper limit itself past 1 by one part in 10^7; that is no value out of range.
-    outside = int(np.count_nonzero((scaled < -1e-6) | (scaled > 1 + 1e-6)))
-    np.clip(scaled, 0.0, 1.0, out=scaled)
+    low, high = np.float32(limits[0]), np.float32(limits[1])
+    values = np.asarray(pixels, dtype=np.float32)
+    outside = int(np.count_nonzero(values < low)) + int(np.count_nonzero(values > high))
+    scaled = np.clip(values, low, high)
+    if low:
+        scaled -= low
+    scaled /= np.float32(limits[1] - limits[0])
+    np.minimum(scaled, 1, out=scaled)  # rounding may leave the upper limit one part in 10^7 above 1
     return scaled, outside / scaled.size

@@ -8,6 +8,9 @@ from iqa_registry.errors import ImageError, UsageError
 from iqa_registry.images.formats import Array, Image, Source, read_labels
 from iqa_registry.images.geometry import check_affines, check_sizes, resample_to
 
+_TAKEN = ("image", "mask", "foreground")
+"""Regions that a run names by itself."""
+
 
 def read_mask(source: Source, like: Image, resample: bool = False) -> Array:
     """Read a mask or label map in the layout of an image.
@@ -25,6 +28,7 @@ def read_mask(source: Source, like: Image, resample: bool = False) -> Array:
         ImageError: unreadable, more than one channel, or a picture for a volume.
 
     Example:
+        >>> import numpy as np
         >>> image = Image(np.zeros((1, 2, 2), np.float32))
         >>> int(read_mask(np.array([[0, 1], [2, 0]], np.uint8), image).max())
         2
@@ -32,9 +36,15 @@ def read_mask(source: Source, like: Image, resample: bool = False) -> Array:
     mask = read_labels(source)
     if mask.is_volume != like.is_volume:
         kinds = {True: "a volume", False: "a picture"}
-        raise ImageError(f"{mask.name} is {kinds[mask.is_volume]}, {like.name} is {kinds[like.is_volume]}.")
+        raise ImageError(
+            f"mask {mask.name} is {kinds[mask.is_volume]}, {like.name} is {kinds[like.is_volume]}; "
+            "give a mask of the same kind."
+        )
     if not mask.is_volume and mask.pixels.shape[0] != 1:
-        raise ImageError(f"{mask.name}: a mask has one channel, this one has {mask.pixels.shape[0]}.")
+        raise ImageError(
+            f"{mask.name}: a mask has one channel, this one has {mask.pixels.shape[0]} that differ; "
+            "save the labels as grey values or with a palette."
+        )
     if resample and mask.is_volume:
         mask = resample_to(mask, like, order=0)
     check_sizes(mask, like)
@@ -62,7 +72,7 @@ def parse_regions(texts: Iterable[str]) -> Mapping[str, tuple[int, ...]]:
             values = ()
         if not name or not equals or not values:
             raise UsageError(f"--regions {text!r}: expected NAME=LABEL,LABEL, say tumor=1,4.")
-        if name in regions or name == "image":
+        if name in regions or name in _TAKEN:
             raise UsageError(f"--regions {text!r}: the name {name!r} is taken; choose another.")
         regions[name] = values
     return regions
@@ -72,6 +82,7 @@ def foreground(image: Image) -> Array:
     """Where an image is not zero: ``(H, W)`` or ``(X, Y, Z)`` boolean.
 
     Example:
+        >>> import numpy as np
         >>> int(foreground(Image(np.array([[[0.0, 2.0], [0.0, 0.0]]], np.float32))).sum())
         1
     """

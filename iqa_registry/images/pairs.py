@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from iqa_registry.errors import UsageError, nearest
-from iqa_registry.images.formats import SUFFIXES, Source, is_series, stem, suffix
+from iqa_registry.errors import UsageError
+from iqa_registry.images.formats import SUFFIXES, Source, is_bare_dicom, is_series, stem, suffix
 
-if TYPE_CHECKING:
-    import polars as pl
-
+_OWN = ("pair_id", "synthesized", "reference", "mask")
 Group = str | int | float | bool | None
 
 
@@ -38,10 +37,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Pairs, and what was left over, each with the reason."""
+    """Pairs, what was left over (each with the reason), and how many files of other kinds were passed over."""
 
     pairs: list[Pair]
     unmatched: list[str] = field(default_factory=list)
+    ignored: int = 0
 
 
 def pair_paths(
@@ -64,10 +64,15 @@ def pair_paths(
             raise UsageError(f"{path}: no such file or folder.")
     if second is not None and _is_folder(first) != _is_folder(second):
         kinds = {True: "a folder of images", False: "one image"}
-        raise UsageError(f"{first} is {kinds[_is_folder(first)]}, {second} is {kinds[_is_folder(second)]}.")
-    if not _is_folder(first):
-        return Pairing([Pair(stem(first), str(first), _text(second), _text(mask))])
-    return _pair_folders(first, second, None if mask is None else Path(mask))
+        raise UsageError(
+            f"{first} is {kinds[_is_folder(first)]}, {second} is {kinds[_is_folder(second)]}; "
+            "give two images or two folders."
+        )
+    if _is_folder(first):
+        return _pair_folders(first, second, None if mask is None else Path(mask))
+    if mask is not None and _is_folder(Path(mask)):
+        raise UsageError(f"{mask} is a folder of masks, {first} is one image; give its mask.")
+    return Pairing([Pair(stem(first), str(first), _text(second), _text(mask))])
 
 
 def _text(path: str | Path | None) -> str | None:
@@ -79,9 +84,9 @@ def _is_folder(path: Path) -> bool:
 
 
 def _pair_folders(first: Path, second: Path | None, mask: Path | None) -> Pairing:
-    ours = _images(first)
-    theirs = dict.fromkeys(ours) if second is None else _images(second)
-    masks = _images(mask) if mask is not None and _is_folder(mask) else None
+    ours, ignored = _images(first)
+    theirs, others = (dict.fromkeys(ours), 0) if second is None else _images(second)
+    masks = _images(mask)[0] if mask is not None and _is_folder(mask) else None
     names = [name for name in ours if name in theirs]
     if not names:
         examples = [", ".join(list(found)[:2]) for found in (ours, theirs)]
@@ -91,112 +96,105 @@ def _pair_folders(first: Path, second: Path | None, mask: Path | None) -> Pairin
         )
     unmatched = [f"{path} has no partner in {second}" for name, path in ours.items() if name not in theirs]
     unmatched += [f"{path} has no partner in {first}" for name, path in theirs.items() if name not in ours]
-    pairs = []
-    for name in names:
-        own = _text(mask) if masks is None else _text(masks.get(name))
-        if masks is not None and own is None:
-            unmatched.append(f"{ours[name]} has no mask in {mask}; it is scored as a whole")
-        pairs.append(Pair(name, str(ours[name]), _text(theirs[name]), own))
-    return Pairing(pairs, unmatched)
+    if masks is not None:
+        unmatched += [
+            f"{ours[name]} has no mask in {mask}; it is scored as a whole"
+            for name in names
+            if name not in masks
+        ]
+        unmatched += [f"{path} is the mask of no pair" for name, path in masks.items() if name not in names]
+    pairs = [
+        Pair(name, str(ours[name]), _text(theirs[name]), _text(mask if masks is None else masks.get(name)))
+        for name in names
+    ]
+    return Pairing(pairs, unmatched, ignored + others)
 
 
-def _images(folder: Path) -> dict[str, Path]:
-    """Images below a folder by relative path without suffix, in natural order."""
+def _images(folder: Path) -> tuple[dict[str, Path], int]:
+    """Images below a folder by relative path without suffix, in natural order, and the number of other files."""
     found: dict[str, Path] = {}
     ignored = 0
-    for path in sorted(_walk(folder), key=lambda item: _natural(str(item.relative_to(folder)))):
-        if path.is_file() and not suffix(path):
+    for path in sorted(_walk(folder), key=lambda item: _natural(item.relative_to(folder).as_posix())):
+        if path.is_file() and not _is_image(path):
             ignored += 1
             continue
         relative = path.relative_to(folder)
-        name = str(relative.with_name(stem(path))) if path.is_file() else str(relative)
+        name = (relative if path.is_dir() else relative.with_name(stem(path))).as_posix()
         if name in found:
             raise UsageError(f"{found[name]} and {path} have one name; keep one of them, or give a manifest.")
         found[name] = path
     if not found:
         others = f" ({ignored} files of other kinds)" if ignored else ""
-        raise UsageError(f"{folder} holds no images{others}; what can be read: {' '.join(SUFFIXES)}.")
-    return found
+        raise UsageError(f"{folder} holds no images{others}; what can be read: DICOM, {' '.join(SUFFIXES)}.")
+    return found, ignored
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if path.name.startswith("."):
-            continue
-        if path.is_dir() and not is_series(path):
-            yield from _walk(path)
-        else:
+def _is_image(path: Path) -> bool:
+    return bool(suffix(path)) or is_bare_dicom(path)
+
+
+def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Files and DICOM series below a folder; hidden ones and links back to a folder above are left out."""
+    above = (*above, folder.resolve())
+    try:
+        entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be listed ({error.strerror}); make it readable.") from error
+    for path in entries:
+        if not path.is_dir() or is_series(path):
             yield path
+        elif path.resolve() not in above:
+            yield from _walk(path, above)
 
 
 def _natural(text: str) -> list[tuple[int, int | str]]:
     """Numbers in a name are compared as numbers, so that slice 10 comes after slice 9."""
-    parts = re.split(r"(\d+)", text)
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text)]
 
 
 def read_manifest(path: str | Path) -> Pairing:
     """Read a manifest: CSV or Parquet with ``synthesized`` and optional ``reference``, ``mask`` and ``pair_id``.
 
-    Further columns become group columns. Relative paths start at the manifest's folder.
+    Further columns become group columns: a column of a CSV is numeric if every value in it is a number without
+    leading zeros. Relative paths start at the manifest's folder. Without ``pair_id`` a pair is named after its
+    synthesized file.
 
     Raises:
-        UsageError: unreadable, a column that is missing, an empty cell, or a ``pair_id`` that is there twice.
+        UsageError: unreadable, a column that is missing or misspelled, an empty cell, or a ``pair_id`` that is
+            there twice; it names the file, the line and the column.
     """
+    from iqa_registry.images._manifest import read_rows
+
     path = Path(path)
-    table = _read_table(path)
-    if "synthesized" not in table.columns:
-        raise UsageError(
-            f"{path}: has no column 'synthesized'.{nearest('synthesized', table.columns)} "
-            f"It has {', '.join(table.columns)}."
-        )
-    pairs = [
-        _manifest_pair(path, number, row) for number, row in enumerate(table.iter_rows(named=True), start=1)
-    ]
-    _refuse_repeats(path, pairs)
-    return Pairing(pairs)
+    pairs: dict[str, Pair] = {}
+    places: dict[str, str] = {}
+    for place, row in read_rows(path):
+        pair = _manifest_pair(path, place, row)
+        if pair.pair_id in pairs:
+            raise UsageError(
+                f"{path}: {places[pair.pair_id]} and {place} are both {pair.pair_id!r}; "
+                "give a column pair_id that tells them apart."
+            )
+        pairs[pair.pair_id], places[pair.pair_id] = pair, place
+    return Pairing(list(pairs.values()))
 
 
-def _read_table(path: Path) -> pl.DataFrame:
-    import polars as pl
-
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pl.read_parquet(path)
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        return pl.read_csv(path, separator=separator, infer_schema_length=None)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise UsageError(f"{path}: cannot be read as a manifest: {str(error).splitlines()[0]}") from error
-
-
-_OWN = ("pair_id", "synthesized", "reference", "mask")
-
-
-def _manifest_pair(path: Path, number: int, row: Mapping[str, Any]) -> Pair:
+def _manifest_pair(path: Path, place: str, row: Mapping[str, Any]) -> Pair:
     for column in ("synthesized", "reference"):
-        if column in row and not row[column]:
-            raise UsageError(f"{path}: row {number} has no {column!r}.")
-    places = {name: str(path.parent / str(row[name])) if row.get(name) else None for name in _OWN[1:]}
+        if column in row and row[column] is None:
+            raise UsageError(f"{path}: {place} has no value in column {column!r}.")
+    found = {
+        name: str(path.parent / str(row[name])) if row.get(name) is not None else None for name in _OWN[1:]
+    }
     groups = {name: _group(value) for name, value in row.items() if name not in _OWN}
-    name = row.get("pair_id")
     own = Path(str(row["synthesized"]))
-    identifier = str(own.with_name(stem(own))) if name is None else str(name)
-    return Pair(identifier, str(places["synthesized"]), places["reference"], places["mask"], groups)
+    name = row.get("pair_id")
+    identifier = own.with_name(stem(own)).as_posix() if name is None else str(name)
+    return Pair(identifier, str(found["synthesized"]), found["reference"], found["mask"], groups)
 
 
 def _group(value: Any) -> Group:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
-
-
-def _refuse_repeats(path: Path, pairs: Sequence[Pair]) -> None:
-    seen: dict[str, int] = {}
-    for number, pair in enumerate(pairs, start=1):
-        if pair.pair_id in seen:
-            raise UsageError(
-                f"{path}: rows {seen[pair.pair_id]} and {number} are both {pair.pair_id!r}; "
-                "add a column pair_id that tells them apart."
-            )
-        seen[pair.pair_id] = number
 
 
 def make_pairs(items: Iterable[Any]) -> list[Pair]:
@@ -204,24 +202,35 @@ def make_pairs(items: Iterable[Any]) -> list[Pair]:
 
     Args:
         items: :class:`Pair` objects, ``(synthesized, reference)`` or ``(synthesized, reference, mask)`` of paths,
-            arrays or tensors, or dicts with these keys and further ones as groups.
+            arrays or tensors, or dicts with these keys, ``pair_id`` and further ones as groups. Without a
+            ``pair_id`` a pair is named after its synthesized file, with its number where that is not unique.
 
     Raises:
-        UsageError: anything else, or a ``pair_id`` that is there twice.
+        UsageError: anything else, or a ``pair_id`` that is given twice.
 
     Example:
         >>> [pair.pair_id for pair in make_pairs([("a/1.png", "b/1.png"), ("a/2.png", "b/2.png")])]
         ['1', '2']
     """
-    pairs = [_make_pair(number, item) for number, item in enumerate(items)]
-    names = [pair.pair_id for pair in pairs]
-    if len(set(names)) < len(names):
-        # Files of one name in several folders, or one file against several references: the number tells them apart.
-        pairs = [
-            Pair(f"{number:04d}-{pair.pair_id}", pair.synthesized, pair.reference, pair.mask, pair.groups)
-            for number, pair in enumerate(pairs)
-        ]
-    return pairs
+    items = list(items)
+    made = [_make_pair(number, item) for number, item in enumerate(items)]
+    repeated = [name for name, count in Counter(pair.pair_id for pair in made).items() if count > 1]
+    if not repeated:
+        return made
+    given = Counter(pair.pair_id for pair, item in zip(made, items, strict=True) if _is_named(item))
+    for name, count in given.items():
+        if count > 1:
+            raise UsageError(f"{count} pairs have the pair_id {name!r}; give each its own.")
+    return [
+        replace(pair, pair_id=f"{number:04d}-{pair.pair_id}")
+        if pair.pair_id in repeated and not _is_named(item)
+        else pair
+        for number, (pair, item) in enumerate(zip(made, items, strict=True))
+    ]
+
+
+def _is_named(item: Any) -> bool:
+    return isinstance(item, Pair) or (isinstance(item, Mapping) and bool(item.get("pair_id")))
 
 
 def _make_pair(number: int, item: Any) -> Pair:
