@@ -25,7 +25,7 @@ from torch import Tensor
 
 from iqa_classical.filters import all_pool, average_pool, erode, luminance, safe_sqrt
 from iqa_classical.pixel import explain, masked_mean
-from iqa_registry.metric import Comparison, FullReferenceMetric
+from iqa_registry.metrics import Comparison, FullReferenceMetric
 
 C = 170 / 255**2
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from iqa_classical.filters import all_pool, average_pool, erode, gaussian_taps
 from iqa_classical.pixel import explain, masked_mean
 from iqa_classical.ssim import Sigma, Stabilizer, Window, check_window, local_statistics, similarity_terms
-from iqa_registry.metric import Comparison, FullReferenceMetric
+from iqa_registry.metrics import Comparison, FullReferenceMetric
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, the finest first (the paper's Section 3.2)."""

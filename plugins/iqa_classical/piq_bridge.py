@@ -25,7 +25,7 @@ from torch import Tensor
 
 from iqa_classical.filters import luminance
 from iqa_classical.ms_ssim import MSSSIM
-from iqa_registry.metric import FullReferenceMetric
+from iqa_registry.metrics import FullReferenceMetric
 
 Pairwise = Callable[[Tensor, Tensor], Tensor]
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from iqa_registry.metric import Comparison, Features, FullReferenceMetric
+from iqa_registry.metrics import Comparison, Features, FullReferenceMetric
 
 
 def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -27,7 +27,7 @@ from torch import Tensor
 from iqa_classical.filters import all_pool, average_pool, blur, erode, gaussian_taps, halving_factor
 from iqa_classical.pixel import explain, masked_mean
 from iqa_registry.errors import ParameterError
-from iqa_registry.metric import Comparison, FullReferenceMetric
+from iqa_registry.metrics import Comparison, FullReferenceMetric
 
 Statistics = tuple[Tensor, Tensor, Tensor]
 """An image, its local means and its local variances; the last two are shorter by ``window - 1`` a side."""
