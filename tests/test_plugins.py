@@ -197,17 +197,16 @@ def test_the_command_line_lists_every_failure_and_goes_on(install, run_iqa):
 def test_a_plugin_brings_a_command(install, run_iqa):
     module = install(
         """
-        import typer
+        import click
 
-        app = typer.Typer()
-
-        @app.command()
-        def greet(name: str):
-            typer.echo(f"good day, {name}")
+        @click.command()
+        @click.argument("name")
+        def greet(name):
+            click.echo(f"good day, {name}")
 
         @hookimpl
         def iqa_register_commands(register):
-            register("greet", "Say something kind.", __name__ + ":app")
+            register("greet", "Say something kind.", __name__ + ":greet")
         """
     )
     assert module

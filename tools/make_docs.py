@@ -4,7 +4,7 @@
     python tools/make_docs.py --check   exit code 1, naming the file and the remedy, if one is stale
 
 What comes out depends on the code of this distribution alone: not on other installed plugins or extras, on settings
-files, on the terminal, or on the version of typer (whose own help pages change with it).
+files, on the terminal, or on the version of click (whose own help pages change with it).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import click
 
 from iqa_registry.plugins import OWN_DISTRIBUTION
 from iqa_registry.registry import Registry, build_registry
@@ -177,36 +179,33 @@ def metric_tables(specs: Sequence[MetricSpec]) -> list[str]:
 
 def commands_page(registry: Registry) -> str:
     """``docs/commands.md``."""
-    import typer
+    from iqa_registry.cli.app import OWN, app
 
-    from iqa_registry.cli.app import app
-
-    group: Any = typer.main.get_command(app)
+    context = click.Context(app)
+    commands = {name: app.get_command(context, name) for name in OWN}
     lines = [
         "# Commands",
         "",
         NOTE,
         "",
         "The same is said by `iqa --help` and `iqa COMMAND --help`. Errors are one or two lines on stderr; exit codes "
-        "are 0 (all done), 1 (something was not) and 2 (wrong usage). `iqa --install-completion` sets up completion of "
-        "commands, options and metric names for bash, zsh, fish and PowerShell; `iqa --show-completion` prints it.",
+        "are 0 (all done), 1 (something was not) and 2 (wrong usage). `iqa completion SHELL` prints the script "
+        "that completes commands, options and metric names in bash, zsh and fish.",
         "",
-        *command_lines("iqa", group),
+        *command_lines("iqa", app),
     ]
-    for name, command in walk("iqa", {**group.commands, **own_plugin_commands(registry)}):
+    for name, command in walk("iqa", {**commands, **own_plugin_commands(registry)}):
         lines += ["", f"## `{name}`", "", *command_lines(name, command)]
     return "\n".join(lines) + "\n"
 
 
 def own_plugin_commands(registry: Registry) -> dict[str, Any]:
     """Commands that our own plugins contribute."""
-    import typer
-
     found = {}
     for record in registry.plugins:
         for item in record.commands if record.origin.distribution == OWN_DISTRIBUTION else []:
             module, _, attribute = item.target.partition(":")
-            found[item.name] = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+            found[item.name] = getattr(importlib.import_module(module), attribute)
     return found
 
 
@@ -221,28 +220,18 @@ def walk(prefix: str, commands: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def command_lines(name: str, command: Any) -> list[str]:
     """Usage, description and options of a command."""
-    shown = [item for item in command.params if not item.hidden and item.name not in ("help", *COMPLETION)]
+    shown = [item for item in command.params if item.name != "help"]
     arguments = [item for item in shown if not is_option(item)]
     options = [item for item in shown if is_option(item)]
     parts = [name, *(["[OPTIONS]"] if options else []), *map(argument_usage, arguments)]
-    if getattr(command, "commands", None):
+    if isinstance(command, click.Group):
         parts.append("COMMAND")
     lines = ["```console", " ".join(parts), "```"]
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         lines += ["", " ".join(paragraph.split())]
-    if arguments:
-        lines += [
-            "",
-            *table(
-                ["argument", "meaning"], ([f"`{item.name.upper()}`", item.help or ""] for item in arguments)
-            ),
-        ]
     if options:
         lines += ["", *table(["option", "meaning", "default"], map(option_row, options))]
     return lines
-
-
-COMPLETION = ("install_completion", "show_completion")
 
 
 def is_option(item: Any) -> bool:
@@ -261,7 +250,7 @@ def option_row(item: Any) -> list[str]:
     names = ", ".join(sorted(item.opts, key=len))
     if item.secondary_opts:
         names += f" / {', '.join(item.secondary_opts)}"
-    value = "" if item.is_flag else f" {item.name.upper()}"
+    value = "" if item.is_flag else f" {item.metavar or item.name.upper()}"
     repeated = "; may be repeated" if item.multiple and "may be repeated" not in (item.help or "") else ""
     return [f"`{names}{value}`", f"{item.help or ''}{repeated}", option_default(item)]
 
@@ -279,9 +268,8 @@ def option_default(item: Any) -> str:
 
 def pages() -> dict[Path, str]:
     """The documents by their path."""
-    # Settings of the user must not show in the documents.
-    os.environ.pop("IQA_STRICT_PLUGINS", None)
-    registry = build_registry(config=Path(os.devnull))
+    # The user's settings and other people's plugins must not show in the documents.
+    registry = build_registry(config=Path(os.devnull), strict=False)
     failed = [
         f"{record.origin}: {record.failure}"
         for record in registry.plugins
