@@ -100,10 +100,10 @@ class FSIM(FullReferenceMetric):
     """Feature similarity index on luminance, higher is better.
 
     An encoding holds phase congruency and gradient magnitude at working size. A mask is approximate: places count
-    by the share of their block that lies inside it, but phase congruency depends on the whole image, most on what
-    is within some 50 pixels. The score is NaN where the mask is empty. An image without structure (constant, all
-    black) has phase congruency 1 everywhere; two such images differ only by their edges against the 0 outside, and
-    equal ones score 1.
+    by the share of their block that lies inside it, but phase congruency depends on the whole image, by filters
+    that reach some 50 pixels and by a noise threshold that is one for the image. The score is NaN where the mask
+    is empty. An image without structure (constant, all black) has phase congruency 1 everywhere; two such images
+    differ only by their edges against the 0 outside, and equal ones score 1.
 
     Args:
         scales: number of wavelengths of the log-Gabor filters.

@@ -13,7 +13,9 @@ equality. Colour images are scored by their luminance.
 
 The authors' script gives one neighbour, two columns away at the finest level, a weight of 0.0072. The widely used
 ports, pyiqa's among them, have filters of 3 x 3 and leave it out, which changes scores by about half a percent.
-So does this metric, to agree with them; ``far_neighbor=True`` follows the script.
+So does this metric, to agree with them; ``far_neighbor=True`` follows the script. plenoptic's ``nlpd`` is up to 6 %
+away from both, since its pyramid has the filter (1 4 6 4 1) / 16 instead of the script's (1 5 8 5 1) / 20 and other
+borders, and since it correlates where the script convolves.
 
 Paper: V. Laparra, J. Balle, A. Berardino and E. P. Simoncelli (2016), "Perceptual image quality assessment using a
 normalized Laplacian pyramid", Electronic Imaging 2016(16), 1-6. DOI 10.2352/ISSN.2470-1173.2016.16.HVEI-103.
