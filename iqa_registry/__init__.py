@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from iqa_registry.evaluation.summary import summarize
     from iqa_registry.hookspecs import hookimpl
     from iqa_registry.images.formats import read_image
-    from iqa_registry.metric import DistributionMetric, FullReferenceMetric, NoReferenceMetric
+    from iqa_registry.metrics import DistributionMetric, FullReferenceMetric, NoReferenceMetric
     from iqa_registry.registry import Registry, build_registry
     from iqa_registry.specs import MetricSpec
 
 _PLACES = {
-    "DistributionMetric": "iqa_registry.metric",
-    "FullReferenceMetric": "iqa_registry.metric",
+    "DistributionMetric": "iqa_registry.metrics",
+    "FullReferenceMetric": "iqa_registry.metrics",
     "MetricSpec": "iqa_registry.specs",
-    "NoReferenceMetric": "iqa_registry.metric",
+    "NoReferenceMetric": "iqa_registry.metrics",
     "Registry": "iqa_registry.registry",
     "build_registry": "iqa_registry.registry",
     "evaluate": "iqa_registry.api",

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 from iqa_registry.errors import UsageError
-from iqa_registry.metric import Metric
+from iqa_registry.metrics import Metric
 from iqa_registry.parameters import format_reference, parse_reference
 from iqa_registry.registry import Registry, build_registry
 from iqa_registry.testing import inputs, masks, module, scores, sets

@@ -29,7 +29,7 @@ def dtype(subject: Subject) -> str:
 
 
 def _score_as(subject: Subject, kind: torch.dtype) -> str:
-    synthesized, reference = subject.synthesized.to(kind), subject.reference.to(kind)
+    synthesized, reference = (images.to(kind) for images in subject.some(2))
     name = str(kind).removeprefix("torch.")
     try:
         scores = subject.scores(synthesized, reference)
@@ -120,8 +120,9 @@ def color(subject: Subject) -> str:
     if subject.metric.dimensions == 3:
         raise Skipped("volumes have one channel")
     shades = torch.tensor([1.0, 0.9, 0.7]).reshape(1, 3, 1, 1)
+    synthesized, reference = subject.some(2)
     try:
-        scores = subject.scores(subject.synthesized * shades, subject.reference * shades)
+        scores = subject.scores(synthesized * shades, reference * shades)
     except IQAError as error:
         raise Failed(f"images of three channels are refused: {first_line(error)}") from error
     require(bool(scores.isfinite().all()), f"images of three channels give {show(scores)}")

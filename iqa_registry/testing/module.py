@@ -10,7 +10,7 @@ from torch import Tensor
 
 from iqa_registry.errors import UsageError
 from iqa_registry.evaluation.features import map_features, select
-from iqa_registry.metric import DistributionMetric, FullReferenceMetric, NoReferenceMetric
+from iqa_registry.metrics import DistributionMetric, FullReferenceMetric, NoReferenceMetric
 from iqa_registry.testing import probes
 from iqa_registry.testing.results import Failed, Skipped, require
 from iqa_registry.testing.subject import Subject, agree, call, first_line, show

@@ -34,7 +34,7 @@ def identity(subject: Subject) -> str:
 
 def direction(subject: Subject) -> str:
     """Growing noise and growing blur make the score worse, step by step."""
-    images = subject.reference if subject.spec.kind == "distribution" else subject.reference[:3]
+    _, images = subject.some(3)
     series = {
         "noise": _series(subject, images, probes.add_noise, probes.NOISE_LEVELS),
         "blur": _series(subject, images, probes.blur, probes.BLUR_LEVELS),
@@ -133,11 +133,11 @@ def _same(first: Tensor, second: Tensor) -> bool:
 
 def score_range(subject: Subject) -> str:
     """Good, bad and absurd pairs score within the declared range."""
-    reference = subject.reference
+    synthesized, reference = subject.some(4)
     generator = torch.Generator().manual_seed(5)
     pairs = {
         "an image against itself": reference,
-        "degraded images": subject.synthesized,
+        "degraded images": synthesized,
         "inverted images": 1 - reference,
         "other images": reference.roll(1, dims=0),
         "uniform noise": torch.rand(reference.shape, generator=generator),
@@ -162,7 +162,7 @@ def _slack(bound: float) -> float:
 
 def constant_images(subject: Subject) -> str:
     """Black, white and grey images give finite scores (or the declared infinity where both are equal)."""
-    like = subject.reference
+    _, like = subject.some(1)
     flat = {
         "black": torch.zeros_like(like),
         "white": torch.ones_like(like),

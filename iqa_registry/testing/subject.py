@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from iqa_registry.errors import IQAError, UsageError
-from iqa_registry.metric import DistributionMetric, FullReferenceMetric, Metric, NoReferenceMetric
+from iqa_registry.metrics import DistributionMetric, FullReferenceMetric, Metric, NoReferenceMetric
 from iqa_registry.specs import MetricSpec
 from iqa_registry.testing import probes
 from iqa_registry.testing.results import Failed
@@ -82,6 +82,11 @@ class Subject:
     def synthesized(self) -> Tensor:
         """What is to be scored against them."""
         return probes.degraded(self.reference)
+
+    def some(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first pairs, for checks that a few of them decide; all for a metric of sets."""
+        count = self.count if isinstance(self.metric, DistributionMetric) else count
+        return self.synthesized[:count], self.reference[:count]
 
     @cached_property
     def base_scores(self) -> Tensor:
