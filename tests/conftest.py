@@ -52,9 +52,9 @@ def install(monkeypatch, tmp_path):
 def run_iqa(tmp_path):
     """Run the command line in a process of its own, in an empty folder."""
 
-    def run(*arguments):
+    def run(*arguments, **variables):
         command = [sys.executable, "-m", "iqa_registry", *map(str, arguments)]
-        environment = {**os.environ, "COLUMNS": "200"}
+        environment = {**os.environ, "COLUMNS": "200", **variables}
         return subprocess.run(
             command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300, check=False
         )

@@ -1,23 +1,30 @@
-import subprocess
-import sys
+import traceback
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
+
+from iqa_registry.cli.app import app
 
 
 @pytest.fixture
-def iqa(tmp_path):
-    """Run the command line in a process of its own, in an empty folder."""
+def iqa(tmp_path, monkeypatch):
+    """Run the command line in an empty folder; in this process, since importing torch anew takes seconds."""
+    # --debug sets it for the rest of the process.
+    monkeypatch.setenv("IQA_DEBUG", "")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
 
-    def run(*arguments, cwd=None, **environment):
-        import os
-
-        return subprocess.run(
-            [sys.executable, "-m", "iqa_registry", *map(str, arguments)],
-            capture_output=True, text=True, cwd=cwd or tmp_path, timeout=300,
-            env={**os.environ, "COLUMNS": "200", **environment},
-        )  # fmt: skip
+    def run(*arguments, **environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        done = CliRunner().invoke(app, list(map(str, arguments)), prog_name="iqa")
+        stderr = done.stderr
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            stderr += "".join(traceback.format_exception(done.exception))
+        return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=stderr)
 
     return run
 

@@ -1,0 +1,100 @@
+"""``iqa maps``: files, exit codes, messages."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from iqa_registry.sample import NOTICE
+
+
+def rows(folder):
+    return list(csv.DictReader((folder / "maps.csv").read_text().splitlines()))
+
+
+def test_sample_is_drawn_and_said_to_be_simulated(iqa, tmp_path):
+    done = iqa("maps", "-o", "out", "--bare", "--metric", "error")
+    assert (done.returncode, done.stderr.count(NOTICE)) == (0, 1)
+    assert "24 pictures in out" in done.stderr
+    assert (tmp_path / "out" / "synthesized" / "sim-01-blur-1-error.png").is_file()
+    blurred = {
+        row["pair_id"]: float(row["mean"]) for row in rows(tmp_path / "out") if row["region"] == "mask"
+    }
+    assert blurred["synthesized/sim-01-blur-1"] < blurred["synthesized/sim-01-blur-2"]
+
+
+def test_folders_give_a_panel_for_each_metric(iqa, folders, tmp_path):
+    done = iqa(
+        "maps", *folders, "-m", "error", "-m", "ssim:window=7", "--limits", "error=0,0.25", "-o", "out"
+    )
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {
+        "maps.csv",
+        *(f"{n}-error.png" for n in range(3)),
+        *(f"{n}-ssim_window=7.png" for n in range(3)),
+    }
+    with Image.open(tmp_path / "out" / "0-error.png") as panel:
+        assert panel.width > 3 * 64
+    assert {row["brightest"] for row in rows(tmp_path / "out") if row["metric"] == "error"} == {"0.25"}
+
+
+def test_bare_picture_has_one_pixel_per_pixel(iqa, folders, tmp_path):
+    image = np.asarray(Image.open(folders[1] / "1.png"))
+    Image.fromarray(image).save(folders[0] / "1.png")
+    iqa("maps", *folders, "-m", "error", "--bare", "-o", "out")
+    drawn = np.asarray(Image.open(tmp_path / "out" / "1-error.png"))
+    assert drawn.shape == (64, 64, 3)
+    assert drawn.max() <= 4
+
+
+def test_one_bad_pair_leaves_the_others(iqa, folders, tmp_path):
+    (folders[0] / "1.png").write_bytes(b"no picture")
+    done = iqa("maps", *folders, "-m", "error", "--bare", "-o", "out")
+    assert done.returncode == 1
+    assert "1.png" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {row["pair_id"] for row in rows(tmp_path / "out")} == {"0", "2"}
+
+
+def test_metric_that_cannot_start_leaves_the_others(iqa, folders, tmp_path):
+    done = iqa(
+        "maps", *folders, "-m", "lpips", "-m", "error", "--bare", "-o", "out",
+        IQA_OFFLINE="1", IQA_WEIGHTS_DIR=str(tmp_path / "none"), TORCH_HOME=str(tmp_path / "none"),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "lpips cannot start" in done.stderr
+    assert {row["metric"] for row in rows(tmp_path / "out")} == {"error"}
+
+
+def test_mask_gives_rows_of_its_own(iqa, folders, tmp_path):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:20] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    iqa("maps", *folders, "-m", "error", "--mask", tmp_path / "mask.png", "--bare", "-o", "out")
+    assert [row["region"] for row in rows(tmp_path / "out")] == ["image", "mask"] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "psnr"], "psnr has no map; choose among error"),
+        (["-m", "eror"], "Did you mean 'error'"),
+        (["-m", "error", "--limits", "ssim=1,0"], "which is not drawn"),
+        (["-m", "error", "--limits", "error"], "METRIC=EQUAL,FAR"),
+        (["-m", "ssim:windw=7"], "no parameter 'windw'"),
+        (["-m", "error", "--resample", "yes"], "the one choice is `reference`"),
+    ],
+)
+def test_wrong_usage_ends_with_2(iqa, folders, arguments, message):
+    done = iqa("maps", *folders, *arguments, "-o", "out")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+
+
+def test_output_is_required(iqa, folders):
+    done = iqa("maps", *folders)
+    assert done.returncode == 2
+    assert "--output" in done.stderr
