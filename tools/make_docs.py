@@ -15,7 +15,7 @@ import inspect
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,48 +181,51 @@ def commands_page(registry: Registry) -> str:
     """``docs/commands.md``."""
     from iqa_registry.cli.app import OWN, app
 
-    context = click.Context(app)
-    commands = {name: app.get_command(context, name) for name in OWN}
     lines = [
         "# Commands",
         "",
         NOTE,
         "",
         "The same is said by `iqa --help` and `iqa COMMAND --help`. Errors are one or two lines on stderr; exit codes "
-        "are 0 (all done), 1 (something was not) and 2 (wrong usage). `iqa completion SHELL` prints the script "
-        "that completes commands, options and metric names in bash, zsh and fish.",
+        "are 0 (all done), 1 (something was not) and 2 (wrong usage). `python -m iqa_registry` is the same as `iqa`.",
         "",
         *command_lines("iqa", app),
     ]
-    for name, command in walk("iqa", {**commands, **own_plugin_commands(registry)}):
+    targets = {**OWN, **own_plugin_commands(registry)}
+    for name, command in walk("iqa", {name: load(target) for name, target in targets.items()}):
         lines += ["", f"## `{name}`", "", *command_lines(name, command)]
     return "\n".join(lines) + "\n"
 
 
-def own_plugin_commands(registry: Registry) -> dict[str, Any]:
-    """Commands that our own plugins contribute."""
-    found = {}
-    for record in registry.plugins:
-        for item in record.commands if record.origin.distribution == OWN_DISTRIBUTION else []:
-            module, _, attribute = item.target.partition(":")
-            found[item.name] = getattr(importlib.import_module(module), attribute)
-    return found
+def load(target: str) -> click.Command:
+    """The command that ``"package.module:name"`` names."""
+    module, _, attribute = target.partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
 
 
-def walk(prefix: str, commands: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def own_plugin_commands(registry: Registry) -> dict[str, str]:
+    """Commands that our own plugins contribute, and where they are."""
+    return {
+        item.name: item.target
+        for record in registry.plugins
+        for item in record.commands
+        if record.origin.distribution == OWN_DISTRIBUTION
+    }
+
+
+def walk(prefix: str, commands: Mapping[str, click.Command]) -> Iterator[tuple[str, click.Command]]:
     """Commands and, below a group, its subcommands."""
     for name, command in commands.items():
-        inner = getattr(command, "commands", None)
         yield f"{prefix} {name}", command
-        if inner:
-            yield from walk(f"{prefix} {name}", inner)
+        if isinstance(command, click.Group):
+            yield from walk(f"{prefix} {name}", command.commands)
 
 
-def command_lines(name: str, command: Any) -> list[str]:
+def command_lines(name: str, command: click.Command) -> list[str]:
     """Usage, description and options of a command."""
-    shown = [item for item in command.params if item.name != "help"]
-    arguments = [item for item in shown if not is_option(item)]
-    options = [item for item in shown if is_option(item)]
+    arguments = [item for item in command.params if isinstance(item, click.Argument)]
+    options = [item for item in command.params if isinstance(item, click.Option) and not item.hidden]
     parts = [name, *(["[OPTIONS]"] if options else []), *map(argument_usage, arguments)]
     if isinstance(command, click.Group):
         parts.append("COMMAND")
@@ -234,28 +237,29 @@ def command_lines(name: str, command: Any) -> list[str]:
     return lines
 
 
-def is_option(item: Any) -> bool:
-    """Whether a parameter of a command is an option (else it is an argument)."""
-    return any(text.startswith("-") for text in item.opts)
+def value_name(item: click.Parameter) -> str:
+    """What stands for a parameter's value."""
+    if isinstance(item.type, click.Choice):
+        return "|".join(map(str, item.type.choices))
+    return item.metavar or (item.name or "").upper()
 
 
-def argument_usage(item: Any) -> str:
+def argument_usage(item: click.Argument) -> str:
     """An argument in the usage line."""
-    text = item.name.upper() + ("..." if item.nargs == -1 else "")
+    text = value_name(item) + ("..." if item.nargs == -1 else "")
     return text if item.required else f"[{text}]"
 
 
-def option_row(item: Any) -> list[str]:
+def option_row(item: click.Option) -> list[str]:
     """An option, what it means, and what it is if it is not given."""
     names = ", ".join(sorted(item.opts, key=len))
     if item.secondary_opts:
         names += f" / {', '.join(item.secondary_opts)}"
-    value = "" if item.is_flag else f" {item.metavar or item.name.upper()}"
-    repeated = "; may be repeated" if item.multiple and "may be repeated" not in (item.help or "") else ""
-    return [f"`{names}{value}`", f"{item.help or ''}{repeated}", option_default(item)]
+    value = "" if item.is_flag else f" {value_name(item)}"
+    return [f"`{names}{value}`", item.help or "", option_default(item)]
 
 
-def option_default(item: Any) -> str:
+def option_default(item: click.Option) -> str:
     """The default; nothing for flags that are off."""
     if item.required:
         return "required"

@@ -57,8 +57,9 @@ debug = click.option(
 )
 
 images = together(
-    click.argument("synthesized", required=False),
-    click.argument("reference", required=False),
+    # The type makes shells complete file names; what is there is checked where the pairs are made.
+    click.argument("synthesized", required=False, type=click.Path()),
+    click.argument("reference", required=False, type=click.Path()),
     click.option(
         "--pairs",
         type=PATH,

@@ -76,7 +76,9 @@ def maps(
 ) -> None:
     """Write local maps: where a synthesized image differs from its reference.
 
-    One picture PAIR_ID-METRIC.png for each image or slice; for a volume also PAIR_ID-METRIC.nii.gz on the
+    SYNTHESIZED and REFERENCE are two images or volumes, two folders matched by name, or two DICOM series.
+
+    One picture PAIR_ID-METRIC.png for each image or slice; for a volume also PAIR-METRIC.nii.gz on the
     reference's grid, in which slices that were not mapped are NaN; and the means in maps.csv. In every picture black
     is equal and bright is different, on a scale that is the same for all pictures of a metric. Without images, the
     bundled sample is drawn. Exit code: 0 all drawn, 1 something was not, 2 wrong usage.

@@ -14,7 +14,7 @@ from iqa_registry.errors import IQAError, NotApplicableError
 from iqa_registry.evaluation.loader import Failed, Loaded, Loader
 from iqa_registry.evaluation.options import Options, choose_device, parse_slices
 from iqa_registry.evaluation.plan import Item, plan_items
-from iqa_registry.images.formats import probe_image
+from iqa_registry.images.formats import Source, probe_image
 from iqa_registry.images.pairs import Pair
 from iqa_registry.maps.kinds import Scale, scale_for
 from iqa_registry.metrics import Features, FullReferenceMetric
@@ -164,8 +164,8 @@ class Mapper:
         index = item.slice
         cut: tuple[slice | int, ...] = (slice(None),)
         if item.whole:
-            length = probe_image(item.pair.synthesized).shape[item.axis or 0]
-            index = range(length)[parse_slices(self._options.slices)][number]
+            shape = probe_image(grid_source(item.pair)).shape
+            index = range(shape[item.axis or 0])[parse_slices(self._options.slices)][number]
             cut = (slice(None), number)
         regions = {
             region: np.asarray(mask[cut][0]) for region, mask in loaded.regions.items() if mask is not None
@@ -176,3 +176,8 @@ class Mapper:
         return LocalMap(
             name, plane, self._scales[name], item.pair, item.axis, index, images[0], images[1], regions
         )
+
+
+def grid_source(pair: Pair) -> Source:
+    """The image on whose grid the maps lie."""
+    return pair.synthesized if pair.reference is None else pair.reference

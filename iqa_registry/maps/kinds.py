@@ -65,12 +65,12 @@ class Scale:
     @property
     def low(self) -> float:
         """The lowest value that has a colour of its own."""
-        return 2 * self.equal - self.far if self.signed else min(self.equal, self.far)
+        return self.equal - abs(self.far - self.equal) if self.signed else min(self.equal, self.far)
 
     @property
     def high(self) -> float:
         """The highest value that has a colour of its own."""
-        return max(self.equal, self.far)
+        return self.equal + abs(self.far - self.equal) if self.signed else max(self.equal, self.far)
 
     @property
     def colors(self) -> Table:

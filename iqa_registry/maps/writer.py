@@ -15,7 +15,7 @@ import numpy as np
 from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.images.formats import Array
 from iqa_registry.images.pairs import Pair
-from iqa_registry.maps.engine import LocalMap
+from iqa_registry.maps.engine import LocalMap, grid_source
 from iqa_registry.maps.picture import draw_map, draw_panel, to_png
 from iqa_registry.maps.volume import Grid, empty_volume, place, reference_grid, to_nifti
 
@@ -75,7 +75,7 @@ class MapWriter:
         if found.pair is not self._pair:
             self._finish_pair()
             self._pair = found.pair
-            self._grid = None if found.axis is None else reference_grid(_reference(found.pair))
+            self._grid = None if found.axis is None else reference_grid(grid_source(found.pair))
         picture = self._name(found.pair_id, found.metric, ".png")
         spacing = (1.0, 1.0) if self._grid is None or found.axis is None else self._grid.spacing(found.axis)
         self._write(picture, to_png(draw_panel(found, spacing) if self._panel else draw_map(found)))
@@ -146,10 +146,6 @@ def file_stem(pair_id: str, metric: str) -> str:
 
 def _safe(text: str) -> str:
     return re.sub(r"[^\w.+=,@-]", "_", text)
-
-
-def _reference(pair: Pair) -> Any:
-    return pair.synthesized if pair.reference is None else pair.reference
 
 
 def _csv(rows: list[dict[str, Any]]) -> bytes:
