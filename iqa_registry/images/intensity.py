@@ -166,9 +166,10 @@ def check_scales(synthesized: Image, reference: Image, rule: IntensityRule) -> N
     if rule.kind == "range":
         _check_range_fits(reference, second, rule)
     if first.differs(second):
+        scales = [f"[{_likely(spread).replace(',', ', ')}]" for spread in (first, second)]
         raise IntensityError(
-            f"{synthesized.name} has values in {first}, {reference.name} in {second}: they are on "
-            "different scales. Bring both to one scale, or give --allow-scale-mismatch."
+            f"{synthesized.name} has values in {first}, {reference.name} in {second}: they are on different scales, "
+            f"{scales[0]} against {scales[1]} it seems. Bring both to one scale, or give --allow-scale-mismatch."
         )
 
 
@@ -235,7 +236,7 @@ def _check_range_fits(reference: Image, spread: _Spread, rule: IntensityRule) ->
 
 
 def _likely(spread: _Spread) -> str:
-    """Limits for the message: the usual ones where they fit."""
+    """Limits for messages: the usual ones where they fit."""
     for low, high in ((0, 1), (-1, 1), (0, 255), (0, 65535)):
         if low <= spread.least and 0.5 * high < spread.greatest <= high:
             return f"{low},{high}"

@@ -126,6 +126,7 @@ class DISTS(FullReferenceMetric):
         (0.08, 0.0)
     """
 
+    allows_bf16 = True
     trunk: Trunk
     alpha: Tensor
     beta: Tensor
@@ -184,7 +185,8 @@ class DISTS(FullReferenceMetric):
         texture = dissimilarity(mean_s.square(), mean_r.square(), mean_s * mean_r, C1)
         structure = dissimilarity(variance_s, variance_r, torch.cat(products, dim=1), C2)
         alpha, beta = self._weights(maps_s[0].shape[1])
-        return texture @ alpha + structure @ beta
+        # Not as matrix products: those autocast would do in half precision.
+        return (texture * alpha).sum(1) + (structure * beta).sum(1)
 
     def _weights(self, channels: int) -> tuple[Tensor, Tensor]:
         """Alpha and beta, those of the three image channels added up for a grey image."""

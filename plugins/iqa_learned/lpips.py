@@ -125,6 +125,7 @@ class LPIPS(FullReferenceMetric):
         (0.18, 0.0)
     """
 
+    allows_bf16 = True
     trunk: Trunk
 
     def __init__(self, *, net: Network, trunk: Mapping[str, Tensor], heads: Mapping[str, Tensor]) -> None:

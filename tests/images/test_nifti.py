@@ -162,7 +162,7 @@ def test_headers_that_lie_are_refused_before_memory_fills(
     data = bytearray(save(tmp_path / "a.nii", np.ones((4, 5, 6), np.int16)).read_bytes())
     damage(data)
     if "goes on" in message:
-        data += bytes(200_000_000)
+        data += bytes(50_000_000)
     (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(data) if packed else data)
     tracemalloc.start()
     with pytest.raises(ImageError, match=f"bomb.nii.gz: .*({message})"):

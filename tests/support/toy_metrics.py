@@ -41,7 +41,9 @@ class SharingMetric(CountingMetric):
 class PartsMetric(FullReferenceMetric):
     """A score with two parts, one of which does not apply where the images are equal."""
 
-    def compare_in_detail(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Comparison:
+    def compare_in_detail(
+        self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None
+    ) -> Comparison:
         difference = (synthesized - reference).mean(dim=(1, 2, 3))
         second = torch.where(difference == 0, torch.nan, difference * 2)
         return Comparison(difference, {"first": difference, "second": second})
@@ -50,7 +52,9 @@ class PartsMetric(FullReferenceMetric):
 class PickyMetric(FullReferenceMetric):
     """Fails for a batch that contains a black synthesized image; has no value for a white one."""
 
-    def compare_in_detail(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Comparison:
+    def compare_in_detail(
+        self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None
+    ) -> Comparison:
         means = synthesized.mean(dim=(1, 2, 3))
         if (means == 0).any():
             raise RuntimeError("cannot take a black image")
