@@ -91,7 +91,7 @@ def outline(mask: Mask) -> Mask:
 def to_png(pixels: Table) -> bytes:
     """Encode a picture."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=3)
     return buffer.getvalue()
 
 

@@ -18,7 +18,7 @@ MANIFEST = Path(__file__).parent / "manifest.csv"
 """Columns: synthesized, reference, mask, subject, slice, model (the kind of degradation), severity."""
 
 NOTICE = (
-    "no images given: scoring the bundled sample (simulated slices with known degradations; "
+    "no images given: the bundled sample is used (simulated slices with known degradations; "
     "it shows that the installation works and says nothing about any method)."
 )
 """What the command line says when it falls back on the sample."""
