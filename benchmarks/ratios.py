@@ -18,13 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from peers import PEERS
 from tabulate import tabulate
 from torch import Tensor
 
 from iqa_registry.errors import IQAError
 from iqa_registry.metrics import FullReferenceMetric
 from iqa_registry.registry import Registry, build_registry
+from peers import PEERS
 
 OURS = (
     "mae",

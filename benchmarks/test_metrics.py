@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from ratios import OURS, images
 
 from iqa_registry.errors import WeightsError
 from iqa_registry.registry import build_registry
+from ratios import OURS, images
 
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(
     not torch.cuda.is_available(), reason="this machine has no CUDA device")])]  # fmt: skip

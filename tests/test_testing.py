@@ -2,11 +2,11 @@
 
 import pickle
 
-import broken_metrics
 import pytest
 import torch
-from broken_pairs import Good
 
+import broken_metrics
+from broken_pairs import Good
 from iqa_registry import MetricSpec
 from iqa_registry.errors import UnknownNameError, UsageError
 from iqa_registry.registry import build_registry

@@ -26,7 +26,7 @@ OVERSHOOT = 0.25
 """How far the bulk of the values may leave [0, 1] under the rule ``none`` before it is taken for another scale."""
 FAR_OUT = 16.0
 """A single value beyond this is on no scale that ends at 1."""
-_SAMPLE = 1 << 16
+_SAMPLE = 1 << 14
 _CHOICES = "dtype, range=LO,HI, reference-percentile=LO,HI, each-percentile=LO,HI or none"
 
 
@@ -136,13 +136,26 @@ def _type_limits(image: Image) -> Bounds:
 
 
 def _percentiles(image: Image, rule: IntensityRule) -> Bounds:
-    low, high = (float(value) for value in np.percentile(image.pixels, rule.bounds))
+    low, high = _quantiles(image.pixels.ravel(order="K"), rule.bounds)
     if high <= low:
         raise IntensityError(
             f"{image.name}: all pixels between the percentiles {rule.bounds[0]:g} and {rule.bounds[1]:g} "
             f"equal {low:g}, which gives no range; choose --intensity range=LO,HI."
         )
     return low, high
+
+
+def _quantiles(values: Array, percentiles: Bounds) -> Bounds:
+    """What ``np.percentile`` gives; sorting float32 takes a third of the time of its partition."""
+    ordered = np.sort(values)
+    low, high = (_interpolated(ordered, percent / 100 * (ordered.size - 1)) for percent in percentiles)
+    return low, high
+
+
+def _interpolated(ordered: Array, place: float) -> float:
+    index = int(place)
+    low, high = float(ordered[index]), float(ordered[min(index + 1, ordered.size - 1)])
+    return low + (high - low) * (place - index)
 
 
 def check_scales(synthesized: Image, reference: Image, rule: IntensityRule) -> None:
@@ -186,9 +199,8 @@ class _Spread:
     def of(cls, image: Image) -> _Spread:
         values = image.pixels.ravel(order="K")
         least, greatest = float(values.min()), float(values.max())
-        low, high = (
-            float(value) for value in np.percentile(values[:: -(-values.size // _SAMPLE)], (0.5, 99.5))
-        )
+        # An odd step does not fall into step with the rows.
+        low, high = _quantiles(values[:: -(-values.size // _SAMPLE) | 1], DEFAULT_PERCENTILES)
         if low == high:  # a small object before an even background
             low, high = least, greatest
         return cls(least, greatest, low, high)

@@ -176,8 +176,11 @@ def _refuse(name: str, error: OSError) -> NoReturn:
 
 
 def _missing(name: str, error: ImportError) -> str:
+    command = 'pip install "iqa-registry[pyiqa]"'
+    if error.name == "pyiqa":
+        return f"{name} needs pyiqa, which is not installed. Install it with: {command}"
     lacking = f"{error.name!r} is not installed" if error.name else str(error)
-    return f'{name} needs pyiqa: {lacking}. Install it with: pip install "iqa-registry[pyiqa]"'
+    return f"{name}: pyiqa needs more than it brings along: {lacking}. Install that beside: {command}"
 
 
 def _quietly(action: Callable[[], nn.Module], offline: bool) -> nn.Module:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-import toy_metrics
 from PIL import Image
 
+import toy_metrics
 from iqa_registry.registry import build_registry
 
 

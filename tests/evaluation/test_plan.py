@@ -1,9 +1,9 @@
 import pytest
-from iqa_registry.images.pairs import Pair, make_pairs
 
 from iqa_registry.errors import UsageError
 from iqa_registry.evaluation.options import Options, choose_batch_size, make_options, parse_slices
 from iqa_registry.evaluation.plan import Item, make_batches, plan_items
+from iqa_registry.images.pairs import Pair, make_pairs
 
 
 def items(keys):
@@ -25,7 +25,9 @@ def test_a_batch_holds_whole_groups_or_a_piece_of_one():
 
 def test_every_item_is_in_one_batch():
     keys = "abcabcddddddde" * 3
-    assert sorted(n for batch in orders(make_batches(items(keys), 5)) for n in batch) == list(range(len(keys)))
+    assert sorted(n for batch in orders(make_batches(items(keys), 5)) for n in batch) == list(
+        range(len(keys))
+    )
 
 
 def test_volumes_become_slices_and_wholes(volume):

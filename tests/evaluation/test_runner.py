@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 import pytest
-import toy_metrics
 
 import iqa_registry as iqa
+import toy_metrics
 from iqa_registry.errors import IQAError, UnknownNameError, UsageError
 
 

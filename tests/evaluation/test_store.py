@@ -2,9 +2,9 @@ import json
 
 import polars as pl
 import pytest
-import toy_metrics
 
 import iqa_registry as iqa
+import toy_metrics
 from iqa_registry.errors import IQAError, UsageError
 
 

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from learned_references import colour, image_pairs
 
 from iqa_learned.deepiqa import PATCH, DeepIQA, _features, _regression, build, cut_patches
 from iqa_learned.plugin import WEIGHTS
 from iqa_registry.errors import WeightsError
 from iqa_registry.weights import WeightStore
 from iqa_registry.weights.fingerprints import file_sha256
+from learned_references import colour, image_pairs
 
 
 @pytest.fixture(scope="module")

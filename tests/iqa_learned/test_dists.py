@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+
+from iqa_learned.dists import DISTS, shrink, smooth_pool
+from iqa_registry.errors import NotApplicableError, WeightsError
 from learned_references import (
     colour,
     image_pairs,
@@ -14,9 +17,6 @@ from learned_references import (
     random_dists,
     random_trunk,
 )
-
-from iqa_learned.dists import DISTS, shrink, smooth_pool
-from iqa_registry.errors import NotApplicableError, WeightsError
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +125,12 @@ def test_small_images_are_refused(metric):
 def test_weights_that_do_not_fit_are_refused(tensors):
     with pytest.raises(WeightsError, match=r"alpha and beta of 1475 numbers"):
         DISTS(trunk=tensors[0], weights={"alpha": torch.ones(3), "beta": torch.ones(3)})
+
+
+def test_bfloat16_is_close(metric):
+    first, second = next(iter(image_pairs(1)))
+    exact = metric(first, second).item()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        score = metric(first, second)
+    assert score.dtype == torch.float32
+    assert score.item() == pytest.approx(exact, rel=0.05)

@@ -7,6 +7,9 @@ from pathlib import Path
 import lpips
 import pytest
 import torch
+
+from iqa_learned.lpips import DESIGNS, LPIPS, build
+from iqa_registry.errors import NotApplicableError, WeightsError
 from learned_references import (
     colour,
     image_pairs,
@@ -16,9 +19,6 @@ from learned_references import (
     random_heads,
     random_trunk,
 )
-
-from iqa_learned.lpips import DESIGNS, LPIPS, build
-from iqa_registry.errors import NotApplicableError, WeightsError
 
 NETS = ("alex", "vgg", "squeeze")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import broken_pairs as pairs
 import torch
-from broken_pairs import mean
 from torch import Tensor
 
+import broken_pairs as pairs
+from broken_pairs import mean
 from iqa_registry import DistributionMetric, MetricSpec, NoReferenceMetric, hookimpl
 from iqa_registry.plugins import Candidate
 from iqa_registry.specs import Origin

@@ -9,10 +9,10 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from weight_archives import ARCHIVE, ARRAYS, TENSORS, publish, sha256, tar_with
 
 from iqa_registry.specs import WeightSpec
 from iqa_registry.weights import IndexArchive, WeightStore, fingerprint
+from weight_archives import ARCHIVE, ARRAYS, TENSORS, publish, sha256, tar_with
 
 
 class Handler(SimpleHTTPRequestHandler):

@@ -11,10 +11,10 @@ import zipfile
 
 import pytest
 import torch
-from weight_archives import ARCHIVE, ARRAYS, TENSORS, publish, sha256, tar_with
 
 from iqa_registry.errors import UnknownNameError, WeightsError
 from iqa_registry.weights import IndexArchive, PackageFile, TorchHubFile, UrlFile, fingerprint
+from weight_archives import ARCHIVE, ARRAYS, TENSORS, publish, sha256, tar_with
 
 
 def test_load_fetches_from_the_configured_index(index, source, make_store):

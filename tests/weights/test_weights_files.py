@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from weight_archives import ARRAYS, TENSORS, tar_with
 
 from iqa_registry.errors import WeightsError
 from iqa_registry.weights import PackageFile, TorchHubFile, WeightStore, fingerprint
 from iqa_registry.weights.containers import read_pickled_arrays
 from iqa_registry.weights.fingerprints import file_sha256, fingerprint_of_file
+from weight_archives import ARRAYS, TENSORS, tar_with
 
 NOWHERE = TorchHubFile(name="nowhere.pth", convert="weight_archives:prefixed")
 
