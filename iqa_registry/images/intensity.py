@@ -197,10 +197,11 @@ class _Spread:
 
     @classmethod
     def of(cls, image: Image) -> _Spread:
-        values = image.pixels.ravel(order="K")
-        least, greatest = float(values.min()), float(values.max())
-        # An odd step does not fall into step with the rows.
-        low, high = _quantiles(values[:: -(-values.size // _SAMPLE) | 1], DEFAULT_PERCENTILES)
+        least, greatest = float(image.pixels.min()), float(image.pixels.max())
+        # An odd step does not fall into step with regular patterns.
+        step = int((image.pixels.size / _SAMPLE) ** (1 / len(image.spatial))) | 1
+        sampled = image.pixels[(..., *[slice(None, None, step)] * len(image.spatial))]
+        low, high = _quantiles(sampled.ravel(), DEFAULT_PERCENTILES)
         if low == high:  # a small object before an even background
             low, high = least, greatest
         return cls(least, greatest, low, high)

@@ -41,7 +41,7 @@ NOISE_RESCALING = 1.7
 """Empirical: by how much the estimate of the noise is too high for this measure."""
 EPSILON = torch.finfo(torch.float32).eps
 CHUNK = {"cpu": 2**19}
-"""Pixels filtered at a time: enough to keep cores busy, few enough to stay in a cache; elsewhere the more the better."""
+"""Pixels filtered at a time: enough to keep cores busy, few enough to stay in a cache; elsewhere the more is better."""
 LARGE_CHUNK = 2**22
 
 
