@@ -50,7 +50,7 @@ def local_maps(
         >>> reference = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
         >>> found = next(local_maps([(reference // 2, reference)], ["error"]))
         >>> round(float(found.values.mean()), 4), found.values.shape
-        (0.2505, (64, 64))
+        (0.25, (64, 64))
     """
     from iqa_registry.api import collect_pairs
     from iqa_registry.evaluation.options import choose_device, make_options
