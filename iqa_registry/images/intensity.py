@@ -199,8 +199,8 @@ class _Spread:
     def of(cls, image: Image) -> _Spread:
         least, greatest = float(image.pixels.min()), float(image.pixels.max())
         # An odd step does not fall into step with regular patterns.
-        step = int((image.pixels.size / _SAMPLE) ** (1 / len(image.spatial))) | 1
-        sampled = image.pixels[(..., *[slice(None, None, step)] * len(image.spatial))]
+        step = slice(None, None, int((image.pixels.size / _SAMPLE) ** (1 / len(image.spatial))) | 1)
+        sampled = image.pixels[step, step, step] if image.is_volume else image.pixels[:, step, step]
         low, high = _quantiles(sampled.ravel(), DEFAULT_PERCENTILES)
         if low == high:  # a small object before an even background
             low, high = least, greatest
