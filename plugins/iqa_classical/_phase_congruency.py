@@ -40,9 +40,8 @@ NOISE_DEVIATIONS = 2.0
 NOISE_RESCALING = 1.7
 """Empirical: by how much the estimate of the noise is too high for this measure."""
 EPSILON = torch.finfo(torch.float32).eps
-CHUNK = {"cpu": 2**19}
-"""Pixels filtered at a time: enough to keep cores busy, few enough to stay in a cache; elsewhere the more is better."""
-LARGE_CHUNK = 2**22
+CPU_CHUNK, CHUNK = 2**19, 2**22
+"""Pixels filtered at a time: on a CPU enough to keep the cores busy and few enough to stay in the cache."""
 
 
 class FilterBank(NamedTuple):
@@ -182,7 +181,7 @@ def phase_congruency(images: Tensor, scales: int = 4, orientations: int = 4) -> 
     """
     pixels = images.shape[-2] * images.shape[-1]
     bank = log_gabor_bank(images.shape[-2], images.shape[-1], scales, orientations, images.device)
-    chunk = max(1, CHUNK.get(images.device.type, LARGE_CHUNK) // pixels)
+    chunk = max(1, (CPU_CHUNK if images.device.type == "cpu" else CHUNK) // pixels)
     with torch.autocast(images.device.type, enabled=False):
         parts = [_congruency(part, bank) for part in images.squeeze(1).split(chunk)]
     return torch.cat(parts)[:, None]
