@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
@@ -116,6 +119,26 @@ def test_paths_that_cannot_be_read_are_named(
     monkeypatch.setattr(Path, "open", _denied)  # the tests may run as a user who can read everything
     with pytest.raises(ImageError, match=r"locked\.png: permission denied; make it readable"):
         function(tmp_path / "locked.png")
+
+
+def test_threads_may_read_at_once_and_leave_the_warning_filters_alone(
+    tmp_path: Path, rng: np.random.Generator, write_series: Callable[..., Path]
+) -> None:
+    volume = rng.integers(0, 500, (8, 9, 10)).astype(np.int16)
+    sources = [
+        write_series(tmp_path / "series", volume, np.eye(4)),
+        tmp_path / "a.mha",
+        tmp_path / "a.nii.gz",
+    ]
+    SimpleITK.WriteImage(SimpleITK.ReadImage(sorted(map(str, sources[0].iterdir()))[:1]), sources[1])
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), sources[2])
+    expected = [read_image(source).pixels for source in sources]
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda source: read_image(source).pixels, sources * 8))
+    for number, pixels in enumerate(found):
+        np.testing.assert_array_equal(pixels, expected[number % 3])
+    assert warnings.filters == before
 
 
 def _denied(self: Path, *arguments: Any) -> None:
