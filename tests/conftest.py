@@ -32,10 +32,11 @@ def install(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), inherited])))
     modules = []
 
-    def write(source, distribution="third-party", version="1.2", plugin="demo"):
+    def write(source, distribution="third-party", plugin="demo", header=HEADER):
+        version = "1.2"
         module = f"demo_plugin_{next(_numbers)}"
         modules.append(module)
-        (folder / f"{module}.py").write_text(HEADER + textwrap.dedent(source))
+        (folder / f"{module}.py").write_text(header + textwrap.dedent(source))
         info = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
@@ -66,9 +67,9 @@ HEADER = """
 from iqa_registry import MetricSpec, hookimpl
 
 FIELDS = dict(
-    summary="mean absolute error, once more", kind="full-reference", dimensions=(2,), higher_is_better=False,
+    summary="mean squared error, once more", kind="full-reference", dimensions=(2,), higher_is_better=False,
     score_range=(0.0, 1.0), identity_score=0.0, minimum_size=1, mask_support="exact", supports_gradient=True,
-    symmetric=True, validated_on="nothing", licence="MIT", reference="none", factory="iqa_classical.mae:MAE",
+    symmetric=True, validated_on="nothing", licence="MIT", reference="none", factory="iqa_classical.mse:MSE",
 )
 """
 """What every demo plugin begins with; ``FIELDS`` is a complete declaration but for the name."""

@@ -81,7 +81,7 @@ def find_metrics(target: str) -> tuple[Registry, list[str]]:
     }
     records = [item for item in registry.plugins if _answers_to(item.origin, {target, *installed})]
     if not records and module is not None:
-        origin = Origin("not installed", "", module)
+        origin = Origin(module.partition(".")[0], "(not installed)", module)
         registry = build_registry([Candidate(_Module(module), origin)])
         records = [item for item in registry.plugins if item.origin == origin]
     if not records:
