@@ -78,7 +78,7 @@ def evaluate(
         >>> reference = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
         >>> table = evaluate([(reference // 2, reference)], ["mae"])
         >>> round(table["score"][0], 4), table["status"][0]
-        (0.2505, 'ok')
+        (0.25, 'ok')
     """
     from iqa_registry.evaluation.options import choose_device, make_options
     from iqa_registry.evaluation.runner import Run, start_metrics

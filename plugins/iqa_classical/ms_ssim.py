@@ -18,13 +18,11 @@ DOI 10.1109/ACSSC.2003.1292216. Original code: https://ece.uwaterloo.ca/~z70wang
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from iqa_classical.filters import all_pool, average_pool, erode, gaussian_taps
-from iqa_classical.pixel import explain, masked_mean
+from iqa_classical.pixel import Dimensions, explain, masked_mean
 from iqa_classical.ssim import Sigma, Stabilizer, Window, check_window, local_statistics, similarity_terms
 from iqa_registry.metrics import Comparison, FullReferenceMetric
 
@@ -101,7 +99,7 @@ class MSSSIM(FullReferenceMetric):
     def __init__(
         self,
         *,
-        dimensions: Literal[2, 3] = 2,
+        dimensions: Dimensions = 2,
         window: Window = 11,
         sigma: Sigma = 1.5,
         k1: Stabilizer = 0.01,

@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from iqa_classical.filters import safe_sqrt
-from iqa_classical.pixel import PixelMetric, masked_mean, squared_error
+from iqa_classical.pixel import Dimensions, PixelMetric, masked_mean, squared_error
 
 Normalization = Literal["euclidean", "min-max", "mean"]
 
@@ -69,7 +69,7 @@ class NRMSE(PixelMetric):
     def __init__(
         self,
         *,
-        dimensions: Literal[2, 3] = 2,
+        dimensions: Dimensions = 2,
         normalization: Annotated[
             Normalization, Field(description="the reference's root mean square, its range or its mean")
         ] = "euclidean",

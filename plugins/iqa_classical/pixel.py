@@ -5,12 +5,15 @@ Such a metric has nothing to encode, so the encoding is the image itself and one
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from iqa_registry.metrics import Comparison, Features, FullReferenceMetric
+
+Dimensions = Annotated[Literal[2, 3], Field(description="2 for images and slices, 3 for whole volumes")]
 
 
 def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -58,7 +61,7 @@ def explain(comparison: Comparison, reason: str) -> Comparison:
 class PixelMetric(FullReferenceMetric):
     """Base of metrics that set the images against each other pixel by pixel, in two or three dimensions."""
 
-    def __init__(self, *, dimensions: Literal[2, 3] = 2) -> None:
+    def __init__(self, *, dimensions: Dimensions = 2) -> None:
         super().__init__()
         self.dimensions = dimensions
         self.encoder_id = f"iqa_classical.pixels-{dimensions}d"

@@ -17,7 +17,7 @@ DOI 10.1109/TIP.2003.819861. Original code: https://ece.uwaterloo.ca/~z70wang/re
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 from iqa_classical.filters import all_pool, average_pool, blur, erode, gaussian_taps, halving_factor
-from iqa_classical.pixel import explain, masked_mean
+from iqa_classical.pixel import Dimensions, explain, masked_mean
 from iqa_registry.errors import ParameterError
 from iqa_registry.metrics import Comparison, FullReferenceMetric
 
@@ -151,12 +151,12 @@ class SSIM(FullReferenceMetric):
     def __init__(
         self,
         *,
-        dimensions: Literal[2, 3] = 2,
+        dimensions: Dimensions = 2,
         window: Window = 11,
         sigma: Sigma = 1.5,
         k1: Stabilizer = 0.01,
         k2: Stabilizer = 0.03,
-        downsample: bool = False,
+        downsample: Annotated[bool, Field(description="shrink first, as the authors' script does")] = False,
     ) -> None:
         super().__init__()
         self.dimensions = dimensions
