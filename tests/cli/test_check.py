@@ -1,6 +1,7 @@
 """``iqa plugin check``: what a target stands for, and what is printed about it."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -29,7 +30,7 @@ def run(*arguments):
 def test_a_metric_that_conforms_ends_with_exit_code_0():
     result = run("mae")
     assert result.exit_code == 0
-    assert result.output.splitlines()[-2] == "mae: 27 passed, 0 failed, 2 skipped"
+    assert re.fullmatch(r"mae: \d+ passed, 0 failed, \d skipped", result.output.splitlines()[-2])
 
 
 def test_a_metric_that_does_not_ends_with_exit_code_1(install):
@@ -38,7 +39,7 @@ def test_a_metric_that_does_not_ends_with_exit_code_1(install):
     assert result.exit_code == 1
     lines = [line.split() for line in result.output.splitlines()]
     assert [line[:2] for line in lines if "fail" in line] == [["direction", "fail"], ["mask", "place"]]
-    assert "second: 25 passed, 2 failed, 2 skipped" in result.output
+    assert re.search(r"^second: \d+ passed, 2 failed, \d skipped$", result.output, re.MULTILINE)
 
 
 def test_json_gives_a_row_per_metric_and_check(install):
