@@ -7,9 +7,14 @@ import subprocess
 import sys
 import textwrap
 
+import hypothesis
 import pytest
 
 _numbers = itertools.count()
+
+# How long an example takes is no property of the code.
+hypothesis.settings.register_profile("no-timings", deadline=None)
+hypothesis.settings.load_profile("no-timings")
 
 
 @pytest.fixture(autouse=True)
