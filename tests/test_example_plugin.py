@@ -99,7 +99,7 @@ def test_the_metrics_on_the_page_conform(registry, name):
     assert_conforms(name, registry)
 
 
-def test_the_sessions_on_the_page_give_what_it_says(registry):
+def test_the_examples_on_the_page_give_what_it_says(registry):
     scope = {"registry": registry, "np": np}
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     for text in blocks("pycon"):
