@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 2000
-_CHUNK = 1 << 24
+_CHUNK = 1 << 20
 
 
 def mean_interval(
