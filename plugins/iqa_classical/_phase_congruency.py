@@ -40,7 +40,7 @@ NOISE_DEVIATIONS = 2.0
 NOISE_RESCALING = 1.7
 """Empirical: by how much the estimate of the noise is too high for this measure."""
 EPSILON = torch.finfo(torch.float32).eps
-CPU_CHUNK, CHUNK = 2**19, 2**22
+CPU_CHUNK, CHUNK = 2**18, 2**22
 """Pixels filtered at a time: on a CPU enough to keep the cores busy and few enough to stay in the cache."""
 
 
