@@ -45,6 +45,7 @@ from iqa_registry.specs import (
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from iqa_registry.datasets import Dataset
     from iqa_registry.metrics import Metric
     from iqa_registry.ranker import Ranker
     from iqa_registry.weights import WeightStore
@@ -185,13 +186,24 @@ class Registry:
         """Build the segmenter ``NAME`` or ``NAME:KEY=VALUE,...``."""
         return self._build(*self._resolve(text, self.segmenters, "segmenter"))
 
-    def dataset(self, text: str) -> Any:
-        """Open the dataset ``NAME:PATH`` or ``NAME:KEY=VALUE,...``."""
-        return self._build(*self._resolve(text, self.datasets, "dataset"))
+    def dataset(self, text: str) -> Dataset:
+        """Open the dataset ``NAME:PATH`` or ``NAME:KEY=VALUE,...``.
 
-    def _resolve(self, text: str, known: Mapping[str, F], kind: str) -> tuple[F, dict[str, Any]]:
+        Raises:
+            UnknownNameError: no such dataset; the nearest names are offered.
+            ParameterError: an unknown parameter or a value that it does not take.
+            MissingExtraError: it needs a package that is not installed.
+        """
+        spec, values = self._resolve(text, self.datasets, "dataset", "iqa datasets list")
+        dataset: Dataset = self._build(spec, values)
+        dataset.spec = spec
+        return dataset
+
+    def _resolve(
+        self, text: str, known: Mapping[str, F], kind: str, command: str = "iqa plugins"
+    ) -> tuple[F, dict[str, Any]]:
         name, given = parse_reference(text)
-        spec = _find(known, name, kind, "iqa plugins")
+        spec = _find(known, name, kind, command)
         return spec, validate_parameters(name, self.parameters(spec), given)
 
     def _build(self, spec: FactorySpec, values: Mapping[str, Any]) -> Any:

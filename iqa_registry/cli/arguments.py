@@ -65,7 +65,11 @@ images = together(
         type=PATH,
         help="A manifest (CSV or Parquet): synthesized, reference, optional mask, further columns.",
     ),
-    click.option("--dataset", metavar="SPEC", help="A dataset of a plugin, NAME:PATH; see `iqa plugins`."),
+    click.option(
+        "--dataset",
+        metavar="SPEC",
+        help="A dataset of a plugin, NAME:PATH,KEY=VALUE; see `iqa datasets list`.",
+    ),
 )
 """Where the pairs come from."""
 

@@ -50,7 +50,9 @@ class Request:
         from iqa_registry.images.pairs import pair_paths, read_manifest
 
         if self.dataset is not None:
-            return list(registry.dataset(self.dataset).pairs()), []
+            dataset = registry.dataset(self.dataset)
+            pairs = list(dataset.pairs())
+            return pairs, list(dataset.left_out)
         if self.pairs is not None:
             found = read_manifest(self.pairs)
         elif self.synthesized is not None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from iqa_registry.errors import GeometryError, ImageError, IntensityError, IQAError
 from iqa_registry.evaluation.options import Options, parse_slices
 from iqa_registry.evaluation.plan import VOLUME_BUDGET, Item
-from iqa_registry.images.formats import Image, read_image, take_section
+from iqa_registry.images.formats import Image, LazyImage, read_image, take_section
 from iqa_registry.images.geometry import check_affines, check_sizes, crop_common, resample_to, resize_to
 from iqa_registry.images.intensity import Limits, apply_limits, check_scales, parse_intensity, resolve_limits
 from iqa_registry.images.masks import foreground, read_mask
@@ -243,15 +243,16 @@ class Loader:
         if item.axis is None:
             return pixels[None] if isinstance(image, np.ndarray) else pixels
         length = pixels.shape[item.axis]
-        chosen = range(length)[parse_slices(self._options.slices)] if item.whole else [item.slice]
+        wanted = self._options.slices or item.pair.slices
+        chosen = range(length)[parse_slices(wanted)] if item.whole else [item.slice]
         if not chosen or chosen[-1] is None or chosen[-1] >= length:
-            raise ImageError(f"{name}: --slices {self._options.slices} takes none of its {length} slices.")
+            raise ImageError(f"{name}: --slices {wanted} takes none of its {length} slices.")
         sections = [take_section(pixels, item.axis, index) for index in chosen if index is not None]
         return np.stack(sections)[None] if item.whole else sections[0][None]
 
 
 def _read_held(source: Any, held: _Cache[Image]) -> Image:
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | Path | LazyImage):
         return read_image(source)
     return held.get(str(source), lambda: read_image(source))
 
@@ -259,7 +260,11 @@ def _read_held(source: Any, held: _Cache[Image]) -> Image:
 def _cache_key(pair: Pair) -> tuple[Any, ...]:
     sources = (pair.synthesized, pair.reference, pair.mask)
     return tuple(
-        item if isinstance(item, str | None) else str(item) if isinstance(item, Path) else id(item)
+        item
+        if isinstance(item, str | LazyImage | None)
+        else str(item)
+        if isinstance(item, Path)
+        else id(item)
         for item in sources
     )
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from iqa_registry.errors import ImageError
 from iqa_registry.evaluation.options import Options, parse_slices
-from iqa_registry.images.formats import AXES, probe_image
+from iqa_registry.images.formats import AXES, LazyImage, probe_image
 from iqa_registry.images.pairs import Pair
 
 VOLUME_BUDGET = 1 << 30
@@ -89,7 +89,7 @@ def plan_items(pairs: Sequence[Pair], options: Options, dimensions: set[int]) ->
             continue
         axis = AXES[options.axis]
         if 2 in dimensions:
-            chosen = range(shape[axis])[parse_slices(options.slices)]
+            chosen = range(shape[axis])[parse_slices(options.slices or pair.slices)]
             # A range that holds no slice of this volume must not make the pair vanish from the table.
             for index in chosen or [shape[axis]]:
                 items.append(Item(next(counter), pair, (*key, index), axis, index))
@@ -101,7 +101,7 @@ def plan_items(pairs: Sequence[Pair], options: Options, dimensions: set[int]) ->
 def _source_key(pair: Pair) -> tuple[Any, ...]:
     source = pair.reference if pair.reference is not None else pair.synthesized
     # Arrays are told apart by identity: the caller who passes one array twice gets it encoded once.
-    return (str(source),) if isinstance(source, str | Path) else ("array", id(source))
+    return (str(source),) if isinstance(source, str | Path | LazyImage) else ("array", id(source))
 
 
 def _volume_shape(pair: Pair) -> tuple[int, ...] | None:

@@ -19,6 +19,7 @@ from iqa_registry.evaluation.options import Options, choose_batch_size, choose_d
 from iqa_registry.evaluation.plan import Item, make_batches, plan_items
 from iqa_registry.evaluation.scoring import NamedMetric, Row, Scorer, concerns
 from iqa_registry.evaluation.store import COLUMNS, Store
+from iqa_registry.images.formats import LazyImage
 from iqa_registry.images.pairs import Pair
 from iqa_registry.metrics import DistributionMetric
 from iqa_registry.registry import Registry
@@ -256,6 +257,8 @@ def _sources(pair: Pair) -> tuple[Any, Any, Any]:
 
 
 def _source_name(source: Any) -> str:
+    if isinstance(source, LazyImage):
+        return source.key
     return str(Path(source).resolve()) if isinstance(source, str | Path) else type(source).__name__
 
 
@@ -272,6 +275,8 @@ def _inputs_digest(batch: Sequence[Item]) -> str:
 def _source_state(source: Any) -> bytes:
     if source is None:
         return b"-"
+    if isinstance(source, LazyImage):
+        return source.key.encode()
     if not isinstance(source, str | Path):
         return hashlib.sha256(memoryview(source).cast("B") if hasattr(source, "dtype") else b"").digest()
     try:

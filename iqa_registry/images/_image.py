@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,41 @@ class ImageInfo:
     is_volume: bool
     name: str
     nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LazyImage:
+    """An image that is made when it is read, so that a dataset can name many without holding any.
+
+    Two are equal where their keys are: readers keep what they have read by it, and a run that goes on takes equal
+    keys for equal images. So the key says everything that the image depends on.
+
+    Attributes:
+        key: tells the image from all others, in this process and the next; also its name in messages.
+        make: gives the image; called by several threads, at any time, any number of times.
+        shape: ``(C, H, W)`` of a picture, ``(X, Y, Z)`` in RAS+ of a volume; ``None`` where only ``make`` knows.
+        is_volume: whether it is a volume.
+
+    Example:
+        >>> ramp = LazyImage("ramp", lambda: Image(np.ones((1, 2, 2), np.float32)), (1, 2, 2))
+        >>> float(ramp.make().pixels.sum()), str(ramp)
+        (4.0, 'ramp')
+    """
+
+    key: str
+    make: Callable[[], Image] = field(compare=False, repr=False)
+    shape: tuple[int, ...] | None = None
+    is_volume: bool = False
+
+    def __str__(self) -> str:
+        return self.key
+
+    def info(self) -> ImageInfo:
+        """What a header would say."""
+        if self.shape is None:
+            made = self.make()
+            return ImageInfo(made.pixels.shape, made.is_volume, self.key, made.pixels.nbytes)
+        return ImageInfo(self.shape, self.is_volume, self.key, 4 * math.prod(self.shape))
 
 
 def take_section(volume: Array, axis: int, index: int) -> Array:

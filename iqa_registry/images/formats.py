@@ -20,6 +20,7 @@ from iqa_registry.images._image import (
     Array,
     Image,
     ImageInfo,
+    LazyImage,
     restore_sections,
     stack_sections,
     take_section,
@@ -36,6 +37,7 @@ __all__ = [
     "Array",
     "Image",
     "ImageInfo",
+    "LazyImage",
     "Source",
     "as_picture",
     "as_volume",
@@ -53,8 +55,9 @@ __all__ = [
     "unstack",
 ]
 
-Source: TypeAlias = "str | Path | Array | Tensor | Image"
-"""What can be read: a path, an array, a tensor, or what :func:`as_picture` and :func:`as_volume` give."""
+Source: TypeAlias = "str | Path | Array | Tensor | Image | LazyImage"
+"""What can be read: a path, an array, a tensor, what :func:`as_picture` and :func:`as_volume` give, or an image that
+is made when it is read."""
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _DICOM = (".dcm", ".dicom", ".ima")
@@ -100,6 +103,8 @@ def read_image(source: Source) -> Image:
     """
     if isinstance(source, Image):
         return source
+    if isinstance(source, LazyImage):
+        return source.make()
     if not isinstance(source, (str, Path)):
         return _arrays.from_values(source)
     path = Path(source)
@@ -127,6 +132,8 @@ def probe_image(source: Source) -> ImageInfo:
     """
     if isinstance(source, Image):
         return ImageInfo(source.pixels.shape, source.is_volume, source.name, source.pixels.nbytes)
+    if isinstance(source, LazyImage):
+        return source.info()
     if not isinstance(source, (str, Path)):
         return _arrays.probe_values(source)
     path = Path(source)

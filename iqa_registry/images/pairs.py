@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from iqa_registry.errors import UsageError
-from iqa_registry.images.formats import SUFFIXES, Source, is_bare_dicom, is_series, stem, suffix
+from iqa_registry.images.formats import SUFFIXES, LazyImage, Source, is_bare_dicom, is_series, stem, suffix
 
 _OWN = ("pair_id", "synthesized", "reference", "mask")
 Group = str | int | float | bool | None
@@ -26,6 +26,7 @@ class Pair:
         reference: likewise; ``None`` for metrics that need none.
         mask: likewise; nonzero is inside.
         groups: further columns of the table: subject, model, epoch ...
+        slices: which slices of a volume are scored where the run does not say (``50:80``); all by default.
     """
 
     pair_id: str
@@ -33,6 +34,7 @@ class Pair:
     reference: Source | None = None
     mask: Source | None = None
     groups: Mapping[str, Group] = field(default_factory=dict)
+    slices: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,4 +254,6 @@ def _make_pair(number: int, item: Any) -> Pair:
 
 
 def _name(number: int, source: Any) -> str:
+    if isinstance(source, LazyImage):
+        return source.key
     return stem(source) if isinstance(source, str | Path) else f"{number:04d}"
