@@ -1,0 +1,112 @@
+"""BraTS: T1, contrast-enhanced T1, T2 and FLAIR of glioma patients with tumor labels, skull stripped.
+
+Source: RSNA-ASNR-MICCAI BraTS 2021 (Baid et al. 2021, arXiv 2107.02314; Menze et al. 2015, DOI
+10.1109/TMI.2014.2377694), under the terms of the challenge. One folder a patient,
+``BraTS2021_00000/BraTS2021_00000_t1.nii.gz`` and ``_t1ce``, ``_t2``, ``_flair``, ``_seg``; 2017 to 2020 end the same
+way. All volumes of a patient lie on one grid of 240 x 240 x 155 voxels of 1 mm. Test sets have no ``_seg``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from iqa_datasets._cohort import (
+    Cohort,
+    DataFolder,
+    Resample,
+    Seed,
+    Settings,
+    Size,
+    Slices,
+    Split,
+    Synthesized,
+)
+from iqa_datasets._subjects import Files, Naming
+from iqa_datasets._volumes import Volume, lazy_mask, lazy_section, lazy_volume
+from iqa_registry.datasets import Subject
+from iqa_registry.images.formats import LazyImage
+
+Modality = Literal["t1", "t1ce", "t2", "flair"]
+SEGMENTATION = "seg"
+LABELS = {"necrotic-core": (1,), "oedema": (2,), "enhancing": (4,), "core": (1, 4), "tumor": (1, 2, 4)}
+"""Regions of the label map; ``core`` and ``tumor`` as the challenge joins them."""
+
+_NAME = re.compile(r"(?P<subject>BraTS.*?\d)_(?P<modality>t1|t1ce|t2|flair|seg)\.nii(\.gz)?", re.IGNORECASE)
+
+
+class BraTS(Cohort):
+    """BraTS from a folder of patients' folders, at any depth; matched by the patient (BraTS2021_00000).
+
+    A pair's mask is the tumor's label map: without ``--regions`` the region ``mask`` is the whole tumor, with them
+    its parts (``--regions core=1,4 --regions oedema=2``). A patient without ``_seg`` has no mask. ``--foreground``
+    adds the brain, since BraTS is 0 outside it. Without ``synthesized`` the source itself stands against the target,
+    which is the floor that any translation must beat. The split ranks patients by a hash of seed and name and puts
+    80 % of them into ``train``.
+
+    Example:
+        >>> import tempfile
+        >>> import nibabel
+        >>> import numpy as np
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("t1", "t2"):
+        ...         image = nibabel.Nifti1Image(np.full((4, 6, 3), 9, np.int16), np.eye(4))
+        ...         nibabel.save(image, f"{folder}/BraTS2021_00000_{name}.nii.gz")
+        ...     pair = next(BraTS(folder, size=8).pairs())
+        ...     pair.pair_id, float(pair.reference.make().pixels.sum()), pair.mask
+        ('BraTS2021_00000', 648.0, None)
+    """
+
+    naming = Naming(_NAME, ("t1", "t1ce", "t2", "flair"), "BraTS2021_00000_t1.nii.gz")
+    label = "brats"
+    optional = (SEGMENTATION,)
+    label_names = LABELS
+    lesion_labels = (1, 2, 4)
+
+    def __init__(
+        self,
+        path: DataFolder,
+        source: Annotated[Modality, Field(description="modality that is translated")] = "t1",
+        target: Annotated[Modality, Field(description="modality that is synthesized")] = "t2",
+        slices: Slices = "50:80",
+        size: Size = 256,
+        resample: Resample = False,
+        split: Split = "all",
+        seed: Seed = 0,
+        synthesized: Synthesized = None,
+    ) -> None:
+        settings = Settings(
+            source=source,
+            target=target,
+            slices=slices,
+            size=size,
+            resample=resample,
+            split=split,
+            seed=seed,
+            synthesized=Path(synthesized) if synthesized is not None else None,
+        )
+        super().__init__(Path(path), settings)
+
+    def pair_mask(self, files: Files, target: Volume, index: int | None = None) -> LazyImage | None:
+        """The label map of the tumor where there is one."""
+        if SEGMENTATION not in files.by_modality:
+            return None
+        labels = self.label_volume(files, SEGMENTATION)
+        return lazy_volume(labels) if index is None else lazy_section(labels, index)
+
+    def make_subject(self, files: Files, modalities: list[str]) -> Subject:
+        """A patient with a tumor."""
+        target = self.volume(files, self.settings.target)
+        brain = Volume(target.file, target.target, target.size, strip="nonzero")
+        labels = SEGMENTATION in modalities
+        return Subject(
+            name=files.subject,
+            images=self.images(files, [name for name in modalities if name != SEGMENTATION]),
+            labels=lazy_volume(self.label_volume(files, SEGMENTATION)) if labels else None,
+            mask=lazy_mask(brain),
+            slices=self.settings.range,
+            groups={"split": self.parts[files.subject], "lesions": True},
+        )
