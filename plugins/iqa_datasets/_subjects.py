@@ -24,11 +24,20 @@ class Naming:
             become group columns.
         modalities: what there is, in lower case.
         example: a file's name, for messages.
+        spelling: names and beginnings of names as they are published, since some copies are in lower case.
     """
 
     pattern: re.Pattern[str]
     modalities: tuple[str, ...]
     example: str
+    spelling: tuple[str, ...] = ()
+
+    def spelled(self, text: str) -> str:
+        """The text with its beginning as it is published."""
+        for known in self.spelling:
+            if text.lower().startswith(known.lower()):
+                return known + text[len(known) :]
+        return text
 
 
 @dataclass(slots=True)
@@ -104,10 +113,9 @@ def find_subjects(folder: Path, naming: Naming) -> dict[str, Files]:
             others.append(path)
             continue
         parts = match.groupdict()
-        subject, modality = parts.pop("subject"), parts.pop("modality").lower()
-        # One subject may be written ixi002 here and IXI002 there.
+        subject, modality = naming.spelled(parts.pop("subject")), parts.pop("modality").lower()
         files = found.setdefault(subject.lower(), Files(subject))
-        files.groups |= {name: value for name, value in parts.items() if value}
+        files.groups |= {name: naming.spelled(value) for name, value in parts.items() if value}
         files.by_modality.setdefault(modality, []).append(path)
     if not found:
         raise UsageError(f"{folder}: has no file named like {naming.example}{_instead(others)}")

@@ -60,7 +60,7 @@ class BraTS(Cohort):
         ('BraTS2021_00000', 648.0, None)
     """
 
-    naming = Naming(_NAME, ("t1", "t1ce", "t2", "flair"), "BraTS2021_00000_t1.nii.gz")
+    naming = Naming(_NAME, ("t1", "t1ce", "t2", "flair"), "BraTS2021_00000_t1.nii.gz", ("BraTS",))
     label = "brats"
     optional = (SEGMENTATION,)
     label_names = LABELS

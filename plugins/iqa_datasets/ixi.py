@@ -58,7 +58,7 @@ class IXI(Cohort):
         (648.0, 1, ['IXI012: has no pd file'])
     """
 
-    naming = Naming(_NAME, ("t1", "t2", "pd"), "IXI002-Guys-0828-T1.nii.gz")
+    naming = Naming(_NAME, ("t1", "t2", "pd"), "IXI002-Guys-0828-T1.nii.gz", ("IXI", "Guys", "HH", "IOP"))
     label = "ixi"
 
     def __init__(
