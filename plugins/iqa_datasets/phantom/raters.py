@@ -1,0 +1,139 @@
+"""Simulated raters: ten of them look at an image's errors, weigh them each in their own way, and choose a level.
+
+No radiologist took part and nothing here says how radiologists judge. A rater's impression of an image is
+
+    q = exp(-sum over errors of weight x severity) + bias + noise,
+
+rated on ten levels, 0, 0.1 ... 0.9, the highest level not above q, as in NIRPS. The weights are our assumption: errors
+that change what would be diagnosed weigh most, those that an eye reads through least. Raters differ in weights, bias
+and noise, all scaled by one number so that their agreement, ICC(2,1), is as asked for.
+
+ICC(2,1): two-way random effects, absolute agreement, single rater; P. E. Shrout and J. L. Fleiss, "Intraclass
+correlations: uses in assessing rater reliability", Psychological Bulletin 86(2), 420-428, 1979,
+DOI 10.1037/0033-2909.86.2.420. Trimmed mean: the highest and the lowest score are dropped and the rest averaged, as the
+K-CROSS paper does with ten radiologists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iqa_datasets.phantom.degradations import DEGRADATIONS
+
+Array = NDArray[np.float64]
+
+WEIGHTS = {
+    "lost-lesion": 2.2,
+    "invented-lesion": 2.0,
+    "displaced-lesion": 1.5,
+    "lesion-brightness": 1.1,
+    "residual-source": 1.2,
+    "warp": 1.4,
+    "blur": 1.3,
+    "kspace-shift": 1.0,
+    "missing-lines": 0.9,
+    "aliasing": 1.1,
+    "checkerboard": 0.7,
+    "noise": 0.6,
+}
+"""Mean weight of each error at severity 1."""
+SPREAD_WEIGHT, SPREAD_BIAS, SPREAD_NOISE = 0.3, 0.07, 0.12
+"""Standard deviations, before scaling: of a weight's logarithm, of the bias, of the noise."""
+LEVELS = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """Raters who have been drawn.
+
+    Attributes:
+        weights: ``(raters, errors)``, errors in the order of :data:`~iqa_datasets.phantom.degradations.DEGRADATIONS`.
+        bias: ``(raters,)``.
+        noise: standard deviation of the noise.
+    """
+
+    weights: Array
+    bias: Array
+    noise: float
+
+    def rate(self, severities: Array, draws: Array) -> Array:
+        """Score images.
+
+        Args:
+            severities: ``(n, errors)`` in [0, 1].
+            draws: ``(n, raters)``, standard normal: the noise of each act of rating.
+
+        Returns:
+            ``(n, raters)``, each 0, 0.1 ... 0.9; larger is better.
+
+        Example:
+            >>> panel = make_panel(np.random.default_rng(0), 4, 0.62, np.eye(12))
+            >>> panel.rate(np.eye(12)[:1], np.zeros((1, 4))).tolist()
+            [[0.1, 0.0, 0.1, 0.1]]
+        """
+        impression = np.exp(-severities @ self.weights.T) + self.bias + self.noise * draws
+        return np.floor(LEVELS * impression).clip(0, LEVELS - 1) / LEVELS
+
+
+def make_panel(rng: np.random.Generator, raters: int, icc: float, severities: Array) -> Panel:
+    """Draw raters who agree with each other as well as asked for.
+
+    Args:
+        rng: source of their differences.
+        raters: how many; at least 2.
+        icc: wanted ICC(2,1), above 0 and below 1.
+        severities: ``(n, errors)``, errors of images like those that will be rated: agreement depends on them.
+
+    Returns:
+        The panel whose ICC(2,1) on ``severities`` comes nearest.
+    """
+    draws = {name: rng.standard_normal(shape) for name, shape in _shapes(raters, len(severities)).items()}
+
+    def panel(scale: float) -> Panel:
+        weights = np.array([WEIGHTS[name] for name in DEGRADATIONS])
+        own = np.exp(scale * SPREAD_WEIGHT * draws["weights"])
+        return Panel(weights * own, scale * SPREAD_BIAS * draws["bias"], scale * SPREAD_NOISE)
+
+    low, high = 0.0, 8.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        agreed = single_rater_icc(panel(middle).rate(severities, draws["noise"]))
+        low, high = (middle, high) if agreed > icc else (low, middle)
+    return panel((low + high) / 2)
+
+
+def _shapes(raters: int, images: int) -> dict[str, tuple[int, ...]]:
+    return {"weights": (raters, len(DEGRADATIONS)), "bias": (raters,), "noise": (images, raters)}
+
+
+def single_rater_icc(ratings: Array) -> float:
+    """ICC(2,1) of ``(n, raters)`` scores by the mean squares of a two-way table; 0 where all scores are equal.
+
+    Example:
+        >>> table = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
+        >>> round(single_rater_icc(table / 1), 2)  # the table of Shrout and Fleiss, who give 0.29
+        0.29
+    """
+    count, raters = ratings.shape
+    mean = ratings.mean()
+    rows = raters * ((ratings.mean(axis=1) - mean) ** 2).sum() / (count - 1)
+    columns = count * ((ratings.mean(axis=0) - mean) ** 2).sum() / (raters - 1)
+    total = ((ratings - mean) ** 2).sum()
+    rest = (total - rows * (count - 1) - columns * (raters - 1)) / ((count - 1) * (raters - 1))
+    below = rows + (raters - 1) * rest + raters * (columns - rest) / count
+    return float((rows - rest) / below) if below > 0 else 0.0
+
+
+def trimmed_mean(ratings: Array) -> Array:
+    """Mean of each row without its highest and its lowest score; of fewer than three scores, the plain mean.
+
+    Example:
+        >>> float(trimmed_mean(np.array([[0.1, 0.5, 0.6, 0.9]]))[0])
+        0.55
+    """
+    if ratings.shape[1] < 3:
+        return np.asarray(ratings.mean(axis=1))
+    return np.asarray(np.sort(ratings, axis=1)[:, 1:-1].mean(axis=1))
