@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from iqa_registry.errors import UsageError
 from iqa_registry.images.formats import Source
@@ -58,9 +58,9 @@ class Dataset(ABC):
 
     spec: DatasetSpec | None = None
     """The declaration; set by the registry."""
-    label_names: Mapping[str, tuple[int, ...]] = {}
+    label_names: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     """The regions of the label maps, name to labels."""
-    lesion_labels: tuple[int, ...] = ()
+    lesion_labels: ClassVar[tuple[int, ...]] = ()
     """The labels that are lesion."""
 
     def __init__(self) -> None:

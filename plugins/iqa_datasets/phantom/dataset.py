@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
@@ -55,7 +55,7 @@ class Phantom(Dataset):
         [('sim-0001-01', 'residual-source', 0.2875), ('sim-0001-02', 'residual-source+warp', 0.1875)]
     """
 
-    label_names: ClassVar = {
+    label_names: ClassVar[Mapping[str, tuple[int, ...]]] = {
         "fluid": (1,),
         "grey": (2,),
         "white": (3,),

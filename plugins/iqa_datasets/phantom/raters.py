@@ -72,7 +72,7 @@ class Panel:
         Example:
             >>> panel = make_panel(np.random.default_rng(0), 4, 0.62, np.eye(12))
             >>> panel.rate(np.eye(12)[:1], np.zeros((1, 4))).tolist()
-            [[0.1, 0.0, 0.1, 0.1]]
+            [[0.1, 0.2, 0.0, 0.0]]
         """
         impression = np.exp(-severities @ self.weights.T) + self.bias + self.noise * draws
         return np.floor(LEVELS * impression).clip(0, LEVELS - 1) / LEVELS

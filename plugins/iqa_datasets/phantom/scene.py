@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class Scene:
         grid: where its pixels lie.
         anatomy: healthy tissue.
         lesions: ``(3, *shape)``, see :func:`iqa_datasets.phantom.lesions.compose`; zero in a healthy subject.
-        spare: a lesion that the subject has not, on the other side of the brain, for errors that invent one.
+        spare: a lesion that the subject has not, for errors that invent one: of three that are drawn the most visible.
         tissues: relaxation times and densities.
         shade: receive field times texture times brain, ``(*shape)``.
         noise: modality to the two channels' noise, ``(2, *shape)``.
@@ -74,9 +74,10 @@ class Scene:
         return np.tensordot(signals(self.tissues, modality), fractions, axes=1) * self.shade
 
     def image(self, modality: str) -> Array:
-        """The image as a scanner would give it: magnitude with Rician noise, clipped to [0, 1]."""
+        """The image as a scanner would give it, skull stripped: magnitude with Rician noise, 0 outside the brain."""
         first, second = self.noise[modality]
-        return np.hypot(self.clean(modality) + first, second).clip(0, 1).astype(np.float32)
+        magnitude = np.hypot(self.clean(modality) + first, second).clip(0, 1)
+        return np.where(self.anatomy.brain > 0, magnitude, 0).astype(np.float32)
 
 
 def make_scene(rng: np.random.Generator, grid: Grid, template: Template, lesion: bool) -> Scene:
@@ -102,18 +103,19 @@ def make_scene(rng: np.random.Generator, grid: Grid, template: Template, lesion:
     push = sum((push_tissue(grid, plan) for plan in plans), np.zeros((3, *grid.shape), np.float32))
     anatomy = make_anatomy(for_anatomy, grid, template, push)
     drawn = [draw_lesion(for_lesion, grid, plan, anatomy.fractions[2]) for plan in plans]
-    other = plan_lesion(for_spare, middle)
-    if plans and plans[0].centre[0] * other.centre[0] > 0:
-        other = replace(other, centre=(-other.centre[0], *other.centre[1:]))
-    spare = draw_lesion(for_spare, grid, other, anatomy.fractions[2])
+    lesions = unite(drawn, grid.shape)
+    spares = [
+        draw_lesion(for_spare, grid, plan_lesion(for_spare, middle), anatomy.fractions[2]) for _ in range(3)
+    ]
+    room = anatomy.brain * (1 - anatomy.fractions[0]) * (1 - lesions.sum(axis=0))
     shade = SHADE * smooth_fields(for_shade, grid, SHADE_KNOTS)[0]
     texture = TEXTURE * smooth_fields(for_shade, grid, TEXTURE_KNOTS)[0]
     sigma = for_noise.uniform(*NOISE)
     return Scene(
         grid=grid,
         anatomy=anatomy,
-        lesions=unite(drawn, grid.shape),
-        spare=spare,
+        lesions=lesions,
+        spare=max(spares, key=lambda spare: float((spare * room).sum())),
         tissues=draw_tissues(for_tissue),
         shade=(np.exp(shade + texture) * anatomy.brain).astype(np.float32),
         noise={

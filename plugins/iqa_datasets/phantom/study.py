@@ -118,6 +118,11 @@ def as_row(severities: dict[str, float]) -> Array:
 
 
 def _draw_errors(rng: np.random.Generator, possible: Sequence[str]) -> dict[str, float]:
-    count = min(len(possible), 1 + int(rng.choice(len(HOW_MANY), p=HOW_MANY)))
-    chosen = sorted(rng.choice(len(possible), count, replace=False)) if possible else []
-    return {possible[index]: float(np.round(rng.uniform(*SEVERITY), 3)) for index in chosen}
+    """One to three errors and their severities; of those that change the lesion, no two: a lost lesion has no place."""
+    count = 1 + int(rng.choice(len(HOW_MANY), p=HOW_MANY))
+    order = [possible[index] for index in rng.permutation(len(possible))]
+    first = next((name for name in order if name in NEEDS_LESION), None)
+    chosen = [name for name in order if name == first or name not in NEEDS_LESION][:count]
+    severities = np.round(rng.uniform(*SEVERITY, len(chosen)), 3)
+    drawn = dict(zip(chosen, severities.tolist(), strict=True))
+    return {name: drawn[name] for name in DEGRADATIONS if name in drawn}
