@@ -4,7 +4,7 @@ The head is separated from the air by Otsu's threshold (Otsu 1979, DOI 10.1109/T
 volume; erosion cuts the bridges between brain and scalp, across the dark skull; the largest piece is the brain; it is
 dilated by as much, within the head, gaps are closed and holes filled. Eyes, dura and parts of the neck often stay, and
 bright marrow can hold the scalp to the brain: on one examination with a brain mask (5.5 mm slices, a glioma) the Dice
-overlap was 0.85 on T1, 0.77 with contrast agent, 0.86 on T2 and on FLAIR. HD-BET (Isensee 2019) or SynthStrip
+overlap was 0.85 on T1, 0.77 with contrast agent, 0.86 on T2 and 0.85 on FLAIR. HD-BET (Isensee 2019) or SynthStrip
 (Hoopes 2022) do this well: run one of them and give its masks.
 """
 
@@ -19,6 +19,8 @@ from iqa_registry.images.formats import Array, Image
 
 SMOOTHING = 1.5
 """Standard deviation in millimetres of the Gaussian before the threshold."""
+COARSE = 2.0
+"""Millimetres of the grid that shapes are found on; finer ones take ten times as long."""
 OPENING = 8.0
 """Millimetres by which the head is eroded, so that what is connected through less falls apart."""
 CLOSING = 4.0
@@ -47,12 +49,17 @@ def strip_simply(image: Image) -> Array:
     volume = sitk.GetImageFromArray(np.ascontiguousarray(image.pixels.T, dtype=np.float32))
     volume.SetSpacing(_spacing(image))
     smooth = sitk.DiscreteGaussian(volume, [SMOOTHING**2] * 3, useImageSpacing=True)
-    head = sitk.OtsuThreshold(smooth, 0, 1)
-    eroded = sitk.BinaryErode(head, _voxels(image, OPENING))
-    pieces = sitk.RelabelComponent(sitk.ConnectedComponent(eroded), sortByObjectSize=True)
-    brain = sitk.BinaryDilate(pieces == 1, _voxels(image, OPENING)) & head
-    brain = sitk.BinaryMorphologicalClosing(brain, _voxels(image, CLOSING))
-    brain = sitk.BinaryFillhole(brain)
+    coarse = sitk.Shrink(smooth, [max(1, round(COARSE / side)) for side in volume.GetSpacing()])
+    head = sitk.OtsuThreshold(coarse, 0, 1)
+    opening, closing = (
+        [round(length / side) for side in coarse.GetSpacing()] for length in (OPENING, CLOSING)
+    )
+    pieces = sitk.RelabelComponent(
+        sitk.ConnectedComponent(sitk.BinaryErode(head, opening)), sortByObjectSize=True
+    )
+    brain = sitk.BinaryDilate(pieces == 1, opening) & head
+    brain = sitk.BinaryFillhole(sitk.BinaryMorphologicalClosing(brain, closing))
+    brain = sitk.Resample(brain, volume, sitk.Transform(), sitk.sitkNearestNeighbor)
     inside = sitk.GetArrayFromImage(brain).T.astype(bool)
     if not inside.any():
         raise ImageError(
@@ -66,8 +73,3 @@ def _spacing(image: Image) -> list[float]:
         return [1.0, 1.0, 1.0]
     sides: Any = np.linalg.norm(image.affine[:3, :3], axis=0)
     return [float(side) for side in sides]
-
-
-def _voxels(image: Image, millimetres: float) -> list[int]:
-    """A radius in voxels along each axis; thick slices are left alone."""
-    return [round(millimetres / side) for side in _spacing(image)]

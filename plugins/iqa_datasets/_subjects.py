@@ -70,7 +70,7 @@ class Files:
 
 
 def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """All files below a folder in natural order, hidden ones and links back to a folder above left out.
+    """All files below a folder in natural order, hidden ones and links to nowhere or back left out.
 
     Raises:
         UsageError: a folder that cannot be listed.
@@ -81,9 +81,9 @@ def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"{folder}: cannot be listed ({error.strerror}); name a folder.") from error
     for path in sorted(entries, key=lambda item: natural(item.name)):
-        if not path.is_dir():
+        if path.is_file():
             yield path
-        elif path.resolve() not in above:
+        elif path.is_dir() and path.resolve() not in above:
             yield from walk(path, above)
 
 

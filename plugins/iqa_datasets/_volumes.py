@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,6 +15,8 @@ from iqa_registry.images.formats import Image, LazyImage, probe_image, read_imag
 from iqa_registry.images.geometry import check_affines, check_sizes, resample_to
 
 Strip = Literal["none", "simple", "nonzero"]
+
+_MAKING_MASK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +204,6 @@ def fit_plane(image: Image, size: int) -> Image:
     return replace(image, pixels=pixels, affine=affine)
 
 
-@lru_cache(maxsize=4)
 def brain_mask(volume: Volume) -> Image:
     """The brain mask on the target's grid, padded or cropped as its images are; 1 inside.
 
@@ -210,6 +212,12 @@ def brain_mask(volume: Volume) -> Image:
     Raises:
         ImageError: a file that cannot be read, or a mask that has nothing inside the volume.
     """
+    with _MAKING_MASK:  # the second thread that wants it waits for the first, instead of making it too
+        return _make_mask(replace(volume, file=volume.target, resample=False, labels=False))
+
+
+@lru_cache(maxsize=4)
+def _make_mask(volume: Volume) -> Image:
     target = read_image(volume.target.path)
     if volume.mask is not None:
         mask = read_labels(volume.mask.path)

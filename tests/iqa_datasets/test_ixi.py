@@ -1,5 +1,6 @@
 import json
 import pickle
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -7,10 +8,13 @@ import pytest
 from PIL import Image as Picture
 
 from iqa_datasets import _volumes
+from iqa_datasets._strip import strip_simply
 from iqa_datasets.ixi import IXI
 from iqa_registry.errors import UsageError
 from iqa_registry.images.formats import read_image
 from iqa_registry.registry import build_registry
+
+PATIENT = Path(__file__).parents[3] / "shared" / "data" / "tcga-fg-6692"
 
 
 def pairs_of(folder, **parameters):
@@ -150,6 +154,14 @@ def test_simple_stripping_keeps_the_brain_and_drops_the_scalp(ixi_folder):
     assert np.array_equal(pair.reference.make().pixels != 0, inside & (whole.pixels != 0))
 
 
+@pytest.mark.skipif(not PATIENT.is_dir(), reason="the patient's volumes are not here")
+@pytest.mark.parametrize(("modality", "least"), [("t1", 0.84), ("t1c", 0.75), ("t2", 0.84), ("flair", 0.84)])
+def test_simple_stripping_of_a_real_head_is_what_its_docstring_says(modality, least):
+    truth = read_image(PATIENT / "brain_mask.nii.gz").pixels > 0
+    found = strip_simply(read_image(PATIENT / f"{modality}.nii.gz"))
+    assert least < 2 * (found & truth).sum() / (found.sum() + truth.sum()) < 0.9
+
+
 def test_a_mask_with_nothing_inside_is_an_error_that_names_it(ixi_folder, tmp_path, write_nifti, iqa):
     write_nifti(tmp_path / "masks" / "IXI002.nii.gz", np.zeros((24, 28, 20), np.uint8))
     spec = f"ixi:{ixi_folder},source=pd,slices=8:9,masks={tmp_path / 'masks'}"
@@ -246,6 +258,16 @@ def test_images_can_be_sent_to_other_processes(ixi_folder):
     pair = pairs_of(ixi_folder, resample=True, strip="simple")[0][0]
     again = pickle.loads(pickle.dumps(pair.synthesized))
     assert np.array_equal(again.make().pixels, pair.synthesized.make().pixels)
+
+
+def test_links_to_nowhere_and_in_circles_stop_nothing(ixi_folder):
+    path = ixi_folder / "IXI-PD" / "IXI002-Guys-0802-PD.nii.gz"
+    path.unlink()
+    path.symlink_to(ixi_folder / "gone.nii.gz")
+    (ixi_folder / "IXI-PD" / "circle").symlink_to(ixi_folder)
+    pairs, left_out = pairs_of(ixi_folder, source="pd")
+    assert [pair.groups["subject"] for pair in pairs] == ["IXI013", "IXI015"]
+    assert "IXI002: has no pd file" in left_out
 
 
 def test_a_damaged_file_is_an_error_of_its_pair_alone(ixi_folder, iqa):
