@@ -1,13 +1,13 @@
-"""The bundled sample: simulated MR-like slices, references and copies degraded in known ways.
+"""The bundled sample: simulated brain MRI, six subjects, eight synthesized images each, with simulated ratings.
 
-Nobody was scanned for it and no network made it: see ``README.md`` beside this file for how it came about and for
-the licence of the template that it is computed from, and ``tools/make_sample.py`` for the code.
+Nobody was scanned for it, no network made it and no radiologist rated it: see ``README.md`` beside this file for what
+it is, for the command that makes it again and for the licence of the template that its anatomy comes from.
 
 Example:
     >>> from iqa_registry.images.pairs import read_manifest
     >>> pairs = read_manifest(MANIFEST).pairs
     >>> len(pairs), len({pair.reference for pair in pairs})
-    (24, 3)
+    (48, 6)
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ from __future__ import annotations
 from pathlib import Path
 
 MANIFEST = Path(__file__).parent / "manifest.csv"
-"""Columns: synthesized, reference, mask, subject, slice, model (the kind of degradation), severity."""
+"""Columns: pair_id, synthesized, reference, mask, subject, lesion, source, target, degradation, severity, rating."""
+RATINGS = MANIFEST.with_name("ratings.csv")
+"""The simulated raters' single scores: pair_id, rater, rating (0, 0.1 ... 0.9, larger is better)."""
+SEVERITIES = MANIFEST.with_name("severities.csv")
+"""The severity of each error in each image: pair_id and a column for each error, 0 (absent) to 1."""
 
 NOTICE = (
-    "no images given: the bundled sample is used (simulated slices with known degradations; "
+    "no images given: the bundled sample is used (simulated slices with known errors and simulated raters; "
     "it shows that the installation works and says nothing about any method)."
 )
 """What the command line says when it falls back on the sample."""

@@ -117,12 +117,8 @@ def _open(settings: dict[str, Any]) -> Phantom:
 
 def _command(name: str, form: str) -> str:
     """The command as it was given, without the folder, for the note beside the files."""
-    context = click.get_current_context()
-    given = [
-        f"--{key.replace('_', '-')} {value}"
-        for key, value in context.params.items()
-        if key
-        in ("pairs", "seed", "per_subject", "size", "source", "target", "lesions", "raters", "panel", "icc")
-    ]
-    errors = [f"--degradation {error}" for error in context.params["degradation"]]
-    return " ".join([f"iqa phantom {name} OUT", *given, *errors, f"--format {form}"])
+    given = click.get_current_context().params
+    names = ("pairs", "seed", "per_subject", "size", "source", "target", "lesions", "raters", "panel", "icc")
+    options = [f"--{key.replace('_', '-')} {given[key]}" for key in names]
+    errors = [f"--degradation {error}" for error in given["degradation"]]
+    return " ".join([f"iqa phantom {name} OUT", *options, *errors, f"--format {form}"])

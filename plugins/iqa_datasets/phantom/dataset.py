@@ -52,7 +52,7 @@ class Phantom(Dataset):
     Example:
         >>> phantom = Phantom(pairs=2, seed=7, size=128)
         >>> [(pair.pair_id, pair.groups["degradation"], pair.groups["rating"]) for pair in phantom.pairs()]
-        [('sim-0001-01', 'residual-source', 0.2875), ('sim-0001-02', 'residual-source+warp', 0.1875)]
+        [('sim-0001-01', 'residual-source', 0.8), ('sim-0001-02', 'residual-source+aliasing', 0.325)]
     """
 
     label_names: ClassVar[Mapping[str, tuple[int, ...]]] = {

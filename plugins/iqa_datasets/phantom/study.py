@@ -79,7 +79,7 @@ class Study:
         Example:
             >>> study = Study(1, 0.5, 8, tuple(DEGRADATIONS), 10, 0, 0.62)
             >>> study.severities(3)
-            {'invented-lesion': 0.388, 'aliasing': 0.719}
+            {'residual-source': 0.128, 'warp': 0.412}
         """
         rng = np.random.default_rng([self.seed, _PAIR, number, 0])
         return _draw_errors(rng, self._possible(self.subject(number // self.per_subject).lesion))

@@ -8,12 +8,6 @@ from iqa_datasets.phantom.scene import make_scene
 from iqa_datasets.phantom.template import load_template
 
 
-@pytest.fixture(autouse=True)
-def empty_folder(tmp_path, monkeypatch):
-    """Commands are given relative paths."""
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture(scope="session")
 def draw():
     pytest.importorskip("nilearn")

@@ -1,6 +1,7 @@
 """The dataset ``phantom``: lazy, the same from a seed wherever it is drawn, and the same as files."""
 
 import csv
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -164,7 +165,7 @@ def test_evaluate_gives_the_same_numbers_twice_and_others_on_another_seed(iqa):
     assert scores(first) != scores(other)
 
 
-def test_files_give_the_scores_of_the_dataset(iqa, tmp_path):
+def test_files_give_the_scores_of_the_dataset(iqa):
     made = iqa("phantom", "make", "out", "--pairs", 5, "--seed", 7, "--size", 128, "--per-subject", 3)
     assert made.returncode == 0, made.stderr
     assert "5 pairs of 2 simulated subjects" in made.stdout
@@ -173,11 +174,11 @@ def test_files_give_the_scores_of_the_dataset(iqa, tmp_path):
     assert scores(files) == scores(direct)
 
 
-def test_what_make_writes(iqa, tmp_path):
+def test_what_make_writes(iqa):
     iqa("phantom", "make", "out", "--pairs", 3, "--size", 128)
-    tables = {path.name: pl.read_csv(path) for path in (tmp_path / "out").glob("*.csv")}
-    picture = Image.open(tmp_path / "out/labels/sim-0001.png")
-    text = (tmp_path / "out/README.md").read_text()
+    tables = {path.name: pl.read_csv(path) for path in Path("out").glob("*.csv")}
+    picture = Image.open("out/labels/sim-0001.png")
+    text = Path("out/README.md").read_text()
     assert {name: table.height for name, table in tables.items()} == {
         "manifest.csv": 3,
         "severities.csv": 3,
@@ -188,10 +189,10 @@ def test_what_make_writes(iqa, tmp_path):
     assert "iqa phantom make OUT --pairs 3 --seed 1 --per-subject 8 --size 128" in text
 
 
-def test_make_writes_volumes(iqa, tmp_path):
+def test_make_writes_volumes(iqa):
     done = iqa("phantom", "make", "out", "--pairs", 1, "--size", 128, "--format", "nifti")
     assert done.returncode == 0, done.stderr
-    volume = nibabel.load(tmp_path / "out/reference/sim-0001.nii.gz")
+    volume = nibabel.load("out/reference/sim-0001.nii.gz")
     assert (volume.shape, volume.get_data_dtype()) == ((128, 128, 68), np.uint16)
     scored = iqa("evaluate", "--pairs", "out/manifest.csv", "-m", "psnr", "--slices", "25:45", "--csv")
     direct = iqa("evaluate", "--dataset", "phantom:pairs=1,size=128,dimensions=3", "-m", "psnr", "--csv")
@@ -199,24 +200,23 @@ def test_make_writes_volumes(iqa, tmp_path):
     assert [row[3] for row in scores(scored)] == [row[3] for row in scores(direct)]
 
 
-def test_subjects_are_written_in_the_layout_of_brats(iqa, tmp_path):
+def test_subjects_are_written_in_the_layout_of_brats(iqa):
     done = iqa("phantom", "subjects", "out", "--count", 1, "--size", 128, "--lesions", 1)
     assert done.returncode == 0, done.stderr
-    names = sorted(path.name for path in (tmp_path / "out/sim-0001").iterdir())
+    names = sorted(path.name for path in Path("out/sim-0001").iterdir())
     labels, seg = (
-        nibabel.load(tmp_path / f"out/sim-0001/sim-0001_{kind}.nii.gz").get_fdata()
-        for kind in ("labels", "seg")
+        nibabel.load(f"out/sim-0001/sim-0001_{kind}.nii.gz").get_fdata() for kind in ("labels", "seg")
     )
     assert names == [f"sim-0001_{kind}.nii.gz" for kind in ("flair", "labels", "pd", "seg", "t1", "t2")]
     for ours, theirs in ((4, 1), (5, 4), (6, 2)):
         assert np.array_equal(labels == ours, seg == theirs)
-    subject = next(phantom(f"brats:{tmp_path / 'out'},size=128").subjects())
+    subject = next(phantom("brats:out,size=128").subjects())
     assert {"t1", "t2", "flair"} <= set(subject.images)
 
 
-def test_a_folder_that_holds_something_is_left_alone(iqa, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/mine.txt").write_text("mine")
+def test_a_folder_that_holds_something_is_left_alone(iqa):
+    Path("out").mkdir()
+    Path("out/mine.txt").write_text("mine")
     done = iqa("phantom", "make", "out", "--pairs", 1)
     assert done.returncode == 2
     assert "out is not empty; name another folder, or give --force" in done.stderr
