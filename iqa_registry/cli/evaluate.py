@@ -97,7 +97,7 @@ def evaluate(
     chosen, unmatched = request.collect(registry)
     run, started = _start(registry, chosen, list(metric or DEFAULT_METRICS), options)
     for line in unmatched:
-        render.warn(f"not scored: {line}")
+        render.warn(f"left out: {line}")
     outcome = _execute(run, output, fresh, request.arguments())
     _print(outcome, group_by.split(",") if group_by else [], "json" if as_json else "csv" if as_csv else None)
     _report(outcome, started, unmatched, output)

@@ -3,7 +3,8 @@
 Source: RSNA-ASNR-MICCAI BraTS 2021 (Baid et al. 2021, arXiv 2107.02314; Menze et al. 2015, DOI
 10.1109/TMI.2014.2377694), under the terms of the challenge. One folder a patient,
 ``BraTS2021_00000/BraTS2021_00000_t1.nii.gz`` and ``_t1ce``, ``_t2``, ``_flair``, ``_seg``; 2017 to 2020 end the same
-way. All volumes of a patient lie on one grid of 240 x 240 x 155 voxels of 1 mm. Test sets have no ``_seg``.
+way. All volumes of a patient lie on one grid of 240 x 240 x 155 voxels of 1 mm. Test sets have no ``_seg``. Simulated
+subjects that ``iqa phantom subjects`` writes (``sim-0001/sim-0001_t1.nii.gz``) are read as well.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ SEGMENTATION = "seg"
 LABELS = {"necrotic-core": (1,), "oedema": (2,), "enhancing": (4,), "core": (1, 4), "tumor": (1, 2, 4)}
 """Regions of the label map; ``core`` and ``tumor`` as the challenge joins them."""
 
-_NAME = re.compile(r"(?P<subject>BraTS.*?\d)_(?P<modality>t1|t1ce|t2|flair|seg)\.nii(\.gz)?", re.IGNORECASE)
+_NAME = re.compile(
+    r"(?P<subject>BraTS.*?\d|sim-\d+)_(?P<modality>t1|t1ce|t2|flair|seg)\.nii(\.gz)?", re.IGNORECASE
+)
+"""Also what `iqa phantom subjects` writes in this layout."""
 
 
 class BraTS(Cohort):
@@ -108,5 +112,5 @@ class BraTS(Cohort):
             labels=lazy_volume(self.label_volume(files, SEGMENTATION)) if labels else None,
             mask=lazy_mask(brain),
             slices=self.settings.range,
-            groups={"split": self.parts[files.subject], "lesions": True},
+            groups={"split": self.parts[files.subject], "lesion": True},
         )

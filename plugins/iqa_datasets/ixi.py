@@ -108,5 +108,5 @@ class IXI(Cohort):
             images=self.images(files, modalities),
             mask=self.brain_mask(self.volume(files, self.settings.target)),
             slices=self.settings.range,
-            groups={"split": self.parts[files.subject], **files.groups, "lesions": False},
+            groups={"split": self.parts[files.subject], **files.groups, "lesion": False},
         )

@@ -111,7 +111,7 @@ def test_subjects_with_labels_and_brain_mask(brats_folder):
     assert list(first.images) == ["t1", "t1ce", "t2", "flair"]
     assert set(np.unique(first.labels.make().pixels)) == {0, 1, 2, 4}
     assert np.array_equal(first.mask.make().pixels, first.images["t2"].make().pixels != 0)
-    assert first.groups["lesions"] is True
+    assert first.groups["lesion"] is True
     assert subjects["BraTS20_Training_001"].labels is None
     assert dataset.label_names["tumor"] == dataset.lesion_labels
 

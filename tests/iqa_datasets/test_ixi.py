@@ -108,7 +108,7 @@ def test_evaluate_end_to_end_and_twice_the_same(ixi_folder, iqa):
     )
     first, second = iqa(*arguments), iqa(*arguments)
     assert first.returncode == 1  # two subjects are left out
-    assert "not scored: IXI012: has no pd file" in first.stderr
+    assert "left out: IXI012: has no pd file" in first.stderr
     columns = [line.rpartition(",")[0] for line in first.stdout.splitlines()]
     assert columns[1].startswith("IXI002-Guys-0802/axial-008,IXI002,8,")
     assert len(columns) == 1 + 3 * 3
@@ -241,7 +241,7 @@ def test_subjects_hold_all_modalities_on_one_grid(ixi_folder):
     assert list(subjects["IXI012"].images) == ["t1", "t2"]
     made = [image.make() for image in (*subjects["IXI002"].images.values(), subjects["IXI002"].mask)]
     assert all(np.allclose(image.affine, made[0].affine) and image.spatial == (30, 30, 20) for image in made)
-    assert subjects["IXI002"].groups["lesions"] is False
+    assert subjects["IXI002"].groups["lesion"] is False
     assert subjects["IXI002"].slices == "8:11"
     assert subjects["IXI002"].labels is None
 
