@@ -43,7 +43,9 @@ class Phantom(Dataset):
     """Simulated brain MRI with known errors and simulated raters.
 
     A seed determines everything; with more pairs, the first ones stay as they are. Nobody was scanned, no network was
-    trained and no radiologist was asked.
+    trained and no radiologist was asked. Each synthesized image has one to three errors of these: lost-lesion,
+    invented-lesion, displaced-lesion, lesion-brightness, residual-source, warp, blur, kspace-shift, missing-lines,
+    aliasing, checkerboard, noise.
 
     Raises:
         ParameterError: an unknown error, errors that no image can have, or one modality as source and target.
