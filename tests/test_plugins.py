@@ -169,6 +169,7 @@ def test_our_own_plugins_load_first(install):
 def test_all_our_own_plugins_load():
     assert {item.origin.plugin: item.failure for item in load_plugins(find_candidates())} == {
         "iqa_classical": None,
+        "iqa_datasets": None,
         "iqa_learned": None,
     }
 
