@@ -1,7 +1,8 @@
 """One table: the largest absolute difference of each of our metrics from its independent reference.
 
 The images are those of the tests (real and random, grey and colour, odd sizes); the tests hold the same differences
-against the same tolerances one by one. LPIPS and DISTS run with their real weights, fetched if need be.
+against the same tolerances one by one. piq's SSIM and VIF are computed in double precision, since its own error in
+single precision is larger than ours. LPIPS and DISTS run with their real weights, fetched if need be.
 
     python benchmarks/accuracy.py
 """
@@ -71,12 +72,12 @@ def classical() -> list[tuple[str, str, float, Score]]:
             1e-5,
             lambda s, r: float(sk.peak_signal_noise_ratio(array(r), array(s), data_range=1)),
         ),
-        ("ssim", "piq", 1e-5, lambda s, r: piq.ssim(s, r, downsample=False).item()),
+        ("ssim", "piq", 1e-5, lambda s, r: piq.ssim(s.double(), r.double(), downsample=False).item()),
         ("ssim", "scikit-image", 1e-4, skimage_ssim),
         ("ms_ssim", "piq", 1e-4, lambda s, r: piq.multi_scale_ssim(s, r).item()),
         ("gmsd", "piq", 1e-5, lambda s, r: piq.gmsd(s, r).item()),
         ("fsim", "piq", 1e-3, lambda s, r: piq.fsim(s, r, chromatic=False).item()),
-        ("vif", "piq", 1e-4, lambda s, r: piq.vif_p(s, r).item()),
+        ("vif", "piq", 1e-4, lambda s, r: piq.vif_p(s.double(), r.double()).item()),
     ]
     if find_spec("pyiqa"):
         import pyiqa
@@ -128,10 +129,13 @@ def main() -> int:
     rows, failed = [], False
     for name, reference, tolerance, score in references:
         metric = registry.metric(name)
-        largest = 0.0
+        largest, count = 0.0, 0
         with torch.inference_mode():
             for pair in names:
                 synthesized, target = images.load_pair(pair)
+                if (name, reference) == ("dists", "piq") and min(target.shape[-2:]) > 256:
+                    continue  # piq reduces larger images to 256 pixels; the authors' package does so only when asked
+                count += 1
                 ours, theirs = metric(synthesized, target).item(), score(synthesized, target)
                 difference = 0.0 if ours == theirs else abs(ours - theirs)
                 largest = math.inf if math.isnan(difference) else max(largest, difference)
@@ -140,7 +144,7 @@ def main() -> int:
             [
                 name,
                 reference,
-                len(names),
+                count,
                 f"{largest:.1e}",
                 f"{tolerance:.0e}",
                 "ok" if largest <= tolerance else "NO",
