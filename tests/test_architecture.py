@@ -179,7 +179,8 @@ finally:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("list",), ("list", "--json"), ("--help",), ("evaluate", "--help"), ("plugins",), ("datasets", "list")]
+    "arguments",
+    [("list",), ("list", "--json"), ("--help",), ("evaluate", "--help"), ("plugins",), ("datasets", "list")],
 )
 def test_light_commands_import_nothing_heavy(arguments):
     code = after_command(*arguments).replace("finally", "except SystemExit")

@@ -246,7 +246,9 @@ class Loader:
         wanted = self._options.slices or item.pair.slices
         chosen = range(length)[parse_slices(wanted)] if item.whole else [item.slice]
         if not chosen or chosen[-1] is None or chosen[-1] >= length:
-            raise ImageError(f"{name}: none of its {length} slices is in {wanted}; choose others with --slices.")
+            raise ImageError(
+                f"{name}: none of its {length} slices is in {wanted}; choose others with --slices."
+            )
         sections = [take_section(pixels, item.axis, index) for index in chosen if index is not None]
         return np.stack(sections)[None] if item.whole else sections[0][None]
 
