@@ -153,7 +153,7 @@ class Registry:
             MissingExtraError: the metric needs a package that is not installed.
         """
         name, given = parse_reference(text)
-        spec = _find(self.metrics, name, "metric", "iqa list")
+        spec = find(self.metrics, name, "metric", "iqa list")
         values = validate_parameters(name, self.parameters(spec), {**spec.defaults, **given})
         return ResolvedMetric(format_reference(name, given), spec, values)
 
@@ -203,7 +203,7 @@ class Registry:
         self, text: str, known: Mapping[str, F], kind: str, command: str = "iqa plugins"
     ) -> tuple[F, dict[str, Any]]:
         name, given = parse_reference(text)
-        spec = _find(known, name, kind, command)
+        spec = find(known, name, kind, command)
         return spec, validate_parameters(name, self.parameters(spec), given)
 
     def _build(self, spec: FactorySpec, values: Mapping[str, Any]) -> Any:
@@ -293,7 +293,12 @@ def _inherit(spec: MetricSpec, declared: Mapping[str, MetricSpec], seen: tuple[s
     return spec.configured(_inherit(declared[spec.base], declared, (*seen, spec.name)))
 
 
-def _find(known: Mapping[str, S], name: str, kind: str, command: str) -> S:
+def find(known: Mapping[str, S], name: str, kind: str, command: str) -> S:
+    """The spec of that name; ``command`` is what lists them all.
+
+    Raises:
+        UnknownNameError: there is none; the nearest names are offered.
+    """
     if name in known:
         return known[name]
     raise UnknownNameError(f"there is no {kind} {name!r}.{nearest(name, known)} `{command}` shows all.")

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"iqa_registry": ROOT} | {path.name: path.parent for path in sorted(ROOT.glob("plugins/iqa_*"))}
 LAYERS = (
-    {"errors"},
+    {"errors", "files"},
     {"specs"},
     {"hookspecs", "licences", "metrics", "ranker"},
     {"parameters", "weights", "images", "plugins", "statistics"},
@@ -40,6 +40,7 @@ HEAVY = {
 FOR_PLUGINS = {
     "datasets",
     "errors",
+    "files",
     "hookspecs",
     "images",
     "licences",

@@ -67,28 +67,17 @@ def _lines(spec: MetricSpec) -> dict[str, str]:
 
 
 def _parameters(registry: Registry, spec: MetricSpec, values: dict[str, Any]) -> list[dict[str, Any]]:
-    properties = registry.parameters(spec).model_json_schema()["properties"] if values else {}
+    schema = registry.parameters(spec).model_json_schema()
+    properties = schema.get("properties", {})
     return [
         {
             "parameter": key,
             "value": "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value),
-            "takes": _takes(properties.get(key, {})),
+            "takes": render.takes(properties.get(key, {}), schema.get("$defs", {})),
             "description": properties.get(key, {}).get("description", ""),
         }
         for key, value in values.items()
     ]
-
-
-def _takes(schema: dict[str, Any]) -> str:
-    if "enum" in schema or "const" in schema:
-        return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
-    if "anyOf" in schema:
-        return " or ".join(filter(None, map(_takes, schema["anyOf"])))
-    limits = [f"{sign} {schema[key]}" for key, sign in _LIMITS.items() if key in schema]
-    return " ".join([str(schema.get("type", "")), *limits]).strip()
-
-
-_LIMITS = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
 
 
 def _status(registry: Registry, name: str) -> str:

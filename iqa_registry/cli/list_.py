@@ -10,7 +10,7 @@ from iqa_registry.cli import render
 from iqa_registry.cli.arguments import flag
 from iqa_registry.errors import UsageError, nearest
 from iqa_registry.licences import allows_commercial_use
-from iqa_registry.registry import Registry, build_registry
+from iqa_registry.registry import build_registry
 from iqa_registry.specs import MetricSpec
 
 KINDS = ("full-reference", "no-reference", "distribution")
@@ -41,7 +41,7 @@ def list_metrics(
         render.echo_json([describe(spec) for spec in chosen])
     else:
         click.echo(render.table([_row(spec) for spec in chosen], flexible="summary"))
-    show_failures(registry)
+    render.show_failures(registry)
 
 
 def describe(spec: MetricSpec) -> dict[str, Any]:
@@ -54,13 +54,6 @@ def describe(spec: MetricSpec) -> dict[str, Any]:
         else {}
     )
     return fields | {"commercial_ok": allows_commercial_use(spec)}
-
-
-def show_failures(registry: Registry) -> None:
-    """Name on stderr each plugin that could not be loaded, with the reason."""
-    for record in registry.plugins:
-        if record.failure:
-            render.warn(f"plugin not loaded: {record.origin}: {record.failure}")
 
 
 def _plugin_names(spec: MetricSpec) -> tuple[str, ...]:

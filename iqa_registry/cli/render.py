@@ -7,9 +7,12 @@ import math
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from iqa_registry.registry import Registry
 
 ARROWS = {True: "↑", False: "↓", None: ""}
 
@@ -91,6 +94,43 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_jsonable(inner) for inner in value]
     return value
+
+
+def show_failures(registry: Registry) -> None:
+    """Name on stderr each plugin that could not be loaded, with the reason."""
+    for record in registry.plugins:
+        if record.failure:
+            warn(f"plugin not loaded: {record.origin}: {record.failure}")
+
+
+def takes(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    """What a parameter takes, by its JSON schema.
+
+    Args:
+        schema: the parameter's part of the schema.
+        definitions: the schema's ``$defs``.
+
+    Example:
+        >>> takes({"type": "integer", "minimum": 3}, {})
+        'integer ≥ 3'
+    """
+    if "$ref" in schema:
+        return takes(definitions.get(str(schema["$ref"]).rpartition("/")[2], {}), definitions)
+    if "enum" in schema or "const" in schema:
+        return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
+    if "anyOf" in schema:
+        return " or ".join(filter(None, (takes(item, definitions) for item in schema["anyOf"])))
+    if schema.get("type") == "array":
+        inner = takes(schema.get("items", {}), definitions)
+        return f"{inner}+{inner}..." if inner else "list"
+    if schema.get("type") == "null":
+        return ""
+    kind = "path" if schema.get("format") == "path" else str(schema.get("type", ""))
+    limits = [f"{sign} {schema[key]}" for key, sign in _LIMITS.items() if key in schema]
+    return " ".join([kind, *limits]).strip()
+
+
+_LIMITS = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
 
 
 def warn(text: str) -> None:

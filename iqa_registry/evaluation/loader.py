@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch import Tensor
 from iqa_registry.errors import GeometryError, ImageError, IntensityError, IQAError
 from iqa_registry.evaluation.options import Options, parse_slices
 from iqa_registry.evaluation.plan import VOLUME_BUDGET, Item
-from iqa_registry.images.formats import Image, LazyImage, read_image, take_section
+from iqa_registry.images.formats import Image, Source, read_image, source_key, take_section
 from iqa_registry.images.geometry import check_affines, check_sizes, crop_common, resample_to, resize_to
 from iqa_registry.images.intensity import Limits, apply_limits, check_scales, parse_intensity, resolve_limits
 from iqa_registry.images.masks import foreground, read_mask
@@ -253,22 +252,14 @@ class Loader:
         return np.stack(sections)[None] if item.whole else sections[0][None]
 
 
-def _read_held(source: Any, held: _Cache[Image]) -> Image:
-    if not isinstance(source, str | Path | LazyImage):
-        return read_image(source)
-    return held.get(str(source), lambda: read_image(source))
+def _read_held(source: Source, held: _Cache[Image]) -> Image:
+    key = source_key(source)
+    # Arrays are in memory already.
+    return held.get(key, lambda: read_image(source)) if isinstance(key, str) else read_image(source)
 
 
-def _cache_key(pair: Pair) -> tuple[Any, ...]:
-    sources = (pair.synthesized, pair.reference, pair.mask)
-    return tuple(
-        item
-        if isinstance(item, str | LazyImage | None)
-        else str(item)
-        if isinstance(item, Path)
-        else id(item)
-        for item in sources
-    )
+def _cache_key(pair: Pair) -> tuple[str | int, ...]:
+    return tuple(source_key(source) for source in (pair.synthesized, pair.reference, pair.mask))
 
 
 def _equal_channels(synthesized: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:

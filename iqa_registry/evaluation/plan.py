@@ -18,7 +18,7 @@ from typing import Any
 
 from iqa_registry.errors import ImageError
 from iqa_registry.evaluation.options import Options, parse_slices
-from iqa_registry.images.formats import AXES, LazyImage, probe_image
+from iqa_registry.images.formats import AXES, probe_image, source_key
 from iqa_registry.images.pairs import Pair
 
 VOLUME_BUDGET = 1 << 30
@@ -77,9 +77,9 @@ def plan_items(pairs: Sequence[Pair], options: Options, dimensions: set[int]) ->
     """
     counter = itertools.count()
     items: list[Item] = []
-    candidates = Counter(_source_key(pair) for pair in pairs)
+    candidates = Counter(_reference_key(pair) for pair in pairs)
     for number, pair in enumerate(pairs):
-        key = _source_key(pair)
+        key = _reference_key(pair)
         shape = _volume_shape(pair)
         if shape is not None and 4 * math.prod(shape) * (candidates[key] + 1) > VOLUME_BUDGET:
             # Too many candidates to hold beside each other: go through them one by one, whatever is encoded twice.
@@ -98,10 +98,8 @@ def plan_items(pairs: Sequence[Pair], options: Options, dimensions: set[int]) ->
     return items
 
 
-def _source_key(pair: Pair) -> tuple[Any, ...]:
-    source = pair.reference if pair.reference is not None else pair.synthesized
-    # Arrays are told apart by identity: the caller who passes one array twice gets it encoded once.
-    return (str(source),) if isinstance(source, str | Path | LazyImage) else ("array", id(source))
+def _reference_key(pair: Pair) -> tuple[Any, ...]:
+    return (source_key(pair.reference if pair.reference is not None else pair.synthesized),)
 
 
 def _volume_shape(pair: Pair) -> tuple[int, ...] | None:

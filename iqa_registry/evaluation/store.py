@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from iqa_registry.errors import IQAError, UsageError
+from iqa_registry.files import write_atomically
 
 RECORD = "run.json"
 COLUMNS: dict[str, Any] = {
@@ -180,7 +180,7 @@ class RunFolder(Store):
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write ``run.json``."""
         text = json.dumps(_plain(record), indent=2, ensure_ascii=False) + "\n"
-        _write_atomically(self.path / RECORD, text.encode())
+        _write(self.path / RECORD, text.encode())
 
     def get(self, part: str, digest: str) -> pl.DataFrame | None:
         """See :meth:`Store.get`."""
@@ -203,7 +203,7 @@ class RunFolder(Store):
         """
         buffer = io.BytesIO()
         rows.write_parquet(buffer, metadata={"inputs": digest})
-        _write_atomically(self._scores / f"part-{part}.parquet", buffer.getvalue())
+        _write(self._scores / f"part-{part}.parquet", buffer.getvalue())
 
     def frames(self, parts: Sequence[str]) -> list[pl.DataFrame]:
         """See :meth:`Store.frames`."""
@@ -211,16 +211,10 @@ class RunFolder(Store):
         return [pl.read_parquet(path) for path in paths if path.exists()]
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _write(path: Path, content: bytes) -> None:
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomically(path, content, durable=True)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise IQAError(
             f"{path}: cannot be written ({error.strerror}). What was scored before is kept; "
             "mend it and give the same command again."

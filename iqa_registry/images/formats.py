@@ -47,6 +47,7 @@ __all__ = [
     "read_image",
     "read_labels",
     "restore_sections",
+    "source_key",
     "stack_sections",
     "stem",
     "suffix",
@@ -143,6 +144,17 @@ def probe_image(source: Source) -> ImageInfo:
     if ending in _PICTURES:
         return _PICTURE_READERS[_picture_kind(path)][0](path)
     return _READERS[ending][0](path)
+
+
+def source_key(source: Source | None) -> str | int:
+    """What tells an image from all others of a run: its path, a lazy image's key, or the identity of an array.
+
+    Example:
+        >>> source_key(Path("a/b.png"))
+        'a/b.png'
+    """
+    # Arrays are told apart by identity: the caller who passes one array twice gets it read once.
+    return str(source) if isinstance(source, str | Path | LazyImage) else id(source)
 
 
 def suffix(path: str | Path) -> str:

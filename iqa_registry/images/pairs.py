@@ -116,7 +116,7 @@ def _images(folder: Path) -> tuple[dict[str, Path], int]:
     """Images below a folder by relative path without suffix, in natural order, and the number of other files."""
     found: dict[str, Path] = {}
     ignored = 0
-    for path in sorted(_walk(folder), key=lambda item: _natural(item.relative_to(folder).as_posix())):
+    for path in sorted(_walk(folder), key=lambda item: natural(item.relative_to(folder).as_posix())):
         if path.is_file() and not _is_image(path):
             ignored += 1
             continue
@@ -149,8 +149,13 @@ def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
             yield from _walk(path, above)
 
 
-def _natural(text: str) -> list[tuple[int, int | str]]:
-    """Numbers in a name are compared as numbers, so that slice 10 comes after slice 9."""
+def natural(text: str) -> list[tuple[int, int | str]]:
+    """A sorting key by which numbers in names are compared as numbers.
+
+    Example:
+        >>> sorted(["s10", "s9"], key=natural)
+        ['s9', 's10']
+    """
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text)]
 
 

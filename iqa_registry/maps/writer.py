@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from iqa_registry.errors import IQAError, UsageError
+from iqa_registry.files import write_atomically
 from iqa_registry.images.formats import Array
 from iqa_registry.images.pairs import Pair
 from iqa_registry.maps.engine import LocalMap, grid_source
@@ -121,14 +121,9 @@ class MapWriter:
 
     def _write(self, name: str, content: bytes) -> None:
         path = self.folder / name
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
-            temporary.replace(path)
+            write_atomically(path, content)
         except OSError as error:
-            if temporary.exists():
-                temporary.unlink()
             raise IQAError(f"{path}: cannot be written: {error.strerror}.") from error
 
 

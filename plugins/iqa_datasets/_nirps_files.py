@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iqa_datasets._subjects import natural
 from iqa_registry.errors import UsageError
+from iqa_registry.images.pairs import natural
 
 RATING = "rating"
 PUBLISHED = ("mae", "psnr", "ssim")
@@ -237,7 +237,7 @@ def read_table(path: Path, wanted: Filter) -> list[Entry]:
     """
     entries: list[Entry] = []
     there: dict[str, set[str]] = {"dataset": set(), "modality": set(), "model": set()}
-    for number, row in enumerate(_rows(path), start=1):
+    for number, row in enumerate(read_cells(path, KEYS), start=1):
         epoch = parse_number(row["epoch"], finite=True)
         if epoch is None or any(row[name] in (None, "") for name in KEYS):
             raise UsageError(f"{path}: row {number} has no value, or no number, in one of {', '.join(KEYS)}.")
@@ -256,7 +256,12 @@ def read_table(path: Path, wanted: Filter) -> list[Entry]:
     return _ordered(entries, wanted, str(path), there)
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def read_cells(path: Path, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows of a table; of a CSV as text, so that one damaged cell is one damaged cell.
+
+    Raises:
+        UsageError: it cannot be read, or lacks one of ``columns``.
+    """
     import polars as pl
 
     try:
@@ -265,11 +270,10 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         else:
             content = path.read_bytes()
             content = gzip.decompress(content) if path.name.lower().endswith(".gz") else content
-            # As text, so that one damaged cell is one damaged cell.
             table = pl.read_csv(content, infer_schema=False)
     except (OSError, EOFError, pl.exceptions.PolarsError) as error:
         raise UsageError(f"{path}: cannot be read as a table: {error}") from error
-    missing = [name for name in KEYS if name not in table.columns]
+    missing = [name for name in columns if name not in table.columns]
     if missing:
         raise UsageError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(table.columns)}.")
     return table.to_dicts()

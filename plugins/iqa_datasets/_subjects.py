@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from iqa_registry.errors import UsageError
+from iqa_registry.images.pairs import natural
 
 TRAIN_FRACTION = 0.8
 """The part of the subjects that is for training."""
@@ -85,16 +86,6 @@ def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
             yield path
         elif path.is_dir() and path.resolve() not in above:
             yield from walk(path, above)
-
-
-def natural(text: str) -> list[tuple[int, int | str]]:
-    """A sorting key by which slice 10 comes after slice 9.
-
-    Example:
-        >>> sorted(["s10", "s9"], key=natural)
-        ['s9', 's10']
-    """
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text)]
 
 
 def find_subjects(folder: Path, naming: Naming) -> dict[str, Files]:

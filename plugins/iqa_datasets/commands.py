@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,9 @@ import click
 from iqa_registry.cli import render
 from iqa_registry.cli.arguments import PATH, as_json, flag
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.errors import UnknownNameError, UsageError, nearest
-from iqa_registry.registry import Registry, build_registry
+from iqa_registry.errors import UsageError
+from iqa_registry.files import write_atomically
+from iqa_registry.registry import Registry, build_registry, find
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,9 +49,7 @@ def list_datasets(as_json: bool) -> None:
         for row in rows
     ]
     click.echo(render.table(shown, flexible="summary"))
-    for record in registry.plugins:
-        if record.failure:
-            render.warn(f"plugin not loaded: {record.origin}: {record.failure}")
+    render.show_failures(registry)
 
 
 @datasets.command()
@@ -59,7 +58,7 @@ def list_datasets(as_json: bool) -> None:
 def info(name: str, as_json: bool) -> None:
     """Show what the dataset NAME is: parameters, labels, licence, an example."""
     registry = build_registry()
-    spec = _find(registry, name)
+    spec = find(registry.datasets, name, "dataset", "iqa datasets list")
     facts = _facts(spec)
     parameters = _parameters(registry, spec)
     factory = _factory(spec)
@@ -106,7 +105,10 @@ def export(spec: str, output: Path, force: bool) -> None:
         raise UsageError(f"{output}: is there already; give --force to replace it.")
     dataset = build_registry().dataset(spec)
     table = dataset.table()
-    _write_atomically(output, writer(table))
+    try:
+        write_atomically(output, writer(table))
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be written ({error.strerror}).") from error
     click.echo(f"{table.height} rows, {table.width} columns in {output}")
     _report(dataset.left_out)
 
@@ -180,15 +182,6 @@ def _report(left_out: Sequence[str]) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _find(registry: Registry, name: str) -> DatasetSpec:
-    if name in registry.datasets:
-        return registry.datasets[name]
-    known = registry.datasets
-    raise UnknownNameError(
-        f"there is no dataset {name!r}.{nearest(name, known)} `iqa datasets list` shows all."
-    )
-
-
 def _facts(spec: DatasetSpec) -> dict[str, Any]:
     origin = spec.origin
     return {
@@ -196,7 +189,7 @@ def _facts(spec: DatasetSpec) -> dict[str, Any]:
         "summary": spec.summary,
         "licence": spec.licence,
         "extra": spec.extra,
-        "ready": not _missing_packages(spec),
+        "ready": _is_ready(spec),
         "plugin": origin.plugin if origin else None,
         "distribution": origin.distribution if origin else "iqa-registry",
         "version": origin.version if origin else None,
@@ -204,23 +197,23 @@ def _facts(spec: DatasetSpec) -> dict[str, Any]:
     }
 
 
-def _missing_packages(spec: DatasetSpec) -> list[str]:
-    """The packages of the dataset's extra that are not installed."""
-    import re
+def _is_ready(spec: DatasetSpec) -> bool:
+    """Whether the packages of the dataset's extra are installed."""
     from importlib import metadata
 
+    from packaging.requirements import Requirement
+
     if spec.extra is None or spec.origin is None:
-        return []
-    missing = []
-    for requirement in metadata.requires(spec.origin.distribution) or []:
-        package, _, marker = requirement.partition(";")
-        if re.search(rf"extra\s*==\s*['\"]{re.escape(spec.extra)}['\"]", marker):
-            name = re.split(r"[^\w.-]", package.strip(), maxsplit=1)[0]
-            try:
-                metadata.distribution(name)
-            except metadata.PackageNotFoundError:
-                missing.append(name)
-    return missing
+        return True
+    for text in metadata.requires(spec.origin.distribution) or []:
+        requirement = Requirement(text)
+        marker = requirement.marker
+        of_the_extra = (
+            marker and marker.evaluate({"extra": spec.extra}) and not marker.evaluate({"extra": ""})
+        )
+        if of_the_extra and not any(metadata.distributions(name=requirement.name)):
+            return False
+    return True
 
 
 def _factory(spec: DatasetSpec) -> Any:
@@ -247,7 +240,7 @@ def _parameters(registry: Registry, spec: DatasetSpec) -> list[dict[str, str]]:
         {
             "parameter": name,
             "default": "required" if name in required else _text(item.get("default")),
-            "takes": _takes(item, schema.get("$defs", {})),
+            "takes": render.takes(item, schema.get("$defs", {})),
             "description": item.get("description", ""),
         }
         for name, item in schema.get("properties", {}).items()
@@ -260,26 +253,6 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "+".join(map(str, value)) or "all"
     return "none" if value is None else str(value)
-
-
-def _takes(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    if "$ref" in schema:
-        return _takes(definitions.get(str(schema["$ref"]).rpartition("/")[2], {}), definitions)
-    if "enum" in schema or "const" in schema:
-        return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
-    if "anyOf" in schema:
-        return " or ".join(filter(None, (_takes(item, definitions) for item in schema["anyOf"])))
-    if schema.get("type") == "array":
-        inner = _takes(schema.get("items", {}), definitions)
-        return f"{inner}+{inner}..." if inner else "list"
-    if schema.get("type") == "null":
-        return ""
-    kind = "path" if schema.get("format") == "path" else str(schema.get("type", ""))
-    limits = [f"{sign} {schema[key]}" for key, sign in _LIMITS.items() if key in schema]
-    return " ".join([kind, *limits]).strip()
-
-
-_LIMITS = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
 
 
 def _examples(name: str, required: Sequence[str]) -> list[str]:
@@ -308,16 +281,3 @@ def _writer(path: Path) -> Callable[[pl.DataFrame], bytes]:
         if path.name.lower().endswith(ending):
             return writer
     raise UsageError(f"{path}: the suffix says how it is written: {', '.join(writers)}.")
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    import os
-
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UsageError(f"{path}: cannot be written ({error.strerror}).") from error

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqa_datasets._nirps_files import IMAGE, OWN, RATING_FILE, REFERENCE, TABLES, parse_number
-from iqa_datasets._subjects import natural
+from iqa_datasets._nirps_files import IMAGE, OWN, RATING_FILE, REFERENCE, TABLES, parse_number, read_cells
 from iqa_registry.errors import ImageError, IQAError, UsageError
 from iqa_registry.images.formats import Array, Image, read_image
 from iqa_registry.images.geometry import check_sizes
@@ -31,7 +30,7 @@ from iqa_registry.images.intensity import (
     parse_intensity,
     resolve_limits,
 )
-from iqa_registry.images.pairs import Pair, pair_paths
+from iqa_registry.images.pairs import Pair, natural, pair_paths
 
 if TYPE_CHECKING:
     from iqa_registry.metrics import Metric
@@ -187,20 +186,10 @@ def read_ratings(path: Path, dataset: str, modality: str) -> dict[tuple[str, int
     Raises:
         UsageError: it cannot be read, lacks a column, rates an image twice, or has something else for a number.
     """
-    import polars as pl
-
     if not path.name.lower().endswith(TABLES):
         raise UsageError(f"{path}: expected a table, {', '.join(TABLES)}.")
-    try:
-        is_parquet = path.suffix.lower() == ".parquet"
-        table = pl.read_parquet(path) if is_parquet else pl.read_csv(path, infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise UsageError(f"{path}: cannot be read as a table: {error}") from error
-    missing = [name for name in ("model", "epoch", "slice_id", "rating") if name not in table.columns]
-    if missing:
-        raise UsageError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(table.columns)}.")
     found: dict[tuple[str, int, str], float] = {}
-    for number, row in enumerate(table.iter_rows(named=True), start=1):
+    for number, row in enumerate(read_cells(path, ("model", "epoch", "slice_id", "rating")), start=1):
         if row.get("dataset", dataset) != dataset or row.get("modality", modality) != modality:
             continue
         epoch, rating = (parse_number(row[name], finite=True) for name in ("epoch", "rating"))
