@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from iqa_datasets.phantom.fields import Grid, smooth_fields
+from iqa_datasets.phantom.fields import HEAD_CENTRE, Grid, smooth_fields
 from iqa_datasets.phantom.template import Template
 
 Array = NDArray[np.float32]
@@ -78,7 +78,7 @@ def _template_points(rng: np.random.Generator, grid: Grid, template: Template, p
     shift = sum(np.float32(spread) * smooth_fields(rng, grid, knots, 3) for knots, spread in SCALES)
     if push is not None:
         shift = shift - push
-    centre = np.array([0.0, -18.0, 10.0], np.float32).reshape(3, *[1] * len(grid.shape))
+    centre = np.array(HEAD_CENTRE, np.float32).reshape(3, *[1] * len(grid.shape))
     matrix = _turn_and_scale(rng)
     moved = np.tensordot(matrix, points - centre, axes=1) + centre + shift
     offset = np.asarray(template.origin) + SHIFT_SPREAD * rng.standard_normal(3)

@@ -18,7 +18,7 @@ from iqa_datasets.phantom.scene import Scene, make_scene
 from iqa_datasets.phantom.study import HEIGHTS, Study, as_row
 from iqa_datasets.phantom.template import load_template
 from iqa_registry.datasets import Dataset, Subject
-from iqa_registry.errors import ParameterError
+from iqa_registry.errors import ParameterError, nearest
 from iqa_registry.images.formats import Image, LazyImage, as_picture, as_volume, unstack
 from iqa_registry.images.pairs import Group, Pair
 
@@ -234,8 +234,6 @@ class Phantom(Dataset):
 
 
 def _check_errors(chosen: tuple[str, ...], lesions: float) -> None:
-    from iqa_registry.errors import nearest
-
     for name in chosen:
         if name not in DEGRADATIONS:
             known = ", ".join(DEGRADATIONS)

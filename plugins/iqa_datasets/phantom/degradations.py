@@ -61,9 +61,7 @@ def blur(image: Array, severity: float, context: Context, rng: np.random.Generat
 
 def lost_lesion(image: Array, severity: float, context: Context, rng: np.random.Generator) -> Array:
     """The lesion fades into healthy tissue; at 1 it is gone."""
-    scene = context.scene
-    change = scene.clean(context.target, np.zeros_like(scene.lesions)) - scene.clean(context.target)
-    return image + np.float32(severity) * change
+    return image - np.float32(severity) * _lesion_contrast(context)
 
 
 def invented_lesion(image: Array, severity: float, context: Context, rng: np.random.Generator) -> Array:
@@ -77,7 +75,7 @@ def invented_lesion(image: Array, severity: float, context: Context, rng: np.ran
 def displaced_lesion(image: Array, severity: float, context: Context, rng: np.random.Generator) -> Array:
     """The lesion stands elsewhere; at 1 by :data:`SHIFT_MM`, towards the middle of the brain and past it."""
     scene = context.scene
-    place = np.argwhere(scene.labels() > 3).mean(axis=0)[-2:]
+    place = np.argwhere(scene.lesion_mask).mean(axis=0)[-2:]
     middle = np.argwhere(scene.anatomy.brain > 0.5).mean(axis=0)[-2:]
     direction = np.arctan2(*(middle - place)) + rng.uniform(-0.6, 0.6)
     pixels = severity * SHIFT_MM / scene.grid.spacing
@@ -89,10 +87,8 @@ def displaced_lesion(image: Array, severity: float, context: Context, rng: np.ra
 
 def lesion_brightness(image: Array, severity: float, context: Context, rng: np.random.Generator) -> Array:
     """The lesion stands out too much or too little."""
-    scene = context.scene
     sign = rng.choice([-1.0, 1.0])
-    contrast = scene.clean(context.target) - scene.clean(context.target, np.zeros_like(scene.lesions))
-    return image + np.float32(sign * severity * BRIGHTNESS) * contrast
+    return image + np.float32(sign * severity * BRIGHTNESS) * _lesion_contrast(context)
 
 
 def kspace_shift(image: Array, severity: float, context: Context, rng: np.random.Generator) -> Array:
@@ -208,6 +204,12 @@ def degrade(
         if severity > 0:
             image = apply(image, severity, context, streams[name]).clip(0, 1)
     return image
+
+
+def _lesion_contrast(context: Context) -> Array:
+    """By how much the lesion is brighter than the healthy tissue that it stands for."""
+    scene = context.scene
+    return scene.clean(context.target) - scene.clean(context.target, np.zeros_like(scene.lesions))
 
 
 def _filter_lines(image: Array, keep: Array) -> Array:

@@ -12,6 +12,8 @@ Array = NDArray[np.float32]
 
 FIELD_OF_VIEW = 216.0
 """Side of every slice in millimetres; a head is about 180 mm long and 145 mm wide."""
+HEAD_CENTRE = (0.0, -18.0, 10.0)
+"""The head's middle, mm from the anterior commissure: x, y, z. It lies in the middle of every slice."""
 _SPLINE_VARIANCE = 151 / 315
 """Sum of squared cubic B-spline weights, averaged over phases: what one axis leaves of the variance of white noise."""
 
@@ -51,8 +53,7 @@ class Grid:
     def axes(self) -> list[Array]:
         """Coordinates in mm along each axis of an array on the grid: (z,) y, x; y to anterior, x to the right."""
         along = (FIELD_OF_VIEW - self.spacing) / 2 - self.spacing * np.arange(self.size, dtype=np.float32)
-        # The head's middle lies 18 mm behind the anterior commissure.
-        plane = [(along - np.float32(18)).astype(np.float32), along.astype(np.float32)]
+        plane = [(along + np.float32(HEAD_CENTRE[1])).astype(np.float32), along.astype(np.float32)]
         return [np.asarray(self.heights, np.float32), *plane] if self.volume else plane
 
     def points(self) -> Array:

@@ -90,31 +90,29 @@ def make_panel(rng: np.random.Generator, raters: int, icc: float, severities: Ar
     Returns:
         The panel whose ICC(2,1) on ``severities`` comes nearest.
     """
-    draws = {name: rng.standard_normal(shape) for name, shape in _shapes(raters, len(severities)).items()}
+    weight_draws = rng.standard_normal((raters, len(DEGRADATIONS)))
+    bias_draws = rng.standard_normal(raters)
+    noise_draws = rng.standard_normal((len(severities), raters))
 
     def panel(scale: float) -> Panel:
         weights = np.array([WEIGHTS[name] for name in DEGRADATIONS])
-        own = np.exp(scale * SPREAD_WEIGHT * draws["weights"])
-        return Panel(weights * own, scale * SPREAD_BIAS * draws["bias"], scale * SPREAD_NOISE)
+        own = np.exp(scale * SPREAD_WEIGHT * weight_draws)
+        return Panel(weights * own, scale * SPREAD_BIAS * bias_draws, scale * SPREAD_NOISE)
 
     low, high = 0.0, 8.0
     for _ in range(20):
         middle = (low + high) / 2
-        agreed = single_rater_icc(panel(middle).rate(severities, draws["noise"]))
+        agreed = single_rater_icc(panel(middle).rate(severities, noise_draws))
         low, high = (middle, high) if agreed > icc else (low, middle)
     return panel((low + high) / 2)
-
-
-def _shapes(raters: int, images: int) -> dict[str, tuple[int, ...]]:
-    return {"weights": (raters, len(DEGRADATIONS)), "bias": (raters,), "noise": (images, raters)}
 
 
 def single_rater_icc(ratings: Array) -> float:
     """ICC(2,1) of ``(n, raters)`` scores by the mean squares of a two-way table; 0 where all scores are equal.
 
     Example:
-        >>> table = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
-        >>> round(single_rater_icc(table / 1), 2)  # the table of Shrout and Fleiss, who give 0.29
+        >>> table = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9.0], [6, 2, 4, 7]])
+        >>> round(single_rater_icc(table), 2)  # the table of Shrout and Fleiss, who give 0.29
         0.29
     """
     count, raters = ratings.shape

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iqa_datasets.phantom.anatomy import Anatomy, make_anatomy
-from iqa_datasets.phantom.contrast import MODALITIES, Tissue, draw_tissues, signals
+from iqa_datasets.phantom.contrast import LESION_LABELS, MODALITIES, Tissue, draw_tissues, signals
 from iqa_datasets.phantom.fields import Grid, smooth_fields
 from iqa_datasets.phantom.lesions import compose, draw_lesion, plan_lesion, push_tissue, unite
 from iqa_datasets.phantom.template import Template
@@ -26,9 +27,9 @@ SECOND_LESION = 0.3
 """How often a subject with a lesion has two."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Scene:
-    """One simulated subject.
+    """One simulated subject; what is rendered once is kept, since every synthesized image of the subject needs it.
 
     Attributes:
         grid: where its pixels lie.
@@ -47,8 +48,9 @@ class Scene:
     tissues: Mapping[str, Tissue]
     shade: Array
     noise: Mapping[str, Array]
+    _images: dict[str, Array] = field(default_factory=dict, init=False, repr=False)
 
-    @property
+    @cached_property
     def fractions(self) -> Array:
         """Fractions of all classes ``(6, *shape)``."""
         return compose(self.anatomy.fractions, self.lesions)
@@ -56,7 +58,12 @@ class Scene:
     @property
     def has_lesion(self) -> bool:
         """Whether any pixel of the label map is lesion."""
-        return bool((self.labels() > 3).any())
+        return bool(self.lesion_mask.any())
+
+    @property
+    def lesion_mask(self) -> NDArray[np.bool_]:
+        """Where the label map is lesion."""
+        return np.isin(self.labels(), LESION_LABELS)
 
     def labels(self) -> NDArray[np.uint8]:
         """Label map: the class with the largest fraction, 1 to 6, and 0 where brain is less than half."""
@@ -69,15 +76,16 @@ class Scene:
         Returns:
             ``(*shape)``, not clipped.
         """
-        chosen = self.lesions if lesions is None else lesions
-        fractions = compose(self.anatomy.fractions, chosen)
+        fractions = self.fractions if lesions is None else compose(self.anatomy.fractions, lesions)
         return np.tensordot(signals(self.tissues, modality), fractions, axes=1) * self.shade
 
     def image(self, modality: str) -> Array:
         """The image as a scanner would give it, skull stripped: magnitude with Rician noise, 0 outside the brain."""
-        first, second = self.noise[modality]
-        magnitude = np.hypot(self.clean(modality) + first, second).clip(0, 1)
-        return np.where(self.anatomy.brain > 0, magnitude, 0).astype(np.float32)
+        if modality not in self._images:
+            first, second = self.noise[modality]
+            magnitude = np.hypot(self.clean(modality) + first, second).clip(0, 1)
+            self._images[modality] = np.where(self.anatomy.brain > 0, magnitude, 0).astype(np.float32)
+        return self._images[modality]
 
 
 def make_scene(rng: np.random.Generator, grid: Grid, template: Template, lesion: bool) -> Scene:

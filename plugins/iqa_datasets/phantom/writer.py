@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from iqa_datasets.phantom.contrast import MODALITIES
-from iqa_datasets.phantom.dataset import FULL_SCALE, Phantom
+from iqa_datasets.phantom.dataset import FULL_SCALE, VERSION, Phantom
 from iqa_datasets.phantom.degradations import DEGRADATIONS
 from iqa_registry.errors import UsageError
 from iqa_registry.images.formats import LazyImage
@@ -74,8 +74,6 @@ def write_study(phantom: Phantom, folder: Path, command: str, progress: Progress
     Returns:
         The bytes written.
     """
-    from iqa_datasets.phantom.dataset import VERSION
-
     ending = "png" if phantom.dimensions == 2 else "nii.gz"
     for number in range(phantom.count):
         for path, image in _images(phantom, number, ending).items():
