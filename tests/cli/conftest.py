@@ -1,12 +1,8 @@
-import traceback
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
-from iqa_registry.cli.app import app
+from command_line import run_in_process
 
 
 @pytest.fixture
@@ -20,11 +16,7 @@ def iqa(tmp_path, monkeypatch):
     def run(*arguments, **environment):
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        done = CliRunner().invoke(app, list(map(str, arguments)), prog_name="iqa")
-        stderr = done.stderr
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            stderr += "".join(traceback.format_exception(done.exception))
-        return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=stderr)
+        return run_in_process(*arguments)
 
     return run
 

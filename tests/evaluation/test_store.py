@@ -118,10 +118,10 @@ def test_two_processes_cannot_write_to_one_folder(run, tmp_path):
 
 
 def test_a_full_disk_keeps_what_is_there(run, tmp_path, monkeypatch):
-    from iqa_registry.evaluation import store
+    from iqa_registry import files
 
     written = []
-    real = store.os.fsync
+    real = files.os.fsync
 
     def full(descriptor):
         written.append(descriptor)
@@ -129,7 +129,7 @@ def test_a_full_disk_keeps_what_is_there(run, tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         real(descriptor)
 
-    monkeypatch.setattr(store.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(IQAError, match="No space left on device"):
         run()
     assert len(parts(tmp_path)) == 1

@@ -1,15 +1,12 @@
 """Small volumes written under the published names, and the command line."""
 
-import traceback
 from pathlib import Path
-from types import SimpleNamespace
 
 import nibabel
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from iqa_registry.cli.app import app
+from command_line import run_in_process
 
 SHAPE = (24, 28, 20)
 AFFINE = np.array([[-8.0, 0, 0, 90], [0, 8, 0, -100], [0, 0, 7, -60], [0, 0, 0, 1]])
@@ -83,11 +80,4 @@ def iqa(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(folder)
 
-    def run(*arguments):
-        done = CliRunner().invoke(app, list(map(str, arguments)), prog_name="iqa")
-        stderr = done.stderr
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            stderr += "".join(traceback.format_exception(done.exception))
-        return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=stderr)
-
-    return run
+    return run_in_process
