@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"iqa_registry": ROOT} | {path.name: path.parent for path in sorted(ROOT.glob("plugins/iqa_*"))}
 LAYERS = (
     {"errors", "files"},
-    {"specs"},
+    {"specs", "statistics"},
     {"hookspecs", "licences", "metrics", "ranker"},
-    {"parameters", "weights", "images", "plugins", "statistics"},
+    {"parameters", "weights", "images", "plugins"},
     {"datasets"},
     {"registry"},
     {"evaluation"},
@@ -48,6 +48,7 @@ FOR_PLUGINS = {
     "ranker",
     "registry",
     "specs",
+    "statistics",
     "weights",
 }
 """The parts of the core that a plugin in this tree may import."""

@@ -1,1 +1,1 @@
-"""Statistics of scores: intervals now, agreement with ratings where the rankers are."""
+"""Statistics on arrays: agreement with ratings, chance, intervals, raters, correlation of systems."""
