@@ -1,0 +1,218 @@
+"""The logistic mappings of image-quality studies, fitted by least squares.
+
+Quality studies map a metric's scores q onto the scale of the ratings before they state PLCC and RMSE, because raters
+saturate at both ends of their scale. Two mappings are in use:
+
+    4 parameters  f(q) = b2 + (b1 - b2) / (1 + exp(-(q - b3) / |b4|))
+    5 parameters  f(q) = b1 (1/2 - 1 / (1 + exp(b2 (q - b3)))) + b4 q + b5
+
+Sources: 4: Video Quality Experts Group, final report of FR-TV Phase II (2003), and ITU-T P.1401; 5: Sheikh, Sabir and
+Bovik, "A statistical evaluation of recent full reference image quality assessment algorithms", IEEE Transactions on
+Image Processing 15(11):3440-3451, 2006, doi:10.1109/TIP.2006.881959.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from iqa_registry.errors import UsageError
+from iqa_registry.statistics.arrays import Array, finite, paired, tie_starts
+
+EXACT = 20_000
+"""Up to so many distinct scores the fit uses each of them."""
+BINS = 4096
+"""Above that, it uses so many bins of about equally many rows."""
+_LOCATIONS = (0.02, 0.15, 0.35, 0.5, 0.65, 0.85, 0.98)
+_WIDTHS = (0.03, 0.1, 0.3, 1.0, 3.0)
+_NARROWEST, _WIDEST = 1e-4, 1e3
+_TOLERANCE = 1e-12
+_ITERATIONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A fitted curve from scores to ratings; call it on an array of scores.
+
+    Attributes:
+        form: ``logistic4``, ``logistic5``, or ``line`` where no logistic can be fitted.
+        parameters: b1, b2, ... of the formula; slope and intercept of a line (slope 0: the mean rating).
+        converged: whether the search ended before its limit of steps.
+        low: the smallest finite score of the fit; -inf counts as this.
+        high: the largest; inf counts as this.
+    """
+
+    form: Literal["logistic4", "logistic5", "line"]
+    parameters: tuple[float, ...]
+    converged: bool
+    low: float
+    high: float
+
+    def __call__(self, scores: ArrayLike) -> Array:
+        """Map scores of any shape; finite scores beyond those of the fit are extrapolated."""
+        values = np.nan_to_num(
+            np.asarray(scores, dtype=np.float64), nan=np.nan, neginf=self.low, posinf=self.high
+        )
+        b = self.parameters
+        if self.form == "line":
+            return b[0] * values + b[1]
+        if self.form == "logistic4":
+            return b[1] + (b[0] - b[1]) * _sigmoid((values - b[2]) / abs(b[3]))
+        return b[0] * (_sigmoid(b[1] * (values - b[2])) - 0.5) + b[3] * values + b[4]
+
+
+def fit_logistic(scores: ArrayLike, ratings: ArrayLike, parameters: Literal[4, 5] = 4) -> Mapping:
+    """Fit the logistic mapping of 4 or 5 parameters by least squares.
+
+    The same rows in any order give the same curve. A coarse search over place and width of the slope, in which the
+    other parameters are solved for exactly, gives the start; the trust-region method of :mod:`scipy.optimize` with the
+    analytic Jacobian gives the end. So the curve is never worse than the mean rating, and with 5 parameters never
+    worse than the least-squares line. The slope's width is kept between 1e-4 and 1e3 standard deviations of the
+    scores.
+
+    Equal scores are first replaced by their mean rating, weighted by their number, which changes nothing. Where more
+    than 20,000 distinct scores are left, they are cut, in order, into 4096 bins of about equally many rows, and the
+    mean score and mean rating of each are fitted, weighted likewise.
+
+    Where there is no logistic to fit: equal scores or equal ratings give the mean rating, and fewer distinct scores
+    than parameters give the least-squares line.
+
+    Args:
+        scores: ``(n,)``; an infinite score counts as the largest (smallest) finite one.
+        ratings: ``(n,)`` finite numbers.
+        parameters: 4 or 5.
+
+    Returns:
+        The curve, on the scale of ``scores``.
+
+    Raises:
+        UsageError: another number of parameters, lengths that differ, no row, NaN, an infinite rating.
+
+    Example:
+        >>> scores = np.linspace(20, 40, 9)
+        >>> mapping = fit_logistic(scores, 0.1 + 0.8 / (1 + np.exp(-(scores - 28) / 2)))
+        >>> [round(value, 4) for value in mapping.parameters]
+        [0.9, 0.1, 28.0, 2.0]
+        >>> mapping([28.0, float("inf")]).round(3)
+        array([0.5  , 0.898])
+    """
+    if parameters not in (4, 5):
+        raise UsageError(f"the logistic mapping has 4 or 5 parameters, not {parameters!r}.")
+    scores, ratings = paired(scores, ratings)
+    q, r, weights = tied_means(finite(scores), ratings)
+    low, high = float(q[0]), float(q[-1])
+    if q.size < parameters or np.ptp(ratings) == 0:
+        return Mapping("line", _line(q, r, weights), True, low, high)
+    if q.size > EXACT:
+        q, r, weights = _bins(q, r, weights)
+    center, spread = _moments(q, weights)
+    middle, scale = _moments(r, weights)
+    if not (spread > 0 and scale > 0):
+        return Mapping("line", (0.0, middle), True, low, high)
+    fitted, converged = _search((q - center) / spread, (r - middle) / scale, weights, linear=parameters == 5)
+    base, height, place, log_width, *rest = fitted
+    base, height = middle + scale * base, scale * height
+    place, width = center + spread * place, spread * float(np.exp(log_width))
+    if parameters == 4:
+        return Mapping("logistic4", (base + height, base, place, width), converged, low, high)
+    slope = scale * rest[0] / spread
+    shift = base + height / 2 - slope * center
+    return Mapping("logistic5", (height, 1 / width, place, slope, shift), converged, low, high)
+
+
+def tied_means(scores: Array, ratings: Array) -> tuple[Array, Array, Array]:
+    """Distinct scores in ascending order, the mean rating of each, and how many rows it stands for.
+
+    A least-squares fit to these, weighted by the counts, is the fit to all rows.
+
+    Example:
+        >>> tied_means(np.array([2.0, 1.0, 2.0]), np.array([0.2, 0.5, 0.4]))
+        (array([1., 2.]), array([0.5, 0.3]), array([1., 2.]))
+    """
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    starts = tie_starts(ordered)
+    counts = np.diff(np.append(starts, ordered.size)).astype(np.float64)
+    return ordered[starts], np.add.reduceat(ratings[order], starts) / counts, counts
+
+
+def _bins(q: Array, r: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """Runs of sorted scores with about equally many rows: their means, and the number of rows."""
+    before = np.cumsum(weights) - weights
+    starts = tie_starts(np.floor(before * (BINS / weights.sum())))
+    total = np.add.reduceat(weights, starts)
+    return np.add.reduceat(weights * q, starts) / total, np.add.reduceat(weights * r, starts) / total, total
+
+
+def _moments(values: Array, weights: Array) -> tuple[float, float]:
+    mean = float(np.average(values, weights=weights))
+    return mean, float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
+
+
+def _line(q: Array, r: Array, weights: Array) -> tuple[float, float]:
+    center, middle = np.average(q, weights=weights), np.average(r, weights=weights)
+    variance = float((weights * (q - center) ** 2).sum())
+    slope = float((weights * (q - center) * (r - middle)).sum()) / variance if variance > 0 else 0.0
+    return slope, float(middle - slope * center)
+
+
+def _sigmoid(values: Array) -> Array:
+    """1 / (1 + exp(-x)) without overflow."""
+    result: Array = 0.5 + 0.5 * np.tanh(0.5 * values)
+    return result
+
+
+def _search(z: Array, y: Array, weights: Array, linear: bool) -> tuple[list[float], bool]:
+    """Base, height, place and log width of the logistic, and the slope of a linear term if there is one."""
+    from scipy.optimize import least_squares
+
+    root = np.sqrt(weights / weights.sum())
+
+    def residuals(theta: Array) -> Array:
+        curve = theta[0] + theta[1] * _sigmoid((z - theta[2]) * np.exp(-theta[3]))
+        result: Array = root * ((curve + theta[4] * z if linear else curve) - y)
+        return result
+
+    def jacobian(theta: Array) -> Array:
+        steepness = np.exp(-theta[3])
+        inside = (z - theta[2]) * steepness
+        curve = _sigmoid(inside)
+        rise = theta[1] * curve * (1 - curve)
+        columns = [np.ones_like(z), curve, -rise * steepness, -rise * inside] + [z] * linear
+        return np.stack(columns, axis=1) * root[:, None]
+
+    bounds = np.full((2, 4 + linear), [[-np.inf], [np.inf]])
+    bounds[:, 2] = 2 * z[0] - z[-1], 2 * z[-1] - z[0]
+    bounds[:, 3] = np.log([_NARROWEST, _WIDEST])
+    result = least_squares(
+        residuals,
+        _start(z, y, root, linear),
+        jac=jacobian,
+        bounds=bounds,
+        x_scale="jac",
+        ftol=_TOLERANCE,
+        xtol=_TOLERANCE,
+        gtol=_TOLERANCE,
+        max_nfev=_ITERATIONS,
+    )
+    return [float(value) for value in result.x], bool(result.status > 0)
+
+
+def _start(z: Array, y: Array, root: Array, linear: bool) -> Array:
+    """The best of a grid of places and widths, with the least-squares values of all other parameters."""
+    cumulated = np.cumsum(root**2)
+    places = z[np.minimum(np.searchsorted(cumulated, _LOCATIONS), z.size - 1)]
+    best, smallest = np.zeros(4 + linear), np.inf
+    for place in np.unique(places):
+        for width in _WIDTHS:
+            curve = _sigmoid((z - place) / width)
+            design = np.stack([np.ones_like(z), curve] + [z] * linear, axis=1) * root[:, None]
+            solution = np.linalg.lstsq(design, root * y, rcond=None)[0]
+            error = float(((design @ solution - root * y) ** 2).sum())
+            if error < smallest:
+                smallest = error
+                best = np.array([solution[0], solution[1], place, np.log(width), *solution[2:]])
+    return best
