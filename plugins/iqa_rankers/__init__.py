@@ -1,0 +1,1 @@
+"""Rankers: ways to bring a metric's scores onto the raters' scale."""
