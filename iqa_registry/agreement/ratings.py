@@ -1,0 +1,203 @@
+"""Human ratings: means or single raters' scores, from a table of their own or from the scores' table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from iqa_registry.agreement.scores import ID, Scores
+from iqa_registry.agreement.tables import column_of, read_table, some
+from iqa_registry.errors import UsageError
+from iqa_registry.statistics.arrays import Array
+
+RATING = "rating"
+RATER = "rater"
+_PREFIX = "rater_"
+
+
+@dataclass(frozen=True)
+class HowRated:
+    """Which columns are ratings and what they mean.
+
+    Attributes:
+        rating: the column of ratings, one for each image.
+        raters: columns of single raters; by default those that begin with ``rater_``.
+        identity: columns that tell one image from all others.
+        higher_is_better: whether a larger rating is better; if not, the scale is reversed.
+        pool: how single raters become one rating: ``trimmed-mean`` (highest and lowest dropped, as K-CROSS does with
+            ten radiologists), ``mean`` or ``median``.
+    """
+
+    rating: str = RATING
+    raters: Sequence[str] = ()
+    identity: Sequence[str] = (ID,)
+    higher_is_better: bool = True
+    pool: Literal["trimmed-mean", "mean", "median"] = "trimmed-mean"
+
+
+@dataclass(frozen=True)
+class Rated:
+    """Scores with the ratings beside them.
+
+    Attributes:
+        scores: the images that have a rating.
+        ratings: ``(n,)``, larger is better.
+        raters: names of the single raters, in the order of the columns of ``single``.
+        single: ``(n, k)`` single ratings, NaN where a rater did not see an image; ``None`` where only means are known.
+        notes: what was passed over, a line each.
+    """
+
+    scores: Scores
+    ratings: Array
+    raters: Sequence[str] = ()
+    single: Array | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def rate(scores: Scores, ratings: str | Path | pl.DataFrame | None = None, how: HowRated | None = None) -> Rated:
+    """Put ratings beside scores.
+
+    Args:
+        scores: the scores.
+        ratings: a table of ratings or its file: one row an image with a column ``rating`` or a column for each rater
+            (``rater_...``), or one row a rating with the columns ``rater`` and ``rating``. By default the ratings are
+            in the scores' table.
+        how: which columns are what.
+
+    Raises:
+        UsageError: no ratings, columns that are missing or hold something else than numbers, an image with two ratings
+            by one rater, or no image with both a score and a rating.
+
+    Example:
+        >>> table = pl.DataFrame({"pair_id": ["a", "b"], "psnr": [20.0, 30.0]})
+        >>> ratings = pl.DataFrame({"pair_id": ["a", "b", "b"], "rater": ["x", "x", "y"], "rating": [0.1, 0.7, 0.9]})
+        >>> rated = rate(Scores(table, {"psnr": True}, "here"), ratings)
+        >>> rated.ratings, rated.single.shape
+        (array([0.1, 0.8]), (2, 2))
+    """
+    how = how or HowRated()
+    if ratings is None:
+        return _joined(scores, _own(scores, how), how, [])
+    if isinstance(ratings, pl.DataFrame):
+        table, place = ratings, "the ratings"
+    else:
+        table, place = read_table(Path(ratings), names=(*how.identity, RATER, "subject")), str(ratings)
+    columns = [column_of(table, name, place, "--id").cast(pl.String) for name in how.identity]
+    table = table.with_columns(columns[0].alias(ID) if len(columns) == 1 else pl.concat_str(columns, separator="/").alias(ID))
+    wide = _wide(table.filter(pl.col(ID).is_not_null()), how, place)
+    return _joined(scores, wide, how, _unmatched(scores, wide, place))
+
+
+def _own(scores: Scores, how: HowRated) -> pl.DataFrame:
+    """The ratings in the scores' own table, by row."""
+    names = _rater_columns(scores.table, how, scores.place)
+    if how.rating not in scores.table.columns and not names:
+        raise UsageError(
+            f"{scores.place}: holds no ratings (column {how.rating!r} or {_PREFIX}...); give them with --ratings FILE."
+        )
+    found = [name for name in (how.rating, *names) if name in scores.table.columns]
+    return scores.table.select(ID, *found).with_columns(_number(scores.table[name], scores.place) for name in found)
+
+
+def _wide(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
+    """One row an image: :data:`ID`, the rating or the raters' columns."""
+    if RATER in table.columns:
+        return _from_long(table, how, place)
+    names = _rater_columns(table, how, place)
+    found = [name for name in (how.rating, *names) if name in table.columns]
+    if not found:
+        column_of(table, how.rating, place, "--rating, or columns rater_..., or --raters")
+    twins = table.filter(table[ID].is_duplicated())[ID].unique(maintain_order=True).to_list()
+    if twins:
+        raise UsageError(f"{place}: {some(twins)} stand there twice; keep one row each, or add a column {RATER!r}.")
+    return table.select(ID, *(_number(table[name], place) for name in found))
+
+
+def _from_long(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
+    rating = _number(column_of(table, how.rating, place, "--rating"), place)
+    table = table.select(ID, pl.col(RATER).cast(pl.String), rating.alias(RATING)).drop_nulls()
+    twins = table.filter(table.select(ID, RATER).is_duplicated())
+    if twins.height:
+        raise UsageError(f"{place}: {twins[RATER][0]} rates {twins[ID][0]!r} twice; keep one.")
+    wide = table.pivot(RATER, index=ID, values=RATING, maintain_order=True)
+    return wide.rename({name: f"{_PREFIX}{name.removeprefix(_PREFIX)}" for name in wide.columns if name != ID})
+
+
+def _rater_columns(table: pl.DataFrame, how: HowRated, place: str) -> list[str]:
+    if how.raters:
+        return [column_of(table, name, place, "--raters").name for name in how.raters]
+    return [name for name in table.columns if name.startswith(_PREFIX)]
+
+
+def _number(column: pl.Series, place: str) -> pl.Series:
+    if not column.dtype.is_numeric() and column.null_count() < len(column):
+        raise UsageError(f"{place}: column {column.name!r} holds something else than numbers; mend or name another.")
+    numbers = column.cast(pl.Float64).fill_nan(None)
+    if numbers.is_infinite().any():
+        raise UsageError(f"{place}: column {column.name!r} holds an infinite rating; mend it.")
+    return numbers
+
+
+def _unmatched(scores: Scores, ratings: pl.DataFrame, place: str) -> list[str]:
+    """Images that are on one side only, named."""
+    notes = []
+    for there, other, text in (
+        (scores.table, ratings, f"in {scores.place} have no rating in {place}"),
+        (ratings, scores.table, f"in {place} have no score in {scores.place}"),
+    ):
+        lost = there.join(other, on=ID, how="anti", maintain_order="left")[ID].unique(maintain_order=True).to_list()
+        if lost:
+            notes.append(f"{len(lost)} images {text}: {some(lost)}")
+    return notes
+
+
+def _joined(scores: Scores, ratings: pl.DataFrame, how: HowRated, notes: list[str]) -> Rated:
+    """The images with both, in the order of the scores."""
+    names = [name for name in ratings.columns if name not in (ID, how.rating)]
+    if ratings.height == scores.table.height and ratings[ID].equals(scores.table[ID]):
+        beside = ratings
+    else:
+        beside = scores.table.select(ID).join(ratings, on=ID, how="left", maintain_order="left")
+    single = beside.select(names).to_numpy().astype(np.float64) if len(names) > 1 else None
+    if how.rating in beside.columns and not how.raters:
+        rating = beside[how.rating].to_numpy().astype(np.float64)
+    else:
+        rating = beside[names[0]].to_numpy().astype(np.float64) if single is None else pooled(single, how.pool)
+    if not how.higher_is_better:
+        rating, single = _reversed(rating), None if single is None else _reversed(single)
+    there = ~np.isnan(rating)
+    missing = scores.table.filter(~pl.Series(there))[ID].to_list()
+    if missing and not notes:
+        notes = [f"{len(missing)} images have no rating: {some(missing)}"]
+    if not there.any():
+        raise UsageError(f"{scores.place}: no image has both a score and a rating; do the pair ids agree?")
+    kept = Scores(scores.table.filter(pl.Series(there)), scores.higher_is_better, scores.place, scores.notes)
+    return Rated(kept, rating[there], names if single is not None else (), None if single is None else single[there], notes)
+
+
+def _reversed(ratings: Array) -> Array:
+    """The same scale read from its other end."""
+    there = ratings[~np.isnan(ratings)]
+    return there.min() + there.max() - ratings if there.size else ratings
+
+
+def pooled(single: Array, pool: str) -> Array:
+    """One rating for each image of single raters' scores.
+
+    Example:
+        >>> pooled(np.array([[0.1, 0.5, 0.6], [0.2, np.nan, np.nan]]), "median")
+        array([0.5, 0.2])
+    """
+    from iqa_registry.statistics.raters import trimmed_mean
+
+    if pool == "trimmed-mean":
+        return trimmed_mean(single)
+    there = ~np.isnan(single).all(axis=1)
+    result = np.full(len(single), np.nan)
+    result[there] = (np.nanmedian if pool == "median" else np.nanmean)(single[there], axis=1)
+    return result
