@@ -187,7 +187,7 @@ def krippendorff_alpha(ratings: ArrayLike, level: Level = "interval") -> float:
     Example:
         >>> table = [[1, 1, np.nan], [2, 2, 3], [3, 3, 7], [1, 2, 1], [np.nan, 4, np.nan]]
         >>> [round(krippendorff_alpha(table, level), 4) for level in ("interval", "ordinal", "nominal")]
-        [0.7727, 0.7727, 0.5417]
+        [0.4643, 0.7727, 0.3023]
     """
     table = _table(ratings)
     if level not in ("interval", "ordinal", "nominal"):
@@ -213,16 +213,16 @@ def _unlike_pairs(values: Array, images: NDArray[np.intp], sizes: NDArray[np.int
     levels, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
     cells, repeats = np.unique(images * levels.size + codes, return_counts=True)
     like = np.bincount(cells // levels.size, weights=repeats**2.0, minlength=sizes.size)
-    unlike: Array = sizes**2.0 - like
-    return unlike, float(values.size**2.0 - (counts**2.0).sum())
+    return np.asarray(sizes**2.0 - like, dtype=np.float64), float(values.size**2.0 - (counts**2.0).sum())
 
 
 def _squared_pairs(values: Array, images: NDArray[np.intp], sizes: NDArray[np.intp]) -> tuple[Array, float]:
     """Sum of squared differences over ordered pairs: within each image, and in all."""
     values = values - values.mean()
-    means = _ratio(np.bincount(images, weights=values, minlength=sizes.size), sizes)
+    sums = np.bincount(images, weights=values, minlength=sizes.size).astype(np.float64)
+    means = _ratio(sums, sizes)
     squares = np.bincount(images, weights=(values - means[images]) ** 2, minlength=sizes.size)
-    return 2 * sizes * squares, float(2 * values.size * (values**2).sum())
+    return np.asarray(2 * sizes * squares, dtype=np.float64), float(2 * values.size * (values**2).sum())
 
 
 def _mean_ranks(values: Array) -> Array:
@@ -236,7 +236,7 @@ class IntraclassCorrelation:
     """An ICC with the name of its form and the variance components that it is made of.
 
     Attributes:
-        value: 1 perfect; NaN where the ratings have no variance or its estimate is not positive.
+        value: 1 perfect; NaN where the ratings have no variance or the denominator's estimate is not positive.
         name: the form in words.
         images: that have at least one rating.
         raters: that have at least one rating.
@@ -362,6 +362,6 @@ def _table(ratings: ArrayLike, raters: int = 1) -> Array:
     return table
 
 
-def _ratio(sums: Array, counts: NDArray[np.integer]) -> Array:
+def _ratio(sums: NDArray[np.floating], counts: NDArray[np.integer]) -> Array:
     """Sums over counts; NaN where the count is 0."""
     return np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=counts > 0)
