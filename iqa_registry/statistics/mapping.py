@@ -26,6 +26,7 @@ EXACT = 20_000
 """Up to so many distinct scores the fit uses each of them."""
 BINS = 4096
 """Above that, it uses so many bins of about equally many rows."""
+_LIMITS, _CLOSEST = (-1e100, 1e100), 1e-100
 _LOCATIONS = (0.02, 0.15, 0.35, 0.5, 0.65, 0.85, 0.98)
 _WIDTHS = (0.03, 0.1, 0.3, 1.0, 3.0)
 _NARROWEST, _WIDEST = 1e-4, 1e3
@@ -53,9 +54,8 @@ class Mapping:
 
     def __call__(self, scores: ArrayLike) -> Array:
         """Map scores of any shape; finite scores beyond those of the fit are extrapolated."""
-        values = np.nan_to_num(
-            np.asarray(scores, dtype=np.float64), nan=np.nan, neginf=self.low, posinf=self.high
-        )
+        values = np.asarray(scores, dtype=np.float64)
+        values = np.clip(np.nan_to_num(values, nan=np.nan, neginf=self.low, posinf=self.high), *_LIMITS)
         b = self.parameters
         if self.form == "line":
             return b[0] * values + b[1]
@@ -77,11 +77,11 @@ def fit_logistic(scores: ArrayLike, ratings: ArrayLike, parameters: Literal[4, 5
     than 20,000 distinct scores are left, they are cut, in order, into 4096 bins of about equally many rows, and the
     mean score and mean rating of each are fitted, weighted likewise.
 
-    Where there is no logistic to fit: equal scores or equal ratings give the mean rating, and fewer distinct scores
-    than parameters give the least-squares line.
+    Where there is no logistic to fit: equal scores (all within 1e-100), equal ratings, or one mean rating for all
+    scores give the mean rating; fewer distinct scores than parameters give the least-squares line.
 
     Args:
-        scores: ``(n,)``; an infinite score counts as the largest (smallest) finite one.
+        scores: ``(n,)``; an infinite score counts as the largest (smallest) finite one, one beyond 1e100 as 1e100.
         ratings: ``(n,)`` finite numbers.
         parameters: 4 or 5.
 
@@ -102,15 +102,17 @@ def fit_logistic(scores: ArrayLike, ratings: ArrayLike, parameters: Literal[4, 5
     if parameters not in (4, 5):
         raise UsageError(f"the logistic mapping has 4 or 5 parameters, not {parameters!r}.")
     scores, ratings = paired(scores, ratings)
-    q, r, weights = tied_means(finite(scores), ratings)
+    q, r, weights = tied_means(np.clip(finite(scores), *_LIMITS), ratings)
     low, high = float(q[0]), float(q[-1])
-    if q.size < parameters or np.ptp(ratings) == 0:
+    if q[-1] - q[0] < _CLOSEST or np.ptp(ratings) == 0:
+        return Mapping("line", (0.0, float(ratings.mean())), True, low, high)
+    if q.size < parameters:
         return Mapping("line", _line(q, r, weights), True, low, high)
     if q.size > EXACT:
         q, r, weights = _bins(q, r, weights)
     center, spread = _moments(q, weights)
     middle, scale = _moments(r, weights)
-    if not (spread > 0 and scale > 0):
+    if scale == 0:
         return Mapping("line", (0.0, middle), True, low, high)
     fitted, converged = _search((q - center) / spread, (r - middle) / scale, weights, linear=parameters == 5)
     base, height, place, log_width, *rest = fitted
@@ -155,7 +157,7 @@ def _moments(values: Array, weights: Array) -> tuple[float, float]:
 def _line(q: Array, r: Array, weights: Array) -> tuple[float, float]:
     center, middle = np.average(q, weights=weights), np.average(r, weights=weights)
     variance = float((weights * (q - center) ** 2).sum())
-    slope = float((weights * (q - center) * (r - middle)).sum()) / variance if variance > 0 else 0.0
+    slope = float((weights * (q - center) * (r - middle)).sum()) / variance
     return slope, float(middle - slope * center)
 
 

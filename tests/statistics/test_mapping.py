@@ -84,7 +84,7 @@ def test_order_of_rows_and_affine_transforms_of_the_scores_change_nothing(seed, 
 @settings(deadline=None, max_examples=60)
 @given(
     rows=st.lists(
-        st.tuples(st.floats(-1e6, 1e6) | st.just(np.inf) | st.just(-np.inf), st.integers(0, 9)), min_size=1
+        st.tuples(st.floats(-1e3, 1e3) | st.floats(allow_nan=False), st.integers(0, 9)), min_size=1
     ),
     parameters=st.sampled_from([4, 5]),
 )
