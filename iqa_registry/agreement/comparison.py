@@ -12,7 +12,7 @@ import numpy as np
 from iqa_registry.statistics.bootstrap import percentile_interval, two_sided_p_value
 
 if TYPE_CHECKING:
-    from iqa_registry.agreement.study import Judged
+    from iqa_registry.agreement.judging import Judged
     from iqa_registry.statistics.arrays import Array, Index
 
 
@@ -33,7 +33,11 @@ def compare(judged: Sequence[Judged], clusters: Index, level: float = 0.95) -> l
     """
     rows = []
     for first, second in itertools.combinations(judged, 2):
-        if not first.samples or not second.samples or not np.array_equal(first.rows, second.rows):
+        if (
+            not first.samples
+            or not second.samples
+            or not np.array_equal(np.sort(first.rows), np.sort(second.rows))
+        ):
             continue
         samples = first.samples["inconsistency"] - second.samples["inconsistency"]
         number = len(np.unique(clusters[first.rows]))

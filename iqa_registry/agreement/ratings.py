@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from iqa_registry.agreement.scores import ID, Scores
-from iqa_registry.agreement.tables import column_of, read_table, some
+from iqa_registry.agreement.tables import column_of, read_table, some, with_identity
 from iqa_registry.errors import UsageError
 from iqa_registry.statistics.arrays import Array
 
@@ -59,7 +59,9 @@ class Rated:
     notes: list[str] = field(default_factory=list)
 
 
-def rate(scores: Scores, ratings: str | Path | pl.DataFrame | None = None, how: HowRated | None = None) -> Rated:
+def rate(
+    scores: Scores, ratings: str | Path | pl.DataFrame | None = None, how: HowRated | None = None
+) -> Rated:
     """Put ratings beside scores.
 
     Args:
@@ -87,9 +89,7 @@ def rate(scores: Scores, ratings: str | Path | pl.DataFrame | None = None, how: 
         table, place = ratings, "the ratings"
     else:
         table, place = read_table(Path(ratings), names=(*how.identity, RATER, "subject")), str(ratings)
-    columns = [column_of(table, name, place, "--id").cast(pl.String) for name in how.identity]
-    table = table.with_columns(columns[0].alias(ID) if len(columns) == 1 else pl.concat_str(columns, separator="/").alias(ID))
-    wide = _wide(table.filter(pl.col(ID).is_not_null()), how, place)
+    wide = _wide(with_identity(table, how.identity, ID, place), how, place)
     return _joined(scores, wide, how, _unmatched(scores, wide, place))
 
 
@@ -101,7 +101,9 @@ def _own(scores: Scores, how: HowRated) -> pl.DataFrame:
             f"{scores.place}: holds no ratings (column {how.rating!r} or {_PREFIX}...); give them with --ratings FILE."
         )
     found = [name for name in (how.rating, *names) if name in scores.table.columns]
-    return scores.table.select(ID, *found).with_columns(_number(scores.table[name], scores.place) for name in found)
+    return scores.table.select(ID, *found).with_columns(
+        _number(scores.table[name], scores.place) for name in found
+    )
 
 
 def _wide(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
@@ -114,7 +116,9 @@ def _wide(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
         column_of(table, how.rating, place, "--rating, or columns rater_..., or --raters")
     twins = table.filter(table[ID].is_duplicated())[ID].unique(maintain_order=True).to_list()
     if twins:
-        raise UsageError(f"{place}: {some(twins)} stand there twice; keep one row each, or add a column {RATER!r}.")
+        raise UsageError(
+            f"{place}: {some(twins)} stand there twice; keep one row each, or add a column {RATER!r}."
+        )
     return table.select(ID, *(_number(table[name], place) for name in found))
 
 
@@ -125,7 +129,9 @@ def _from_long(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
     if twins.height:
         raise UsageError(f"{place}: {twins[RATER][0]} rates {twins[ID][0]!r} twice; keep one.")
     wide = table.pivot(RATER, index=ID, values=RATING, maintain_order=True)
-    return wide.rename({name: f"{_PREFIX}{name.removeprefix(_PREFIX)}" for name in wide.columns if name != ID})
+    return wide.rename(
+        {name: f"{_PREFIX}{name.removeprefix(_PREFIX)}" for name in wide.columns if name != ID}
+    )
 
 
 def _rater_columns(table: pl.DataFrame, how: HowRated, place: str) -> list[str]:
@@ -136,7 +142,9 @@ def _rater_columns(table: pl.DataFrame, how: HowRated, place: str) -> list[str]:
 
 def _number(column: pl.Series, place: str) -> pl.Series:
     if not column.dtype.is_numeric() and column.null_count() < len(column):
-        raise UsageError(f"{place}: column {column.name!r} holds something else than numbers; mend or name another.")
+        raise UsageError(
+            f"{place}: column {column.name!r} holds something else than numbers; mend or name another."
+        )
     numbers = column.cast(pl.Float64).fill_nan(None)
     if numbers.is_infinite().any():
         raise UsageError(f"{place}: column {column.name!r} holds an infinite rating; mend it.")
@@ -150,7 +158,11 @@ def _unmatched(scores: Scores, ratings: pl.DataFrame, place: str) -> list[str]:
         (scores.table, ratings, f"in {scores.place} have no rating in {place}"),
         (ratings, scores.table, f"in {place} have no score in {scores.place}"),
     ):
-        lost = there.join(other, on=ID, how="anti", maintain_order="left")[ID].unique(maintain_order=True).to_list()
+        lost = (
+            there.join(other, on=ID, how="anti", maintain_order="left")[ID]
+            .unique(maintain_order=True)
+            .to_list()
+        )
         if lost:
             notes.append(f"{len(lost)} images {text}: {some(lost)}")
     return notes
@@ -167,7 +179,9 @@ def _joined(scores: Scores, ratings: pl.DataFrame, how: HowRated, notes: list[st
     if how.rating in beside.columns and not how.raters:
         rating = beside[how.rating].to_numpy().astype(np.float64)
     else:
-        rating = beside[names[0]].to_numpy().astype(np.float64) if single is None else pooled(single, how.pool)
+        rating = (
+            beside[names[0]].to_numpy().astype(np.float64) if single is None else pooled(single, how.pool)
+        )
     if not how.higher_is_better:
         rating, single = _reversed(rating), None if single is None else _reversed(single)
     there = ~np.isnan(rating)
@@ -177,7 +191,13 @@ def _joined(scores: Scores, ratings: pl.DataFrame, how: HowRated, notes: list[st
     if not there.any():
         raise UsageError(f"{scores.place}: no image has both a score and a rating; do the pair ids agree?")
     kept = Scores(scores.table.filter(pl.Series(there)), scores.higher_is_better, scores.place, scores.notes)
-    return Rated(kept, rating[there], names if single is not None else (), None if single is None else single[there], notes)
+    return Rated(
+        kept,
+        rating[there],
+        names if single is not None else (),
+        None if single is None else single[there],
+        notes,
+    )
 
 
 def _reversed(ratings: Array) -> Array:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from iqa_registry.agreement.tables import column_of, read_table, some
+from iqa_registry.agreement.tables import column_of, read_table, some, with_identity
 from iqa_registry.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def make_scores(
         notes += more
     else:
         table, directions = _from_wide(table, wanted, registry, place), {}
+        _refuse_twins(table, wanted.identity, place)
     metrics = [
         name for name in table.columns if name in directions or name in _metrics_of(table, wanted, registry)
     ]
@@ -138,7 +139,6 @@ def make_scores(
             f"{place}: has no scores: neither columns metric and score nor a column named as a metric "
             "(name others with --metric and --direction)."
         )
-    _refuse_twins(table, wanted.identity, place)
     return Scores(table, known, place, notes)
 
 
@@ -150,12 +150,9 @@ def _identified(table: pl.DataFrame, identity: Sequence[str], place: str) -> tup
                 f"{place}: has no column {ID!r}; name the columns that tell images apart with --id."
             )
         return table.with_row_index(ID, 1).with_columns(pl.format("row {}", ID).alias(ID)), []
-    parts = [column_of(table, name, place, "--id").cast(pl.String) for name in identity]
-    joined = pl.concat_str(parts, separator="/") if len(parts) > 1 else parts[0]
-    table = table.with_columns(joined.alias(ID) if isinstance(joined, pl.Series) else joined.alias(ID))
-    nameless = table[ID].null_count()
-    notes = [f"{nameless} rows without {'/'.join(identity)} are left out"] if nameless else []
-    return table.filter(pl.col(ID).is_not_null()), notes
+    named = with_identity(table, identity, ID, place)
+    nameless = table.height - named.height
+    return named, [f"{nameless} rows without {'/'.join(identity)}"] if nameless else []
 
 
 def _from_long(
@@ -186,19 +183,26 @@ def _from_long(
         directions = dict(zip(given["metric"], given["higher_is_better"], strict=True))
     keys = [ID, *(["region"] if "region" in table.columns else [])]
     about = [name for name in table.columns if name not in _OF_A_SCORE and name not in keys]
-    twins = table.select(*keys, "metric").is_duplicated()
-    if twins.any():
-        shown = table.filter(twins).row(0, named=True)
-        raise UsageError(
-            f"{place}: {shown[ID]!r} has two scores of {shown['metric']}; "
-            "name the columns that tell images apart with --id COLUMN,COLUMN."
-        )
-    scores = table.pivot(
-        "metric", index=keys, values="score", aggregate_function="first", maintain_order=True
-    )
-    images = table.unique(keys, keep="first", maintain_order=True).select(*keys, *about)
-    wide = images.join(scores, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    return wide.select(*keys, *about, *chosen), directions, notes
+    frames = {frame["metric"][0]: frame for frame in table.partition_by("metric", maintain_order=True)}
+    for name, frame in frames.items():
+        twins = frame.select(keys).is_duplicated()
+        if twins.any():
+            raise UsageError(
+                f"{place}: {frame.filter(twins)[ID][0]!r} has two scores of {name}; "
+                "name the columns that tell images apart with --id COLUMN,COLUMN."
+            )
+    first = next(iter(frames.values()))
+    alike = all(frame.select(keys).equals(first.select(keys)) for frame in frames.values())
+    # A run scores the same images with each metric: then nothing needs to be looked up.
+    images = first if alike else table.unique(keys, keep="first", maintain_order=True)
+    wide = images.select(*keys, *about)
+    for name in chosen:
+        column = frames[name].select(*keys, pl.col("score").alias(name))
+        if alike:
+            wide = wide.with_columns(column[name])
+        else:
+            wide = wide.join(column, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    return wide, directions, notes
 
 
 def _from_wide(table: pl.DataFrame, wanted: Wanted, registry: Registry, place: str) -> pl.DataFrame:
@@ -249,3 +253,58 @@ def _refuse_twins(table: pl.DataFrame, identity: Sequence[str], place: str) -> N
             f"{place}: {'/'.join(identity)} {some(twins)} stand there twice; keep one row each, or name the columns "
             "that tell images apart with --id COLUMN,COLUMN."
         )
+
+
+def select(scores: Scores, conditions: Sequence[str]) -> Scores:
+    """Only the images that meet all conditions.
+
+    Args:
+        scores: the scores.
+        conditions: ``COLUMN=VALUE,VALUE``, or for numbers ``COLUMN=FIRST:LAST`` as in Python, LAST left out.
+
+    Raises:
+        UsageError: a condition of another form, a column that is not there, or no image that meets them.
+
+    Example:
+        >>> table = pl.DataFrame({"pair_id": ["a", "b", "c"], "epoch": [1, 2, 3], "psnr": [20.0, 30.0, 40.0]})
+        >>> select(Scores(table, {"psnr": True}, "here"), ["epoch=2:"]).table["psnr"].to_list()
+        [30.0, 40.0]
+    """
+    table = scores.table
+    for condition in conditions:
+        name, equals, values = condition.partition("=")
+        if not equals or not values:
+            raise UsageError(f"--where {condition}: expected COLUMN=VALUE,VALUE or COLUMN=FIRST:LAST.")
+        column = column_of(table, name, scores.place, "--where")
+        met = (
+            _within(column, values) if column.dtype.is_numeric() and ":" in values else _among(column, values)
+        )
+        if not met.any():
+            seen = [str(value) for value in column.unique(maintain_order=True)]
+            raise UsageError(f"{scores.place}: --where {condition}: no image; {name} is {some(seen, 6)}.")
+        table = table.filter(met)
+    return Scores(table, scores.higher_is_better, scores.place, scores.notes)
+
+
+def _among(column: pl.Series, values: str) -> pl.Series:
+    wanted = [value.strip() for value in values.split(",")]
+    if not column.dtype.is_numeric():
+        return column.cast(pl.String).is_in(wanted).fill_null(False)
+    try:
+        return column.cast(pl.Float64).is_in([float(value) for value in wanted]).fill_null(False)
+    except ValueError:
+        raise UsageError(f"--where {column.name}={values}: the column holds numbers.") from None
+
+
+def _within(column: pl.Series, values: str) -> pl.Series:
+    first, _, last = values.partition(":")
+    try:
+        low, high = (float(text) if text.strip() else None for text in (first, last))
+    except ValueError:
+        raise UsageError(f"--where {column.name}={values}: expected two numbers, FIRST:LAST.") from None
+    met = column.is_not_null()
+    if low is not None:
+        met &= column >= low
+    if high is not None:
+        met &= column < high
+    return met.fill_null(False)

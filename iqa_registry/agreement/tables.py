@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +15,7 @@ SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".json")
 
 
 def read_table(path: Path, names: Collection[str] = ("pair_id", "rater", "subject")) -> pl.DataFrame:
-    """Read a table.
+    r"""Read a table.
 
     Args:
         path: a file with one of :data:`SUFFIXES`; a CSV may be separated by comma, semicolon or tab.
@@ -31,7 +31,7 @@ def read_table(path: Path, names: Collection[str] = ("pair_id", "rater", "subjec
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "scores.csv"
-        ...     _ = file.write_text("pair_id;ssim\\n007;0.5\\n008;nan\\n")
+        ...     _ = file.write_text("pair_id;ssim\n007;0.5\n008;nan\n")
         ...     read_table(file).rows()
         [('007', 0.5), ('008', None)]
     """
@@ -54,7 +54,8 @@ def read_table(path: Path, names: Collection[str] = ("pair_id", "rater", "subjec
         raise UsageError(f"{path}: cannot be read as a table ({reason}).") from error
     if table.height == 0:
         raise UsageError(f"{path}: has no rows.")
-    return table.with_columns(_typed(table[name], name in names) for name in table.columns)
+    typed = lower.endswith(".parquet")
+    return table.with_columns(_cleaned(table[name], name in names, typed) for name in table.columns)
 
 
 def _read_text(path: Path) -> pl.DataFrame:
@@ -69,10 +70,10 @@ def _read_text(path: Path) -> pl.DataFrame:
     return pl.read_csv(io.BytesIO(content), separator=chr(separator), infer_schema=False)
 
 
-def _typed(column: pl.Series, is_name: bool) -> pl.Series:
+def _cleaned(column: pl.Series, is_name: bool, typed: bool) -> pl.Series:
     if is_name:
         return column.cast(pl.String)
-    if column.dtype == pl.String:
+    if column.dtype == pl.String and not typed:
         text = column.str.strip_chars()
         text = text.set(text == "", None)
         for kind in (pl.Int64, pl.Float64):
@@ -114,3 +115,26 @@ def some(names: list[str], most: int = 3) -> str:
     """
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def with_identity(table: pl.DataFrame, columns: Sequence[str], name: str, place: object) -> pl.DataFrame:
+    """The table with one text column that tells its rows apart; rows without one are left out.
+
+    Args:
+        table: the table.
+        columns: what it is made of, joined by ``/``.
+        name: what it is called.
+        place: where the table comes from, for the message.
+
+    Raises:
+        UsageError: a column that is not there.
+
+    Example:
+        >>> table = pl.DataFrame({"model": ["unit"], "slice": [7]})
+        >>> with_identity(table, ["model", "slice"], "pair_id", "here")["pair_id"][0]
+        'unit/7'
+    """
+    parts = [column_of(table, column, place, "--id").cast(pl.String) for column in columns]
+    return table.with_columns(
+        pl.select(pl.concat_str(parts, separator="/").alias(name)).to_series()
+    ).drop_nulls(name)

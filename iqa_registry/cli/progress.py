@@ -8,13 +8,19 @@ from typing import Any
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[float, int], None]]:
-    """Show a bar with rate and time left; yields what is to be called with the pairs done and in all."""
+def progress_bar(label: str, unit: str = "pairs") -> Iterator[Callable[[float, int], None]]:
+    """Show a bar with rate and time left; yields what is to be called with the number done and in all."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), _rate_column(), TimeRemainingColumn())
+    columns = (
+        TextColumn(label),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _rate_column(unit),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(label, total=None)
 
@@ -24,15 +30,15 @@ def progress_bar(label: str) -> Iterator[Callable[[float, int], None]]:
         yield progress
 
 
-def _rate_column() -> Any:
+def _rate_column(unit: str) -> Any:
     from rich.progress import ProgressColumn, Task
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        """Pairs a second."""
+        """How many a second."""
 
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text("" if not speed else f"{speed:.1f} pairs/s")
+            return Text("" if not speed else f"{speed:.1f} {unit}/s")
 
     return Rate()

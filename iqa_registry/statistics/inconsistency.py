@@ -39,7 +39,7 @@ def align_to_levels(scores: ArrayLike, ratings: ArrayLike) -> Array:
         array([0.9, 0.5, 0.2, 0.2])
     """
     scores, ratings = paired(scores, ratings)
-    order = np.argsort(scores, kind="stable")
+    order = np.argsort(scores)
     levels = np.sort(ratings)
     starts = tie_starts(scores[order])
     if starts.size < levels.size:

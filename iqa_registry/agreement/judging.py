@@ -1,0 +1,188 @@
+"""One metric against the ratings of one group of images: every statistic, and each in the bootstrap samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from iqa_registry.ranker import FOLDS, LevelRanker, Ranker, align_out_of_sample
+from iqa_registry.statistics import agreement, inconsistency
+from iqa_registry.statistics.arrays import Array, Index, tie_starts
+from iqa_registry.statistics.bootstrap import RESAMPLES, cluster_counts, index_of, percentile_interval
+from iqa_registry.statistics.resampling import Ratings, Resampled
+
+STATISTICS = ("inconsistency", "skill", "srocc", "krocc", "plcc", "plcc_raw", "rmse", "pairwise_accuracy")
+"""What is reported of each metric, each with an interval."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How agreement is measured.
+
+    Attributes:
+        group_by: columns; each combination of their values is judged by itself. A table with several regions is always
+            grouped by them.
+        cluster: the column whose values are drawn together by the bootstrap and held out together by
+            cross-validation; by default ``subject`` where there is one, else each image by itself. ``none`` for that.
+        resamples: bootstrap samples; 0 for none.
+        level: coverage of the intervals, and of the comparisons.
+        seed: of the random draws.
+        folds: of the cross-validation of rankers that fit.
+        each: judge each metric on all images that it scored, even where others did not.
+    """
+
+    group_by: Sequence[str] = ()
+    cluster: str | None = None
+    resamples: int = RESAMPLES
+    level: float = 0.95
+    seed: int = 0
+    folds: int = FOLDS
+    each: bool = False
+
+
+@dataclass
+class Judged:
+    """One metric in one group, its rows sorted by score.
+
+    Attributes:
+        metric: its name.
+        scores: ``(n,)``, turned so that larger is better.
+        ratings: ``(n,)``.
+        aligned: ``(n,)`` scores on the raters' scale, by the ranker.
+        mapped: ``(n,)`` scores after the logistic mapping, fitted on other clusters.
+        rows: which rows of the group they are.
+        row: what is reported.
+        samples: statistic to ``(resamples,)`` values.
+    """
+
+    metric: str
+    scores: Array
+    ratings: Array
+    aligned: Array
+    mapped: Array
+    rows: Index
+    row: dict[str, Any] = field(default_factory=dict)
+    samples: dict[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a metric is judged on.
+
+    Attributes:
+        metric: its name.
+        higher_is_better: its direction.
+        values: ``(n,)`` scores as the metric gives them.
+        ratings: ``(n,)``.
+        clusters: ``(n,)`` numbers.
+        folds: ``(n,)``, which fold each row is held out in.
+        rows: ``(n,)``, which rows of the group they are.
+    """
+
+    metric: str
+    higher_is_better: bool
+    values: Array
+    ratings: Array
+    clusters: Index
+    folds: Index
+    rows: Index
+
+
+def judge_metric(column: Column, ranker: Ranker, settings: Settings) -> Judged:
+    """Judge one metric.
+
+    Raises:
+        UsageError: the ranker fits and there is one cluster only.
+    """
+    scores = column.values if column.higher_is_better else -column.values
+    levels = isinstance(ranker, LevelRanker)
+    # Everything is sorted once, and whatever sorts again below finds its work done. A ranker of the published code
+    # minds the order of the rows, so others than ours align before.
+    order = np.argsort(scores)
+    if levels:
+        aligned = ranker.align(scores[order], column.ratings[order])
+    else:
+        aligned = align_out_of_sample(ranker, scores, column.ratings, column.clusters, settings.folds)[order]
+    scores, ratings, clusters = scores[order], column.ratings[order], column.clusters[order]
+    mapped = _mapped(scores, ratings, column.folds[order])
+    judged = Judged(column.metric, scores, ratings, aligned, mapped, column.rows[order])
+    judged.row = {"metric": column.metric, "higher_is_better": column.higher_is_better} | _point(judged)
+    judged.row["clusters"] = len(np.unique(clusters))
+    if settings.resamples and judged.row["clusters"] > 1:
+        _add_intervals(judged, clusters, levels, settings)
+    return judged
+
+
+def _mapped(scores: Array, ratings: Array, folds: Index) -> Array:
+    """Scores after the logistic mapping of four parameters, fitted on the other folds; NaN with a single fold."""
+    from iqa_registry.statistics.mapping import fit_logistic
+
+    mapped = np.full_like(scores, np.nan)
+    for fold in range(int(folds.max()) + 1):
+        test = folds == fold
+        if test.all():
+            break
+        mapped[test] = fit_logistic(scores[~test], ratings[~test])(scores[test])
+    return mapped
+
+
+def _point(judged: Judged) -> dict[str, Any]:
+    """Every statistic of one metric, without intervals."""
+    scores, ratings = judged.scores, judged.ratings
+    chance = inconsistency.chance(ratings)
+    found = inconsistency.inconsistency(judged.aligned, ratings)
+    known = not np.isnan(judged.mapped).any()
+    krocc = agreement.krocc(scores, ratings)
+    return {
+        "n": len(scores),
+        "inconsistency": found,
+        "skill": inconsistency.skill(found, chance),
+        "chance": chance,
+        "constant": inconsistency.constant(ratings),
+        "srocc": agreement.srocc(scores, ratings),
+        "krocc": krocc,
+        "plcc": agreement.plcc(judged.mapped, ratings) if known else math.nan,
+        "plcc_raw": agreement.plcc(scores, ratings),
+        "rmse": agreement.rmse(judged.mapped, ratings) if known else math.nan,
+        "pairwise_accuracy": agreement.accuracy_of(krocc, scores, ratings),
+        "tied": 1 - len(tie_starts(scores)) / len(scores),
+        "infinite": int(np.isinf(scores).sum()),
+    }
+
+
+def _add_intervals(judged: Judged, clusters: Index, levels: bool, settings: Settings) -> None:
+    index, number = index_of(clusters, len(clusters))
+    known = not np.isnan(judged.mapped).any()
+    resampled = Resampled(
+        judged.scores,
+        Ratings(judged.ratings, index),
+        mapped=judged.mapped if known else None,
+        aligned=None if levels else judged.aligned,
+    )
+    found = [
+        resampled.evaluate(counts) for counts in cluster_counts(number, settings.resamples, settings.seed)
+    ]
+    judged.samples = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+    for name, samples in judged.samples.items():
+        if name == "inconsistency":
+            samples = reflected(samples, judged.row[name])
+        low, high = percentile_interval(samples, number, settings.level)
+        judged.row[f"{name}_low"], judged.row[f"{name}_high"] = low, high
+
+
+def reflected(samples: Array, estimate: float) -> Array:
+    """Bootstrap samples moved to where the bias that they show is taken away.
+
+    Algorithm 4 gives a metric the raters' scale as it is in the sample, which makes the inconsistency of few clusters
+    too small, and that of a bootstrap sample of them, with fewer distinct ones, smaller again by about as much. So
+    samples that lie around ``estimate - bias`` are moved to lie around ``estimate + bias``; none goes below 0.
+
+    Example:
+        >>> reflected(np.array([0.1, 0.2]), 0.17)
+        array([0.14, 0.24])
+    """
+    return np.maximum(0.0, samples + 2 * (estimate - np.nanmean(samples)))
