@@ -5,6 +5,7 @@ import pytest
 import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from iqa_registry.errors import UsageError
 from iqa_registry.statistics import mapping
@@ -95,6 +96,26 @@ def test_it_is_never_worse_than_the_constant_and_never_fails(rows, parameters):
     assert error(found, scores, ratings) <= ((ratings - ratings.mean()) ** 2).sum() * (1 + 1e-6) + 1e-6
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_other_start_ends_lower(seed):
+    """Noisy ratings have local minima; a general least-squares solver tries ten starts."""
+    generator = np.random.default_rng(seed)
+    scores = generator.normal(size=40)
+    ratings = np.round(expit(2 * scores) + 0.3 * generator.normal(size=40), 1)
+    bounds = ([-1e3, -1e3, -5, 1e-4], [1e3, 1e3, 5, 1e3])
+    ends = [
+        scipy.optimize.least_squares(
+            lambda theta: theta[1] + (theta[0] - theta[1]) * expit((scores - theta[2]) / theta[3]) - ratings,
+            [1, -1, place, width],
+            bounds=bounds,
+            x_scale=[1, 1, 1, width],
+        ).cost
+        for place in np.quantile(scores, np.linspace(0.1, 0.9, 5))
+        for width in (0.1, 1.0)
+    ]
+    assert error(fit_logistic(scores, ratings), scores, ratings) <= 2 * min(ends) * (1 + 1e-4)
+
+
 def test_five_parameters_are_never_worse_than_the_line():
     generator = np.random.default_rng(0)
     for _ in range(10):
@@ -159,7 +180,7 @@ def test_bins_agree_with_the_full_fit(parameters, monkeypatch):
 def test_bins_hold_equally_many_rows_and_keep_the_means():
     scores, ratings = sample(4, n=50_000)
     groups = tied_means(np.round(scores, 4), ratings)
-    places, means, counts = mapping._bins(*groups)
+    places, means, counts = mapping._bins(*groups, mapping.BINS)
     assert 4000 < counts.size <= mapping.BINS
     assert counts.sum() == 50_000
     assert counts.max() < 3 * 50_000 / mapping.BINS
