@@ -17,6 +17,8 @@ from iqa_registry.registry import Registry, build_registry
 OWN = {
     "evaluate": "iqa_registry.cli.evaluate:evaluate",
     "maps": "iqa_registry.cli.maps:maps",
+    "agree": "iqa_registry.cli.agree:agree",
+    "correlate": "iqa_registry.cli.correlate:correlate",
     "list": "iqa_registry.cli.list_:list_metrics",
     "info": "iqa_registry.cli.info:info",
     "plugins": "iqa_registry.cli.plugins:plugins",

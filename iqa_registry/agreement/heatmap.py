@@ -1,0 +1,126 @@
+"""Heat maps of absolute correlations: metrics by targets, Pearson and Spearman side by side."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from iqa_registry.agreement.systems import SystemCorrelation, group_label
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH = 9.0
+"""In inches: at 100 points an inch the figure is 900 wide, and its text is still read."""
+MOST_COLUMNS = 6
+"""More targets and groups than these go onto a further figure."""
+COLORS = "cividis"
+"""Dark is weak, bright is strong; made for colour-blind readers (Nunez, Anderton and Renslow 2018)."""
+
+
+def draw_correlations(found: Sequence[SystemCorrelation], title: str = "") -> list[Figure]:
+    """Draw the absolute correlations, the value in each cell; a cell without a value stays grey.
+
+    Args:
+        found: correlations; a column for each group and target, a row for each metric.
+        title: what stands above.
+
+    Returns:
+        Figures of at most :data:`MOST_COLUMNS` columns.
+
+    Example:
+        >>> from iqa_registry.statistics.correlation import pearson, spearman
+        >>> x, y = [1, 2, 3, 5], [1, 2, 4, 3]
+        >>> figures = draw_correlations([SystemCorrelation({}, "dice", "fid", pearson(x, y), spearman(x, y))])
+        >>> [text.get_text() for text in figures[0].axes[0].texts]
+        ['0.68']
+    """
+    columns = list(dict.fromkeys((group_label(item.group), item.target) for item in found))
+    pages = [columns[start : start + MOST_COLUMNS] for start in range(0, len(columns), MOST_COLUMNS)]
+    return [_draw(found, page, title) for page in pages]
+
+
+def to_files(figure: Figure) -> dict[str, bytes]:
+    """A figure as ``.png`` (160 points an inch) and ``.svg``."""
+    files = {}
+    for suffix, settings in ((".png", {"dpi": 160}), (".svg", {"metadata": {"Date": None}})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix[1:], **settings)
+        files[suffix] = buffer.getvalue()
+    return files
+
+
+def _draw(found: Sequence[SystemCorrelation], columns: list[tuple[str, str]], title: str) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    there = [item for item in found if (group_label(item.group), item.target) in columns]
+    metrics = sorted({item.metric for item in there}, key=[item.metric for item in found].index)
+    figure = Figure(figsize=(WIDTH, 1.9 + 0.42 * len(metrics) + 0.18 * _lines(columns)), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 2, sharey=True)
+    for panel, name in zip(panels, ("Pearson", "Spearman"), strict=True):
+        values = _grid(there, name.lower(), metrics, columns)
+        image = _panel(panel, values, name)
+        panel.set_xticks(range(len(columns)), [_column_label(*column) for column in columns], fontsize=9)
+        panel.set_yticks(range(len(metrics)), metrics, fontsize=10)
+    bar = figure.colorbar(image, ax=panels, fraction=0.03, pad=0.02)
+    bar.set_label("absolute correlation", fontsize=10)
+    sizes = sorted({item.pearson.n for item in there})
+    n = f"n = {sizes[0]}" if len(sizes) == 1 else f"n = {sizes[0]} to {sizes[-1]}"
+    figure.suptitle(
+        f"{title or 'Absolute correlation of metrics with the target'} ({n} systems)", fontsize=12
+    )
+    return figure
+
+
+def _panel(panel: Any, values: list[list[float]], name: str) -> Any:
+    """One heat map with its values, in black or white by how bright the cell is."""
+    from matplotlib import colormaps
+
+    colors = colormaps[COLORS]
+    panel.set_facecolor("0.85")
+    image = panel.imshow(values, cmap=colors, vmin=0, vmax=1, aspect="auto")
+    for row, cells in enumerate(values):
+        for column, value in enumerate(cells):
+            if not math.isnan(value):
+                ink = "black" if _luminance(colors(value)) > 0.18 else "white"
+                panel.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=11)
+    panel.set_title(name, fontsize=11)
+    panel.tick_params(length=0)
+    return image
+
+
+def _luminance(color: Sequence[float]) -> float:
+    """Relative luminance of an sRGB color (WCAG 2); black and white ink contrast equally at 0.18."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _grid(
+    found: Sequence[SystemCorrelation], name: str, metrics: list[str], columns: list[tuple[str, str]]
+) -> list[list[float]]:
+    grid = [[math.nan] * len(columns) for _ in metrics]
+    for item in found:
+        place = metrics.index(item.metric), columns.index((group_label(item.group), item.target))
+        grid[place[0]][place[1]] = abs(getattr(item, name).value)
+    return grid
+
+
+def _column_label(group: str, target: str) -> str:
+    """Target above, group below, broken so that neighbours do not meet."""
+    return "\n".join([_broken(target), *(_broken(part) for part in group.split(", ") if part)])
+
+
+def _broken(text: str, room: int = 14) -> str:
+    import textwrap
+
+    return (
+        textwrap.fill(text.replace("_", "_ ").replace("-", "- "), room).replace("_ ", "_").replace("- ", "-")
+    )
+
+
+def _lines(columns: Sequence[tuple[str, str]]) -> int:
+    return max(_column_label(*column).count("\n") + 1 for column in columns)
