@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iqa_registry.agreement.comparison import smallest_p_value
 from iqa_registry.agreement.judging import Settings
 from iqa_registry.agreement.study import Group
 from iqa_registry.ranker import Ranker
@@ -20,7 +19,7 @@ def caveats(groups: Sequence[Group], ranker: Ranker, settings: Settings) -> list
     for group in groups:
         found = [*_of_levels(group), *_of_scores(group)]
         if settings.resamples:
-            found += _of_intervals(group, settings)
+            found += _of_intervals(group)
         lines += [f"{group.name}: {line}" for line in found]
     return lines
 
@@ -57,20 +56,13 @@ def _of_scores(group: Group) -> list[str]:
     return lines
 
 
-def _of_intervals(group: Group, settings: Settings) -> list[str]:
+def _of_intervals(group: Group) -> list[str]:
     lines = []
     number = max((judged.row["clusters"] for judged in group.judged), default=0)
     if number < 2:
         return ["a single cluster: no intervals, and nothing to fit PLCC and RMSE on; see --cluster"]
     if number < FEW_CLUSTERS:
         lines.append(f"{number} clusters only: the intervals are rough, and cover less often than they say")
-    smallest = smallest_p_value(settings.resamples, number, len(group.comparisons))
-    if group.comparisons and smallest > 1 - settings.level:
-        lines.append(
-            f"{settings.resamples} bootstrap samples of {number} clusters cannot tell any two of "
-            f"{len(group.judged)} metrics apart after Holm's correction (smallest p {smallest:.3f}); "
-            "more --resamples, more clusters or fewer metrics can"
-        )
     if len(group.ratings) > MOST_ROWS_FOR_PAIRS or number > MOST_CLUSTERS_FOR_PAIRS:
         lines.append(f"more than {MOST_ROWS_FOR_PAIRS} images: KROCC and pairwise accuracy have no interval")
     return lines

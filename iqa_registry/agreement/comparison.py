@@ -13,7 +13,7 @@ from iqa_registry.statistics.bootstrap import percentile_interval, two_sided_p_v
 
 if TYPE_CHECKING:
     from iqa_registry.agreement.judging import Judged
-    from iqa_registry.statistics.arrays import Array, Index
+    from iqa_registry.statistics.arrays import Index
 
 
 def compare(judged: Sequence[Judged], clusters: Index, level: float = 0.95) -> list[dict[str, Any]]:
@@ -42,14 +42,15 @@ def compare(judged: Sequence[Judged], clusters: Index, level: float = 0.95) -> l
         samples = first.samples["inconsistency"] - second.samples["inconsistency"]
         number = len(np.unique(clusters[first.rows]))
         low, high = percentile_interval(samples, number, level)
+        difference = first.row["inconsistency"] - second.row["inconsistency"]
         rows.append(
             {
                 "first": first.metric,
                 "second": second.metric,
-                "difference": first.row["inconsistency"] - second.row["inconsistency"],
+                "difference": difference,
                 "difference_low": low,
                 "difference_high": high,
-                "p_value": two_sided_p_value(samples, number),
+                "p_value": two_sided_p_value(samples, difference, number),
             }
         )
     for row, corrected in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
@@ -74,14 +75,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     corrected = iter(multipletests(known, method="holm")[1].tolist())
     return [value if math.isnan(value) else round(next(corrected), 12) for value in p_values]
-
-
-def smallest_p_value(resamples: int, clusters: int, comparisons: int) -> float:
-    """The smallest corrected p-value that so many bootstrap samples can give.
-
-    Example:
-        >>> smallest_p_value(2000, 1000, 105) > 0.05 > smallest_p_value(10000, 1000, 105)
-        True
-    """
-    samples: Array = np.ones(resamples)
-    return comparisons * two_sided_p_value(samples, clusters)

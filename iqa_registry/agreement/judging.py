@@ -12,7 +12,13 @@ import numpy as np
 from iqa_registry.ranker import FOLDS, LevelRanker, Ranker, align_out_of_sample
 from iqa_registry.statistics import agreement, inconsistency
 from iqa_registry.statistics.arrays import Array, Index, tie_starts
-from iqa_registry.statistics.bootstrap import RESAMPLES, cluster_counts, index_of, percentile_interval
+from iqa_registry.statistics.bootstrap import (
+    RESAMPLES,
+    cluster_counts,
+    index_of,
+    percentile_interval,
+    reflected,
+)
 from iqa_registry.statistics.resampling import Ratings, Resampled
 
 STATISTICS = ("inconsistency", "skill", "srocc", "krocc", "plcc", "plcc_raw", "rmse", "pairwise_accuracy")
@@ -111,8 +117,9 @@ def judge_metric(column: Column, ranker: Ranker, settings: Settings) -> Judged:
     mapped = _mapped(scores, ratings, column.folds[order])
     judged = Judged(column.metric, scores, ratings, aligned, mapped, column.rows[order])
     judged.row = {"metric": column.metric, "higher_is_better": column.higher_is_better} | _point(judged)
-    judged.row["clusters"] = len(np.unique(clusters))
-    if settings.resamples and judged.row["clusters"] > 1:
+    number = len(np.unique(clusters))
+    judged.row["clusters"] = number
+    if settings.resamples and number > 1:
         _add_intervals(judged, clusters, levels, settings)
     return judged
 
@@ -172,17 +179,3 @@ def _add_intervals(judged: Judged, clusters: Index, levels: bool, settings: Sett
             samples = reflected(samples, judged.row[name])
         low, high = percentile_interval(samples, number, settings.level)
         judged.row[f"{name}_low"], judged.row[f"{name}_high"] = low, high
-
-
-def reflected(samples: Array, estimate: float) -> Array:
-    """Bootstrap samples moved to where the bias that they show is taken away.
-
-    Algorithm 4 gives a metric the raters' scale as it is in the sample, which makes the inconsistency of few clusters
-    too small, and that of a bootstrap sample of them, with fewer distinct ones, smaller again by about as much. So
-    samples that lie around ``estimate - bias`` are moved to lie around ``estimate + bias``; none goes below 0.
-
-    Example:
-        >>> reflected(np.array([0.1, 0.2]), 0.17)
-        array([0.14, 0.24])
-    """
-    return np.maximum(0.0, samples + 2 * (estimate - np.nanmean(samples)))

@@ -12,6 +12,8 @@ import polars as pl
 from iqa_registry.errors import UsageError, nearest
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".json")
+MISSING = ("", "NA", "N/A", "nan", "NaN")
+"""What stands for no value in a text table."""
 
 
 def read_table(path: Path, names: Collection[str] = ("pair_id", "rater", "subject")) -> pl.DataFrame:
@@ -63,11 +65,14 @@ def _read_text(path: Path) -> pl.DataFrame:
     if path.name.lower().endswith(".gz"):
         content = gzip.decompress(content)
     content = content.removeprefix(b"\xef\xbb\xbf")
+    content.decode()  # polars would read what is no UTF-8 as well as it can
     first = content.partition(b"\n")[0]
     separator = max(b",;\t", key=lambda sign: first.count(bytes([sign])))
     if not first.strip():
         return pl.DataFrame()
-    return pl.read_csv(io.BytesIO(content), separator=chr(separator), infer_schema=False)
+    return pl.read_csv(
+        io.BytesIO(content), separator=chr(separator), infer_schema=False, null_values=list(MISSING)
+    )
 
 
 def _cleaned(column: pl.Series, is_name: bool, typed: bool) -> pl.Series:

@@ -114,6 +114,7 @@ def agree(
 
     registry = build_registry()
     rated = _rated(scores, registry, options)
+    course = _over(over, rated)
     settings = _settings(options)
     chosen = registry.ranker(ranker)
     groups = _judge(rated, chosen, settings)
@@ -122,7 +123,7 @@ def agree(
     else:
         _print(groups, settings)
     notes = [*rated.scores.notes, *rated.notes]
-    _write(groups, output, plot, _over(over, rated))
+    _write(groups, output, plot, course)
     _report(groups, notes, chosen, settings)
 
 

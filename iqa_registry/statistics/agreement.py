@@ -62,7 +62,7 @@ def krocc(scores: ArrayLike, ratings: ArrayLike) -> float:
     scores, ratings = paired(scores, ratings)
     if _flat(scores) or _flat(ratings):
         return math.nan
-    return float(kendalltau(scores, ratings, method="asymptotic").statistic)
+    return float(kendalltau(scores, ratings).statistic)
 
 
 def plcc(scores: ArrayLike, ratings: ArrayLike) -> float:

@@ -31,7 +31,9 @@ def paired(scores: ArrayLike, ratings: ArrayLike) -> tuple[Array, Array]:
     for name, wrong in (("score", np.isnan(first)), ("rating", ~np.isfinite(second))):
         if wrong.any():
             place = int(np.flatnonzero(wrong)[0])
-            raise UsageError(f"{name} {place} is no number ({int(wrong.sum())} in all); drop such rows first.")
+            raise UsageError(
+                f"{name} {place} is no number ({int(wrong.sum())} in all); drop such rows first."
+            )
     return first, second
 
 

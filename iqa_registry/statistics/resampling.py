@@ -9,7 +9,6 @@ sample that was written out; the tests hold both against each other.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,9 +108,7 @@ class Resampled:
             Name to ``(b,)`` values; NaN in samples in which a statistic is not defined.
         """
         rows = [self._in_order(counts[number]) for number in range(len(counts))]
-        found = {
-            name: np.array([row[name] for row in rows]) for name in ("inconsistency", "chance", "srocc")
-        }
+        found = {name: np.array([row[name] for row in rows]) for name in ("inconsistency", "chance", "srocc")}
         if self._errors is not None:
             sums = counts @ self._errors
             found["inconsistency"] = sums[:, 0] / sums[:, 1]
@@ -123,7 +120,8 @@ class Resampled:
             if self._mapped_moments is not None:
                 found["plcc"], found["rmse"] = _pearson(counts @ self._mapped_moments)
             if self._pairs is not None:
-                found |= self._of_pairs(counts, [row["tied"] for row in rows], [row["levels"] for row in rows])
+                tied, levels = ([row[name] for row in rows] for name in ("tied", "levels"))
+                found |= self._of_pairs(self._pairs, counts, tied, levels)
         del found["chance"]
         return found
 
@@ -188,13 +186,16 @@ class Resampled:
             if ratings.number == len(scores):
                 result[part] = signs
             else:
-                np.add.at(result, clusters[part], np.add.reduceat(signs, ratings.starts, axis=1, dtype=np.int32))
+                np.add.at(
+                    result, clusters[part], np.add.reduceat(signs, ratings.starts, axis=1, dtype=np.int32)
+                )
         return result
 
-    def _of_pairs(self, counts: Counts, tied: list[float], levels: list[float]) -> Mapping[str, Array]:
-        assert self._pairs is not None  # noqa: S101 - for the type checker
+    def _of_pairs(
+        self, signs: NDArray[np.float32], counts: Counts, tied: list[float], levels: list[float]
+    ) -> dict[str, Array]:
         drawn = counts.astype(np.float32)
-        difference = np.einsum("bc,bc->b", drawn @ self._pairs, drawn, dtype=np.float64)
+        difference = np.einsum("bc,bc->b", drawn @ signs, drawn, dtype=np.float64)
         rows = (counts @ np.bincount(self._ratings.clusters)).astype(np.float64)
         apart = rows**2 - np.array(tied), rows**2 - np.array(levels)
         return {
