@@ -21,6 +21,7 @@ LAYERS = (
     {"sample", "testing"},
     {"api"},
     {"maps"},
+    {"agreement"},
     {"cli"},
     {"__main__"},
 )
@@ -38,6 +39,7 @@ HEAVY = {
     "lpips",
 }
 FOR_PLUGINS = {
+    "agreement",
     "datasets",
     "errors",
     "files",
@@ -182,7 +184,15 @@ finally:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("list",), ("list", "--json"), ("--help",), ("evaluate", "--help"), ("plugins",), ("datasets", "list")],
+    [
+        ("list",),
+        ("list", "--json"),
+        ("--help",),
+        ("evaluate", "--help"),
+        ("correlate", "--help"),
+        ("plugins",),
+        ("datasets", "list"),
+    ],
 )
 def test_light_commands_import_nothing_heavy(arguments):
     code = after_command(*arguments).replace("finally", "except SystemExit")

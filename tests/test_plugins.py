@@ -171,6 +171,7 @@ def test_all_our_own_plugins_load():
         "iqa_classical": None,
         "iqa_datasets": None,
         "iqa_learned": None,
+        "iqa_published": None,
         "iqa_rankers": None,
     }
 

@@ -1,0 +1,1 @@
+"""Published results recomputed, the published numbers beside them."""

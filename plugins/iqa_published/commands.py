@@ -1,0 +1,173 @@
+"""``iqa reproduce kcross-table2 | translation-figure2``."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from iqa_registry.cli import arguments, render
+from iqa_registry.cli.arguments import PATH, as_json, flag
+from iqa_registry.errors import UsageError
+
+if TYPE_CHECKING:
+    from iqa_published.kcross import Row, Table2
+    from iqa_registry.agreement.systems import SystemCorrelation
+
+as_csv = flag("--csv", "Print as CSV.")
+
+
+def output(name: str) -> Any:
+    """The option that names the folder for the files."""
+    return click.option("--output", "-o", type=PATH, help=f"Folder for {name}.parquet, .csv and .json.")
+
+
+@click.group()
+def reproduce() -> None:
+    """Recompute published results, the published numbers beside them."""
+
+
+@reproduce.command("kcross-table2")
+@click.argument("dataset", metavar="NIRPS")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    help="The first so many; the paper took 40, its authors' logs have 30, 40 and 50.",
+)
+@as_json
+@as_csv
+@output("kcross-table2")
+@arguments.debug
+def kcross_table2(dataset: str, epochs: int, as_json: bool, csv: bool, output: Path | None) -> None:
+    """Table II of K-CROSS (arXiv:2307.04296) from its published scores and ratings.
+
+    NIRPS is a dataset with their table, nirps:PATH say. MAE, PSNR and SSIM against the radiologists' ratings: as
+    published, by the public code's arithmetic in the authors' order of the rows, by Algorithm 4 as described
+    (levels), by min-max, and what chance and a constant score reach. Why they differ is said below.
+    """
+    from iqa_published.kcross import compare
+    from iqa_published.kcross_remarks import remarks
+    from iqa_registry.registry import build_registry
+
+    _one_format(as_json, csv)
+    registry = build_registry()
+    table = registry.dataset(dataset).table()
+    try:
+        found = compare(table, registry, epochs)
+    except UsageError as error:
+        raise UsageError(f"{dataset}: {error}") from error
+    rows, texts = [row.as_dict() for row in found.rows], remarks(found)
+    if as_json:
+        render.echo_json({"epochs": epochs, "rows": rows, "notes": found.notes, "remarks": texts})
+    elif csv:
+        _echo_csv(rows)
+    else:
+        _show_table2(found, texts)
+    if as_json or csv:
+        _warn(found.notes)
+    if output is not None:
+        from iqa_registry.agreement.rows import write_rows
+
+        _written(write_rows(output, "kcross-table2", rows), output)
+
+
+@reproduce.command("translation-figure2")
+@as_json
+@as_csv
+@output("translation-figure2")
+@flag("--plot", "Draw the heat map of absolute correlations into that folder (PNG and SVG).")
+@arguments.debug
+def translation_figure2(as_json: bool, csv: bool, output: Path | None, plot: bool) -> None:
+    """Figure 2 of Konz et al. (arXiv:2404.07318) from the numbers of their Table 1.
+
+    Correlations of FID, KID, SWD and IS with Dice over five systems in two tasks, with intervals and exact
+    p-values; what the paper's text says of its figure is checked against them.
+    """
+    from iqa_published.translation import claims, figure2
+
+    _one_format(as_json, csv)
+    if plot and output is None:
+        raise UsageError("--plot draws into a folder; name it with -o FOLDER.")
+    found = figure2()
+    rows, checked = [item.row() for item in found], [claim.as_dict() for claim in claims(found)]
+    if as_json:
+        render.echo_json({"correlations": rows, "claims": checked})
+    elif csv:
+        _echo_csv(rows)
+    else:
+        _show_figure2(found, checked)
+    if output is not None:
+        from iqa_registry.agreement.system_report import save_correlations
+
+        title = "Konz et al. 2024, Figure 2 from Table 1: |r| with Dice"
+        _written(save_correlations(found, output, "translation-figure2", plot, title), output)
+
+
+def _show_table2(found: Table2, texts: Sequence[str]) -> None:
+    title = f"K-CROSS, Table II: inconsistency with radiologists' ratings, epochs 1 to {found.epochs} (lower is better)"
+    columns: tuple[str, ...] = ("published", "authors_order", "levels", "minmax", "chance", "constant")
+    click.echo(f"{title}\n\n{render.table([_line(row, columns) for row in found.rows])}\n")
+    click.echo(
+        "public code: its arithmetic with the rows in the authors' order; levels: Algorithm 4 as described.\n"
+    )
+    columns = ("published", "order_low", "order_median", "order_high", "levels")
+    orders = [_line(row, columns) for row in found.rows if row.levels is not None]
+    click.echo(f"The public code's arithmetic over random orders of the rows\n\n{render.table(orders)}\n")
+    click.echo("\n\n".join(_paragraph(text) for text in [*found.notes, *texts]))
+
+
+_HEADS = {
+    "authors_order": "public code",
+    "order_low": "lowest",
+    "order_median": "median",
+    "order_high": "highest",
+}
+
+
+def _line(row: Row, columns: Sequence[str]) -> dict[str, str]:
+    names = {"dataset": row.dataset, "model": row.model, "metric": row.metric}
+    return names | {_HEADS.get(name, name): render.number(getattr(row, name)) for name in columns}
+
+
+def _show_figure2(found: Sequence[SystemCorrelation], checked: Sequence[dict[str, Any]]) -> None:
+    from iqa_registry.agreement.system_report import heading, p_value_note, power_note, readable_rows
+    from iqa_registry.agreement.systems import Correlations
+
+    for items in Correlations(list(found), []).tables():
+        click.echo(f"{heading(items)}\n\n{render.table(readable_rows(items))}\n")
+        click.echo(f"{p_value_note(items)}\n{power_note(items) or ''}".rstrip() + "\n")
+    click.echo("What the paper says of its Figure 2, which it prints as a picture without numbers:\n")
+    for claim in checked:
+        verdict = ", ".join(
+            f"{kind.capitalize()} {'yes' if claim[kind] else 'no'}" for kind in ("pearson", "spearman")
+        )
+        click.echo(f"  {claim['claim']}: {verdict}\n{textwrap.indent(_paragraph(claim['numbers']), '    ')}")
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
+
+
+def _one_format(as_json: bool, csv: bool) -> None:
+    if as_json and csv:
+        raise UsageError("--json and --csv are two ways to print; choose one.")
+
+
+def _echo_csv(rows: Sequence[dict[str, Any]]) -> None:
+    from iqa_registry.agreement import rows as writing
+
+    click.echo(writing.as_csv(rows), nl=False)
+
+
+def _warn(notes: Sequence[str]) -> None:
+    for note in notes:
+        render.warn(note)
+
+
+def _written(paths: Sequence[Path], folder: Path) -> None:
+    render.warn(f"{', '.join(path.name for path in paths)} in {folder}")
