@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from iqa_published.kcross import Row, Table2
     from iqa_registry.agreement.systems import SystemCorrelation
 
+SHOWN = 20
+"""How many lines of what was left out are printed."""
 as_csv = flag("--csv", "Print as CSV.")
 
 
@@ -56,7 +58,9 @@ def kcross_table2(dataset: str, epochs: int, as_json: bool, csv: bool, output: P
 
     _one_format(as_json, csv)
     registry = build_registry()
-    table = registry.dataset(dataset).table()
+    opened = registry.dataset(dataset)
+    table = opened.table()
+    _warn([f"left out: {line}" for line in opened.left_out])
     try:
         found = compare(table, registry, epochs)
     except UsageError as error:
@@ -165,8 +169,10 @@ def _echo_csv(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _warn(notes: Sequence[str]) -> None:
-    for note in notes:
+    for note in notes[:SHOWN]:
         render.warn(note)
+    if len(notes) > SHOWN:
+        render.warn(f"... and {len(notes) - SHOWN} more")
 
 
 def _written(paths: Sequence[Path], folder: Path) -> None:

@@ -145,6 +145,10 @@ def compare(table: pl.DataFrame, registry: Registry, epochs: int = EPOCHS, order
         raise UsageError(f"has no rated image of the epochs 1 to {epochs}; choose others with --epochs.")
     rows: list[Row] = []
     notes = []
+    if not kcross_log("levels", epochs):
+        notes.append(
+            f"Nothing was published for {epochs} epochs: Table II has 40, the authors' logs 30, 40 and 50."
+        )
     if unrated := table.filter(pl.col("epoch").is_between(1, epochs)).height - chosen.height:
         notes.append(f"{unrated} images without a rating are left out.")
     for (dataset, model), images in chosen.group_by(["dataset", "model"], maintain_order=True):
