@@ -18,10 +18,10 @@ LAYERS = (
     {"datasets"},
     {"registry"},
     {"evaluation"},
+    {"agreement"},
     {"sample", "testing"},
     {"api"},
     {"maps"},
-    {"agreement"},
     {"cli"},
     {"__main__"},
 )

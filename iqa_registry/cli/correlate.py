@@ -81,12 +81,12 @@ def correlate(
         render.warn(f"left out: {line}")
     if not found.found:
         raise IQAError(f"{table}: no group has values of {', '.join(target)} for 3 systems; add systems.")
-    _show(found, as_json, csv)
     if output is not None:
         from iqa_registry.agreement.system_report import save_correlations
 
         written = save_correlations(found.found, output, NAME, plot)
         render.warn(f"{', '.join(path.name for path in written)} in {output}")
+    _show(found, as_json, csv)
     if found.left_out:
         raise click.exceptions.Exit(1)
 

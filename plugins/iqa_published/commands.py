@@ -66,6 +66,10 @@ def kcross_table2(dataset: str, epochs: int, as_json: bool, csv: bool, output: P
     except UsageError as error:
         raise UsageError(f"{dataset}: {error}") from error
     rows, texts = [row.as_dict() for row in found.rows], remarks(found)
+    if output is not None:
+        from iqa_registry.agreement.rows import write_rows
+
+        _written(write_rows(output, "kcross-table2", rows), output)
     if as_json:
         render.echo_json({"epochs": epochs, "rows": rows, "notes": found.notes, "remarks": texts})
     elif csv:
@@ -74,10 +78,6 @@ def kcross_table2(dataset: str, epochs: int, as_json: bool, csv: bool, output: P
         _show_table2(found, texts)
     if as_json or csv:
         _warn(found.notes)
-    if output is not None:
-        from iqa_registry.agreement.rows import write_rows
-
-        _written(write_rows(output, "kcross-table2", rows), output)
 
 
 @reproduce.command("translation-figure2")
@@ -99,17 +99,17 @@ def translation_figure2(as_json: bool, csv: bool, output: Path | None, plot: boo
         raise UsageError("--plot draws into a folder; name it with -o FOLDER.")
     found = figure2()
     rows, checked = [item.row() for item in found], [claim.as_dict() for claim in claims(found)]
+    if output is not None:
+        from iqa_registry.agreement.system_report import save_correlations
+
+        title = "Konz et al. 2024, Figure 2 from Table 1: |r| with Dice"
+        _written(save_correlations(found, output, "translation-figure2", plot, title), output)
     if as_json:
         render.echo_json({"correlations": rows, "claims": checked})
     elif csv:
         _echo_csv(rows)
     else:
         _show_figure2(found, checked)
-    if output is not None:
-        from iqa_registry.agreement.system_report import save_correlations
-
-        title = "Konz et al. 2024, Figure 2 from Table 1: |r| with Dice"
-        _written(save_correlations(found, output, "translation-figure2", plot, title), output)
 
 
 def _show_table2(found: Table2, texts: Sequence[str]) -> None:
