@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 
 WIDTH = 9.0
 """In inches: at 100 points an inch the figure is 900 wide, and its text is still read."""
-MOST_COLUMNS = 6
+MOST_COLUMNS = 4
 """More targets and groups than these go onto a further figure."""
+METRIC_ROOM = 20
+"""Names of metrics are broken after so many characters."""
 COLORS = "cividis"
 """Dark is weak, bright is strong; made for colour-blind readers (Nunez, Anderton and Renslow 2018)."""
 
@@ -64,8 +67,8 @@ def _draw(found: Sequence[SystemCorrelation], columns: list[tuple[str, str]], ti
     for panel, name in zip(panels, ("Pearson", "Spearman"), strict=True):
         values = _grid(there, name.lower(), metrics, columns)
         image = _panel(panel, values, name)
-        panel.set_xticks(range(len(columns)), [_column_label(*column) for column in columns], fontsize=9)
-        panel.set_yticks(range(len(metrics)), metrics, fontsize=10)
+        panel.set_xticks(range(len(columns)), _column_labels(columns), fontsize=9)
+        panel.set_yticks(range(len(metrics)), [_broken(name, METRIC_ROOM) for name in metrics], fontsize=10)
     bar = figure.colorbar(image, ax=panels, fraction=0.03, pad=0.02)
     bar.set_label("absolute correlation", fontsize=10)
     sizes = sorted({item.pearson.n for item in there})
@@ -109,18 +112,26 @@ def _grid(
     return grid
 
 
-def _column_label(group: str, target: str) -> str:
-    """Target above, group below, broken so that neighbours do not meet."""
-    return "\n".join([_broken(target), *(_broken(part) for part in group.split(", ") if part)])
+def _column_labels(columns: Sequence[tuple[str, str]]) -> list[str]:
+    """Target above, group below, broken so that neighbors do not meet."""
+    room = min(18, 44 // len(columns))
+    return [
+        "\n".join([_broken(target, room), *(_broken(part, room) for part in group.split(", ") if part)])
+        for group, target in columns
+    ]
 
 
-def _broken(text: str, room: int = 14) -> str:
-    import textwrap
-
-    return (
-        textwrap.fill(text.replace("_", "_ ").replace("-", "- "), room).replace("_ ", "_").replace("- ", "-")
-    )
+def _broken(text: str, room: int) -> str:
+    """Lines of at most so many characters, broken after signs and blanks where there are any."""
+    pieces = re.findall(r"[^\s_\-=:,]*[\s_\-=:,]?", text)
+    lines = [""]
+    for piece in (part[at : at + room] for part in pieces for at in range(0, len(part), room)):
+        if lines[-1] and len((lines[-1] + piece).rstrip()) > room:
+            lines.append("")
+        lines[-1] += piece
+    # A pair of dollar signs would be set as mathematics.
+    return "\n".join(line.rstrip() for line in lines).replace("$", r"\$")
 
 
 def _lines(columns: Sequence[tuple[str, str]]) -> int:
-    return max(_column_label(*column).count("\n") + 1 for column in columns)
+    return max(label.count("\n") + 1 for label in _column_labels(columns))

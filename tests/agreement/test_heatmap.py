@@ -1,5 +1,6 @@
 """The heat map of correlations: what stands where, ink that can be read, pages."""
 
+import itertools
 import math
 
 import numpy as np
@@ -53,3 +54,16 @@ def test_files_are_the_same_each_time():
     assert files[0][".png"] == files[1][".png"]
     assert files[0][".png"].startswith(b"\x89PNG")
     assert b"<svg" in files[0][".svg"]
+
+
+def test_long_names_do_not_meet():
+    names = [f"dice_of_the_whole_tumor_{number}" for number in range(MOST_COLUMNS)]
+    found = [
+        item("lpips:net=alex,version=0.1", name, 0.5, {"modality_of_the_target": "t2"}) for name in names
+    ]
+    figure = draw_correlations(found)[0]
+    figure.canvas.draw()
+    for panel in figure.axes[:2]:
+        boxes = [label.get_window_extent() for label in panel.get_xticklabels()]
+        assert all(first.x1 < second.x0 for first, second in itertools.pairwise(boxes))
+        assert all(box.y0 >= 0 for box in boxes)
