@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from iqa_registry.api import evaluate, metric
+    from iqa_registry.api import agree, evaluate, metric
     from iqa_registry.evaluation.summary import summarize
     from iqa_registry.hookspecs import hookimpl
     from iqa_registry.images.formats import read_image
@@ -29,6 +29,7 @@ _PLACES = {
     "MetricSpec": "iqa_registry.specs",
     "NoReferenceMetric": "iqa_registry.metrics",
     "Registry": "iqa_registry.registry",
+    "agree": "iqa_registry.api",
     "build_registry": "iqa_registry.registry",
     "evaluate": "iqa_registry.api",
     "hookimpl": "iqa_registry.hookspecs",
@@ -43,6 +44,7 @@ __all__ = [
     "MetricSpec",
     "NoReferenceMetric",
     "Registry",
+    "agree",
     "build_registry",
     "evaluate",
     "hookimpl",

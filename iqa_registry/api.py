@@ -1,12 +1,13 @@
-"""The Python interface: :func:`metric` and :func:`evaluate`."""
+"""The Python interface: :func:`metric`, :func:`evaluate` and :func:`agree`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iqa_registry.errors import IQAError
+from iqa_registry.errors import IQAError, UsageError, nearest
 from iqa_registry.registry import Registry, build_registry
 
 if TYPE_CHECKING:
@@ -96,6 +97,59 @@ def evaluate(
     arguments = {"pairs": str(pairs) if isinstance(pairs, str | Path) else f"{len(chosen)} pairs"}
     with RunFolder(Path(output)).opened(run.record(arguments), fresh) as store:
         return run.execute(store).table
+
+
+def agree(
+    scores: str | Path | pl.DataFrame,
+    ratings: str | Path | pl.DataFrame | None = None,
+    *,
+    ranker: str = "levels",
+    registry: Registry | None = None,
+    **options: Any,
+) -> pl.DataFrame:
+    """Measure how well metrics agree with human ratings.
+
+    Args:
+        scores: a run folder, a score table or its file (long or wide), or a dataset that brings scores
+            (``nirps:PATH``).
+        ratings: a table of ratings or its file; by default they are in the scores' table.
+        ranker: brings scores onto the raters' scale; by default Algorithm 4 of K-CROSS.
+        registry: where names are looked up.
+        **options: fields of :class:`~iqa_registry.agreement.judging.Settings`: ``group_by``, ``cluster``,
+            ``resamples``, ``seed`` and so on.
+
+    Returns:
+        A polars table with one row per group and metric, the most consistent first: ``inconsistency``, ``skill``,
+        ``srocc`` and so on, each with its 95 % interval (``_low``, ``_high``).
+
+    Raises:
+        UsageError: scores, ratings, columns or options that are not there or do not fit.
+
+    Example:
+        >>> import polars as pl
+        >>> table = pl.DataFrame({"psnr": [20.0, 30.0, 25.0, 22.0], "rating": [0.1, 0.9, 0.3, 0.5]})
+        >>> agree(table, resamples=0)["inconsistency"].to_list()
+        [0.1]
+    """
+    import polars as pl
+
+    from iqa_registry.agreement.judging import Settings
+    from iqa_registry.agreement.ratings import rate
+    from iqa_registry.agreement.report import metric_rows
+    from iqa_registry.agreement.scores import make_scores, read_scores
+    from iqa_registry.agreement.study import judge
+
+    known = [field.name for field in fields(Settings)]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise UsageError(f"agree has no option {unknown[0]!r}.{nearest(unknown[0], known)}")
+    registry = registry or build_registry()
+    if isinstance(scores, pl.DataFrame):
+        found = make_scores(scores, registry)
+    else:
+        found = read_scores(scores, registry)
+    groups = judge(rate(found, ratings), registry.ranker(ranker), Settings(**options))
+    return pl.DataFrame(metric_rows(groups), infer_schema_length=None)
 
 
 def collect_pairs(pairs: str | Path | Iterable[Any]) -> list[Pair]:

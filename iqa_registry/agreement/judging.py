@@ -133,7 +133,8 @@ def _mapped(scores: Array, ratings: Array, folds: Index) -> Array:
         test = folds == fold
         if test.all():
             break
-        mapped[test] = fit_logistic(scores[~test], ratings[~test])(scores[test])
+        train = np.flatnonzero(~test)
+        mapped[test] = fit_logistic(scores[train], ratings[train])(scores[test])
     return mapped
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def read_table(path: Path, names: Collection[str] = ("pair_id", "rater", "subjec
             table = _read_text(path)
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: is not UTF-8 text; save it as CSV in UTF-8.") from error
-    except (OSError, EOFError, pl.exceptions.PolarsError) as error:
+    except (OSError, EOFError, zlib.error, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{path}: cannot be read as a table ({reason}).") from error
     if table.height == 0:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import click
 
 from iqa_registry.cli import render
 from iqa_registry.cli.arguments import as_json
 from iqa_registry.plugins import PluginRecord
 from iqa_registry.registry import build_registry
+
+NAMED = ("ranker", "segmenter", "dataset", "command")
+"""Kinds of which there are few, shown by name."""
 
 
 @click.command()
@@ -28,13 +29,11 @@ def plugins(as_json: bool) -> None:
 
 
 def _row(record: PluginRecord) -> dict[str, str]:
-    counts = Counter(type(spec).__name__.removesuffix("Spec").lower() for spec in record.specs)
-    counts["command"] = len(record.commands)
-    shown = ", ".join(
-        f"{count} {kind}{'s' if count > 1 and kind != 'weights' else ''}"
-        for kind, count in counts.items()
-        if count
-    )
+    names: dict[str, list[str]] = {}
+    for spec in record.specs:
+        names.setdefault(type(spec).__name__.removesuffix("Spec").lower(), []).append(spec.name)
+    names["command"] = [command.name for command in record.commands]
+    shown = ", ".join(_contribution(kind, found) for kind, found in names.items() if found)
     return {
         "plugin": record.origin.plugin,
         "distribution": record.origin.distribution,
@@ -42,3 +41,9 @@ def _row(record: PluginRecord) -> dict[str, str]:
         "state": "loaded" if record.loaded else "not loaded",
         "contributes": shown if record.loaded else (record.failure or ""),
     }
+
+
+def _contribution(kind: str, names: list[str]) -> str:
+    """How many, and which where no other command lists them."""
+    text = f"{len(names)} {kind}{'s' if len(names) > 1 and kind != 'weights' else ''}"
+    return f"{text} ({', '.join(names)})" if kind in NAMED else text
