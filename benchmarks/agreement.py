@@ -68,7 +68,9 @@ def main():
             rows = metric_rows(judge(rated, settings=Settings(resamples=0)))
     print(f"            inconsistency {rows[0]['inconsistency']:.4f} to {rows[-1]['inconsistency']:.4f}")
     few = simulated(10_000)
-    few.filter(pl.col("metric") == "m3").write_parquet(Path(tempfile.gettempdir()) / "agreement-benchmark.parquet")
+    few.filter(pl.col("metric") == "m3").write_parquet(
+        Path(tempfile.gettempdir()) / "agreement-benchmark.parquet"
+    )
     rated = rate(read_scores(Path(tempfile.gettempdir()) / "agreement-benchmark.parquet", registry))
     for cluster, label in (("none", "10,000 images by themselves"), ("subject", "200 subjects")):
         with timed(f"10,000 bootstrap samples of 10,000 images, one metric, all statistics: {label}"):

@@ -145,10 +145,10 @@ def agree(
         raise UsageError(f"agree has no option {unknown[0]!r}.{nearest(unknown[0], known)}")
     registry = registry or build_registry()
     if isinstance(scores, pl.DataFrame):
-        found = make_scores(scores, registry)
+        rated = rate(make_scores(scores, registry), ratings)
     else:
-        found = read_scores(scores, registry)
-    groups = judge(rate(found, ratings), registry.ranker(ranker), Settings(**options))
+        rated = rate(read_scores(scores, registry), ratings)
+    groups = judge(rated, registry.ranker(ranker), Settings(**options))
     return pl.DataFrame(metric_rows(groups), infer_schema_length=None)
 
 

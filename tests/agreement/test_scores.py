@@ -131,7 +131,11 @@ def test_names_that_look_like_numbers_stay_names(tmp_path):
         ("a.csv", b"pair_id,psnr\n", "has no rows"),
         ("a.csv", b"pair_id,psnr\na,1,2,3\n", "cannot be read as a table"),
         ("a.csv.gz", b"no gzip", "cannot be read as a table"),
-        ("a.csv.gz", gzip.compress(b"pair_id,psnr\na,1\n" * 99)[:30] + b"damage", "cannot be read as a table"),
+        (
+            "a.csv.gz",
+            gzip.compress(b"pair_id,psnr\na,1\n" * 99)[:30] + b"damage",
+            "cannot be read as a table",
+        ),
         ("a.parquet", b"no parquet", "cannot be read as a table"),
         ("a.json", b"{", "cannot be read as a table"),
         ("a.csv", b"pair_id\xff,psnr\na,1\n", "cannot be read as a table|not UTF-8"),
