@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iqa_registry.agreement.heatmap import ink_on
 from iqa_registry.agreement.judging import Judged
 from iqa_registry.agreement.study import Group
 from iqa_registry.statistics.arrays import finite
@@ -107,7 +108,7 @@ def _bars(panel: Any, group: Group) -> None:
     if group.panel is not None:
         ceiling = group.panel.ceiling.mean_inconsistency
         panel.axvline(ceiling, color=COLORS[3], linewidth=1.8, linestyle="-.", label="one rater, mean")
-    panel.bar(0, 0, color=COLORS[0], label="best, or not told from it")
+    panel.scatter([], [], marker="s", color=COLORS[0], label="best, or not told from it")
     panel.set_yticks(places, names, fontsize=_SMALL)
     panel.invert_yaxis()
     panel.set_xlim(left=0)
@@ -135,7 +136,8 @@ def draw_significance(group: Group) -> Figure:
         values, cmap=colormaps["PuOr_r"], vmin=-(most or 1.0), vmax=most or 1.0, aspect="auto"
     )
     for row_number, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
-        _cell(panel, values[row_number, column], most, bool(sure[row_number, column]), (column, row_number))
+        value, here = values[row_number, column], bool(sure[row_number, column])
+        _cell(panel, value, tuple(image.to_rgba(value)), here, (column, row_number))
     panel.set_xticks(range(side), names, rotation=40, ha="right", fontsize=_SMALL)
     panel.set_yticks(range(side), names, fontsize=_SMALL)
     panel.tick_params(length=0)
@@ -148,18 +150,11 @@ def draw_significance(group: Group) -> Figure:
     return figure
 
 
-def _cell(panel: Any, value: float, most: float, sure: bool, place: tuple[int, int]) -> None:
-    ink = "white" if most and abs(value) > 0.7 * most else "black"
-    text = f"{value:+.3f}{'*' if sure else ''}"
-    panel.text(
-        *place,
-        text,
-        ha="center",
-        va="center",
-        color=ink,
-        fontsize=_SMALL,
-        weight="bold" if sure else "normal",
-    )
+def _cell(panel: Any, value: float, color: Sequence[float], sure: bool, place: tuple[int, int]) -> None:
+    """The number in a cell of the matrix."""
+    text, weight = f"{value:+.3f}{'*' if sure else ''}", "bold" if sure else "normal"
+    style: dict[str, Any] = {"color": ink_on(color), "fontsize": _SMALL, "weight": weight}
+    panel.text(*place, text, ha="center", va="center", **style)
 
 
 def draw_course(groups: Sequence[Group], over: str) -> Figure:

@@ -89,11 +89,21 @@ def _panel(panel: Any, values: list[list[float]], name: str) -> Any:
     for row, cells in enumerate(values):
         for column, value in enumerate(cells):
             if not math.isnan(value):
-                ink = "black" if _luminance(colors(value)) > 0.18 else "white"
+                ink = ink_on(colors(value))
                 panel.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=11)
     panel.set_title(name, fontsize=11)
     panel.tick_params(length=0)
     return image
+
+
+def ink_on(color: Sequence[float]) -> str:
+    """Black or white, whichever is read better on a color.
+
+    Example:
+        >>> ink_on((1, 1, 0, 1)), ink_on((0, 0, 0.5, 1))
+        ('black', 'white')
+    """
+    return "black" if _luminance(color) > 0.18 else "white"
 
 
 def _luminance(color: Sequence[float]) -> float:

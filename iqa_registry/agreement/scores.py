@@ -125,8 +125,7 @@ def make_scores(
     wanted = wanted or Wanted()
     table, notes = _identified(table, wanted.identity, place)
     if set(table.columns) >= LONG:
-        table, directions, more = _from_long(table, wanted, place)
-        notes += more
+        table, directions = _from_long(table, wanted, place)
     else:
         table, directions = _from_wide(table, wanted, registry, place), {}
         _refuse_twins(table, wanted.identity, place)
@@ -155,19 +154,9 @@ def _identified(table: pl.DataFrame, identity: Sequence[str], place: str) -> tup
     return named, [f"{nameless} rows without {'/'.join(identity)}"] if nameless else []
 
 
-def _from_long(
-    table: pl.DataFrame, wanted: Wanted, place: str
-) -> tuple[pl.DataFrame, dict[str, bool], list[str]]:
+def _from_long(table: pl.DataFrame, wanted: Wanted, place: str) -> tuple[pl.DataFrame, dict[str, bool]]:
     table = table.with_columns(pl.col("score").cast(pl.Float64, strict=False).fill_nan(None))
-    notes = []
     if "status" in table.columns:
-        failed = table.filter(pl.col("status") != "ok")
-        notes = [
-            f"{number} images not scored by {metric} ({status.replace('_', ' ')})"
-            for metric, status, number in failed.group_by("metric", "status", maintain_order=True)
-            .len()
-            .iter_rows()
-        ]
         table = table.with_columns(pl.when(pl.col("status") == "ok").then("score").alias("score"))
     there = table["metric"].unique(maintain_order=True).to_list()
     for name in wanted.metrics:
@@ -202,7 +191,7 @@ def _from_long(
             wide = wide.with_columns(column[name])
         else:
             wide = wide.join(column, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    return wide, directions, notes
+    return wide, directions
 
 
 def _from_wide(table: pl.DataFrame, wanted: Wanted, registry: Registry, place: str) -> pl.DataFrame:

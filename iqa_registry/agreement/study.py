@@ -19,6 +19,7 @@ from iqa_registry.agreement.comparison import compare
 from iqa_registry.agreement.judging import Column, Judged, Settings, judge_metric
 from iqa_registry.agreement.panel import Panel, panel_of
 from iqa_registry.agreement.ratings import Rated
+from iqa_registry.agreement.scores import ID
 from iqa_registry.agreement.tables import column_of
 from iqa_registry.errors import UsageError
 from iqa_registry.ranker import LevelRanker, Ranker, fold_of
@@ -33,6 +34,8 @@ STATISTICS = ("inconsistency", "skill", "srocc", "krocc", "plcc", "plcc_raw", "r
 SMALLER_IS_BETTER = ("inconsistency", "rmse")
 ALL = "all images"
 MANY_ROWS = 200_000
+SIMULATED = "sim-"
+"""What the names of this project's simulated images begin with."""
 SUBJECT, REGION = "subject", "region"
 Progress = Callable[[float, int], None]
 
@@ -65,8 +68,11 @@ class Group:
 
     @property
     def name(self) -> str:
-        """Say ``ixi, munit``."""
-        return ", ".join(str(value) for value in self.keys.values()) or ALL
+        """Say ``ixi, munit``, or ``epoch=3`` where a value alone says little; simulated images are called so."""
+        parts = [value if isinstance(value, str) else f"{key}={value}" for key, value in self.keys.items()]
+        name = ", ".join(parts) or ALL
+        simulated = bool(self.table[ID].str.starts_with(SIMULATED).all())
+        return f"{name} (simulated, with simulated raters)" if simulated else name
 
 
 def judge(

@@ -78,7 +78,8 @@ def number(value: float | None, digits: int = 4) -> str:
         return "inf" if value > 0 else "-inf"
     if value != 0 and abs(value) < 10 ** (1 - digits):
         return f"{value:.3g}"
-    return f"{value:.{digits}f}"
+    # Rounded first, so that one number with two sums' last bits is shown alike.
+    return f"{round(value, digits + 8):.{digits}f}"
 
 
 def echo_json(value: Any) -> None:

@@ -23,6 +23,12 @@ def _flat(values: Array) -> bool:
     return bool(values.size < 2 or (values == values[0]).all())
 
 
+def _nearly_flat(values: Array) -> bool:
+    """Whether what varies is rounding: a correlation of it would be noise (scipy warns at the same limit)."""
+    mean = float(values.mean())
+    return bool(np.linalg.norm(values - mean) < 1e-13 * abs(mean))
+
+
 def srocc(scores: ArrayLike, ratings: ArrayLike) -> float:
     """Spearman's rank-order correlation coefficient, ties by mean ranks (scipy).
 
@@ -68,7 +74,7 @@ def krocc(scores: ArrayLike, ratings: ArrayLike) -> float:
 def plcc(scores: ArrayLike, ratings: ArrayLike) -> float:
     """Pearson's linear correlation coefficient (scipy); an infinite score counts as the largest finite one.
 
-    Args and errors are those of :func:`srocc`.
+    Args and errors are those of :func:`srocc`; NaN also where a column varies by no more than rounding.
 
     Example:
         >>> round(plcc([20.0, 25.0, 24.0, 30.0], [0.1, 0.5, 0.5, 0.9]), 4)
@@ -78,7 +84,7 @@ def plcc(scores: ArrayLike, ratings: ArrayLike) -> float:
 
     scores, ratings = paired(scores, ratings)
     scores = finite(scores)
-    if _flat(scores) or _flat(ratings):
+    if any(_flat(values) or _nearly_flat(values) for values in (scores, ratings)):
         return math.nan
     return float(pearsonr(scores, ratings).statistic)
 

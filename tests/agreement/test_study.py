@@ -221,6 +221,16 @@ def test_each_group_is_judged_by_itself():
     assert rows[3]["inconsistency"] == alone["inconsistency"]
 
 
+def test_simulated_images_are_called_so():
+    rated = several()
+    table = rated.scores.table.with_columns(pl.format("sim-{}", "pair_id").alias("pair_id"))
+    rated = Rated(Scores(table, rated.scores.higher_is_better, "here"), rated.ratings)
+    groups = judge(rated, settings=Settings(group_by=("model",), resamples=0))
+    assert [group.name for group in groups] == [
+        f"{model} (simulated, with simulated raters)" for model in "xy"
+    ]
+
+
 def test_regions_are_groups():
     rated = several()
     table = rated.scores.table.with_columns(region=pl.Series(["image", "mask"] * 60))
