@@ -98,7 +98,7 @@ def test_the_same_seed_draws_the_same_samples():
     assert (first.sum(axis=1) == 20).all()
 
 
-def population(generator, clusters, rows=8):
+def population(generator, clusters, rows=5):
     """Scores and ratings in which the images of a subject share their quality and the metric's error."""
     subject = np.repeat(np.arange(clusters), rows)
     quality = 0.7 * generator.normal(size=clusters)[subject] + 0.7 * generator.normal(size=clusters * rows)
@@ -106,9 +106,9 @@ def population(generator, clusters, rows=8):
     return quality + error, np.clip(np.floor(2.5 * (quality + 2)), 0, 9) / 10, subject
 
 
-def covering(clustered, sets, resamples=400, clusters=40):
+def covering(clustered, sets, resamples=400, clusters=60, seed=1):
     """How often the interval of each statistic holds the value of the population, over simulated studies."""
-    generator = np.random.default_rng(1)
+    generator = np.random.default_rng(seed)
     scores, ratings, _ = population(generator, 60_000)
     truth = written_out(scores, ratings, scores)
     hits = dict.fromkeys(("inconsistency", "skill", "srocc", "krocc", "plcc_raw", "pairwise_accuracy"), 0)
