@@ -16,7 +16,7 @@ FEW_CLUSTERS = 20
 def caveats(groups: Sequence[Group], ranker: Ranker, settings: Settings) -> list[str]:
     """A line for each thing that changes how the numbers are to be read."""
     lines = [] if ranker.warning is None else [ranker.warning]
-    for group in groups:
+    for group in (group for group in groups if group.judged):
         found = [*_of_levels(group), *_of_scores(group)]
         if settings.resamples:
             found += _of_intervals(group)
@@ -25,8 +25,6 @@ def caveats(groups: Sequence[Group], ranker: Ranker, settings: Settings) -> list
 
 
 def _of_levels(group: Group) -> list[str]:
-    if not group.judged:
-        return []
     row = group.judged[0].row
     if row["chance"] == 0:
         return ["all ratings are equal: nothing can be told apart, skill and correlations are not defined"]
@@ -58,7 +56,7 @@ def _of_scores(group: Group) -> list[str]:
 
 def _of_intervals(group: Group) -> list[str]:
     lines = []
-    number = max((judged.row["clusters"] for judged in group.judged), default=0)
+    number = max(judged.row["clusters"] for judged in group.judged)
     if number < 2:
         return ["a single cluster: no intervals, and nothing to fit PLCC and RMSE on; see --cluster"]
     if number < FEW_CLUSTERS:

@@ -125,13 +125,11 @@ def make_scores(
     wanted = wanted or Wanted()
     table, notes = _identified(table, wanted.identity, place)
     if set(table.columns) >= LONG:
-        table, directions = _from_long(table, wanted, place)
+        table, metrics, directions = _from_long(table, wanted, place)
     else:
-        table, directions = _from_wide(table, wanted, registry, place), {}
+        metrics, directions = _metrics_of(table, wanted, registry), {}
+        table = _from_wide(table, metrics, place)
         _refuse_twins(table, wanted.identity, place)
-    metrics = [
-        name for name in table.columns if name in directions or name in _metrics_of(table, wanted, registry)
-    ]
     known = {name: _direction(name, wanted, directions, registry, place) for name in metrics}
     if not known:
         raise UsageError(
@@ -154,7 +152,10 @@ def _identified(table: pl.DataFrame, identity: Sequence[str], place: str) -> tup
     return named, [f"{nameless} rows without {'/'.join(identity)}"] if nameless else []
 
 
-def _from_long(table: pl.DataFrame, wanted: Wanted, place: str) -> tuple[pl.DataFrame, dict[str, bool]]:
+def _from_long(
+    table: pl.DataFrame, wanted: Wanted, place: str
+) -> tuple[pl.DataFrame, list[str], dict[str, bool]]:
+    """The wide table, its metrics, and the directions that the long one states."""
     table = table.with_columns(pl.col("score").cast(pl.Float64, strict=False).fill_nan(None))
     if "status" in table.columns:
         table = table.with_columns(pl.when(pl.col("status") == "ok").then("score").alias("score"))
@@ -191,17 +192,16 @@ def _from_long(table: pl.DataFrame, wanted: Wanted, place: str) -> tuple[pl.Data
             wide = wide.with_columns(column[name])
         else:
             wide = wide.join(column, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    return wide, directions
+    return wide, chosen, directions
 
 
-def _from_wide(table: pl.DataFrame, wanted: Wanted, registry: Registry, place: str) -> pl.DataFrame:
-    for name in wanted.metrics:
+def _from_wide(table: pl.DataFrame, metrics: Sequence[str], place: str) -> pl.DataFrame:
+    for name in metrics:
         if not column_of(table, name, place, "--metric").dtype.is_numeric():
             raise UsageError(
                 f"{place}: column {name!r} does not hold numbers alone; mend it or leave it out."
             )
-    numbers = [name for name in _metrics_of(table, wanted, registry) if table[name].dtype.is_numeric()]
-    return table.with_columns(pl.col(name).cast(pl.Float64).fill_nan(None) for name in numbers)
+    return table.with_columns(pl.col(name).cast(pl.Float64).fill_nan(None) for name in metrics)
 
 
 def _metrics_of(table: pl.DataFrame, wanted: Wanted, registry: Registry) -> list[str]:

@@ -29,9 +29,6 @@ from iqa_registry.statistics.bootstrap import index_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-STATISTICS = ("inconsistency", "skill", "srocc", "krocc", "plcc", "plcc_raw", "rmse", "pairwise_accuracy")
-"""What is reported of each metric, each with an interval."""
-SMALLER_IS_BETTER = ("inconsistency", "rmse")
 ALL = "all images"
 MANY_ROWS = 200_000
 SIMULATED = "sim-"
@@ -93,7 +90,7 @@ def judge(
         The groups in the order of the table, in each the metrics with the smallest inconsistency first.
 
     Raises:
-        UsageError: a column that is not there, no clusters to fit on, or metrics that share no image.
+        UsageError: a column that is not there, no clusters to fit on, or no group in which an image is scored.
 
     Example:
         >>> from iqa_registry.agreement.scores import Scores
@@ -117,6 +114,8 @@ def judge(
         group.judged.sort(key=lambda judged: judged.row["inconsistency"])
         group.comparisons = compare(group.judged, group.clusters, settings.level)
         _mark_best(group)
+    if not any(group.judged for group in groups):
+        raise UsageError(f"{rated.scores.place}: {groups[0].notes[0]}.")
     return groups
 
 
@@ -173,20 +172,18 @@ def _rows_of(group: Group, rated: Rated, settings: Settings) -> Iterator[tuple[s
     there = {name: scores[name].is_not_null().to_numpy() for name in rated.scores.metrics}
     some = {name: rows for name, rows in there.items() if rows.any()}
     if not some:
-        raise UsageError(f"{rated.scores.place}: {group.name}: no image is scored.")
+        group.notes.append("no image is scored")
+        return
     common = np.logical_and.reduce(list(some.values()))
-    if not settings.each:
-        lost = int((~common).sum())
-        if lost:
-            worst = min(some, key=lambda name: int(some[name].sum()))
-            group.notes.append(
-                f"{lost} of {len(common)} images are left out because not every metric scored them "
-                f"({worst}: {int(some[worst].sum())}); --each judges each metric on all that it scored"
-            )
-        if not common.any():
-            raise UsageError(
-                f"{rated.scores.place}: {group.name}: no image is scored by all metrics; try --each."
-            )
+    if not settings.each and not common.any():
+        group.notes.append("no image is scored by all metrics; --each judges each on those that it scored")
+        return
+    if not settings.each and not common.all():
+        worst = min(some, key=lambda name: int(some[name].sum()))
+        group.notes.append(
+            f"{int((~common).sum())} of {len(common)} images are left out because not every metric scored them "
+            f"({worst}: {int(some[worst].sum())}); --each judges each metric on all that it scored"
+        )
     for name, rows in there.items():
         used = rows if settings.each or name not in some else common
         yield name, np.flatnonzero(used)

@@ -81,6 +81,13 @@ def test_another_column_is_a_metric_when_its_direction_is_given(registry):
         make_scores(table, registry)
 
 
+def test_a_metric_of_a_long_table_whose_direction_nobody_knows(registry):
+    table = LONG.drop("higher_is_better").with_columns(pl.col("metric").replace("mae", "ours"))
+    with pytest.raises(UsageError, match="no plugin declares 'ours'"):
+        make_scores(table, registry)
+    assert make_scores(table, registry, Wanted(directions={"ours": False})).metrics == ["psnr", "ours"]
+
+
 def test_the_rows_of_a_wide_table_without_identity_are_numbered(registry):
     scores = make_scores(pl.DataFrame({"psnr": [20.0, 30.0], "rating": [0.1, 0.5]}), registry)
     assert scores.table["pair_id"].to_list() == ["row 1", "row 2"]

@@ -268,6 +268,19 @@ def test_a_metric_that_scored_nothing_is_named_and_takes_nothing_from_the_others
     assert group.notes == ["fair scored no image here"]
 
 
+def test_a_group_without_scores_takes_nothing_from_the_others():
+    rated = several()
+    blank = [pl.when(pl.col("model") == "y").then(name).alias(name) for name in rated.scores.metrics]
+    scores = Scores(rated.scores.table.with_columns(blank), rated.scores.higher_is_better, "here")
+    x, y = judge(Rated(scores, rated.ratings), settings=Settings(group_by=("model",), resamples=50))
+    assert (len(x.judged), len(y.judged), x.notes, y.notes) == (0, 3, ["no image is scored"], [])
+    split = rated.scores.table.with_columns(
+        blank[0], pl.when(pl.col("model") == "x").then("good").alias("good")
+    )
+    with pytest.raises(UsageError, match="here: no image is scored by all metrics; --each"):
+        judge(Rated(Scores(split, rated.scores.higher_is_better, "here"), rated.ratings))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
