@@ -115,8 +115,8 @@ def reflected(samples: ArrayLike, estimate: float) -> NDArray[np.float64]:
     Algorithm 4 gives a metric the raters' scale as it is in the sample, which makes the inconsistency of few clusters
     too small, and that of a bootstrap sample of them, with fewer distinct ones, smaller again by about the same share.
     So samples that lie around ``estimate / f`` are moved to lie around ``estimate * f``. A factor, since the spread of
-    an inconsistency grows with it: over simulated studies of 12 and of 40 clusters, shifting by a difference covered the
-    truth in 90 and 91 % of cases, scaling in 92 % of both, neither in 86 and 89 %.
+    an inconsistency grows with it: over simulated studies of 12 and of 40 clusters, shifting by a difference covered
+    the truth in 90 and 91 % of cases, scaling in 92 % of both, neither in 86 and 89 %.
 
     Example:
         >>> reflected(np.array([0.1, 0.2]), 0.18).round(3)
