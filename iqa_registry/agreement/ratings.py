@@ -60,7 +60,10 @@ class Rated:
 
 
 def rate(
-    scores: Scores, ratings: str | Path | pl.DataFrame | None = None, how: HowRated | None = None
+    scores: Scores,
+    ratings: str | Path | pl.DataFrame | None = None,
+    how: HowRated | None = None,
+    among: Scores | None = None,
 ) -> Rated:
     """Put ratings beside scores.
 
@@ -70,6 +73,7 @@ def rate(
             (``rater_...``), or one row a rating with the columns ``rater`` and ``rating``. By default the ratings are
             in the scores' table.
         how: which columns are what.
+        among: what the scores were selected from; ratings of the others are not missed.
 
     Raises:
         UsageError: no ratings, columns that are missing or hold something else than numbers, an image with two ratings
@@ -90,7 +94,7 @@ def rate(
     else:
         table, place = read_table(Path(ratings), names=(*how.identity, RATER, "subject")), str(ratings)
     wide = _wide(with_identity(table, how.identity, ID, place), how, place)
-    return _joined(scores, wide, how, _unmatched(scores, wide, place))
+    return _joined(scores, wide, how, _unmatched(scores, among or scores, wide, place))
 
 
 def _own(scores: Scores, how: HowRated) -> pl.DataFrame:
@@ -119,7 +123,8 @@ def _wide(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
         raise UsageError(
             f"{place}: {some(twins)} stand there twice; keep one row each, or add a column {RATER!r}."
         )
-    return table.select(ID, *(_number(table[name], place) for name in found))
+    numbers = table.select(ID, *(_number(table[name], place) for name in found))
+    return numbers.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in found))
 
 
 def _from_long(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
@@ -151,12 +156,12 @@ def _number(column: pl.Series, place: str) -> pl.Series:
     return numbers
 
 
-def _unmatched(scores: Scores, ratings: pl.DataFrame, place: str) -> list[str]:
+def _unmatched(scores: Scores, among: Scores, ratings: pl.DataFrame, place: str) -> list[str]:
     """Images that are on one side only, named."""
     notes = []
     for there, other, text in (
         (scores.table, ratings, f"in {scores.place} have no rating in {place}"),
-        (ratings, scores.table, f"in {place} have no score in {scores.place}"),
+        (ratings, among.table, f"in {place} have no score in {scores.place}"),
     ):
         lost = (
             there.join(other, on=ID, how="anti", maintain_order="left")[ID]

@@ -141,7 +141,7 @@ def _rated(scores: str, registry: Registry, options: Mapping[str, Any]) -> Rated
         pool=options["pool"],
     )
     found = read_scores(scores, registry, wanted)
-    return rate(select(found, options["where"]), options["ratings"], how)
+    return rate(select(found, options["where"]), options["ratings"], how, among=found)
 
 
 def _names(text: str | None) -> list[str]:

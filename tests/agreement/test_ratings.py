@@ -75,8 +75,23 @@ def test_images_on_one_side_only_are_named():
 
 def test_a_rating_that_is_left_empty_counts_as_none():
     rated = rate(SCORES, ratings(rating=[0.1, None, 0.5, 0.3]))
-    assert rated.notes == ["1 images have no rating: b"]
+    assert rated.notes == ["1 images in the run have no rating in the ratings: b"]
     assert len(rated.ratings) == 3
+
+
+def test_an_empty_cell_in_the_table_of_scores():
+    own = Scores(
+        SCORES.table.with_columns(rating=pl.Series([0.1, None, 0.5, 0.3])), {"psnr": True}, "the run"
+    )
+    assert rate(own).notes == ["1 images have no rating: b"]
+
+
+def test_ratings_of_images_that_were_not_selected_are_not_missed():
+    from iqa_registry.agreement.scores import select
+
+    some = select(SCORES, ["psnr=:23"])
+    rated = rate(some, ratings(rating=[0.1, 0.9, 0.5, 0.3]), among=SCORES)
+    assert (rated.notes, rated.ratings.tolist()) == ([], [0.1, 0.3])
 
 
 def test_a_scale_read_from_its_other_end():
