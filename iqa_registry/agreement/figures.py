@@ -12,6 +12,7 @@ from iqa_registry.agreement.heatmap import ink_on
 from iqa_registry.agreement.judging import Judged
 from iqa_registry.agreement.study import Group
 from iqa_registry.statistics.arrays import finite
+from iqa_registry.statistics.inconsistency import chance_of_each
 from iqa_registry.statistics.mapping import fit_logistic
 
 if TYPE_CHECKING:
@@ -164,23 +165,27 @@ def draw_course(groups: Sequence[Group], over: str) -> Figure:
     at a value is what a random order of the group has there in expectation.
     """
     figure, panels = _grid(len(groups), 2.9)
+    # A metric looks the same in every panel, whatever its place there.
+    metrics = list(dict.fromkeys(judged.metric for group in groups for judged in group.judged))
+    shown: dict[str, Any] = {}
     for panel, group in zip(panels, groups, strict=True):
-        for number, judged in enumerate(group.judged):
-            places, means = _course(group, judged, over)
-            style = STYLES[number // len(COLORS) % len(STYLES)]
-            panel.plot(
-                places, means, style, color=COLORS[number % len(COLORS)], linewidth=1.5, label=judged.metric
-            )
+        for judged in group.judged:
+            number = metrics.index(judged.metric)
+            style = {
+                "color": COLORS[number % len(COLORS)],
+                "linestyle": STYLES[number // len(COLORS) % len(STYLES)],
+            }
+            (shown[judged.metric],) = panel.plot(*_course(group, judged, over), **style, linewidth=1.5)
         first = group.judged[0]
-        expected = np.array([np.abs(first.ratings - rating).mean() for rating in first.ratings])
-        places, means = _means(group.table[over].to_numpy()[first.rows], expected)
-        panel.plot(places, means, color="0.55", linewidth=3, alpha=0.6, label="chance", zorder=0)
+        means = _means(group.table[over].to_numpy()[first.rows], chance_of_each(first.ratings))
+        (shown["chance"],) = panel.plot(*means, color="0.55", linewidth=3, alpha=0.6, zorder=0)
         panel.set_xlabel(over, fontsize=_SMALL)
         panel.set_ylabel("inconsistency", fontsize=_SMALL)
         panel.set_ylim(bottom=0)
         panel.set_title(group.name, fontsize=_SMALL + 1)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=_SMALL, frameon=False)
+    names = [*metrics, "chance"]
+    lines = [shown[name] for name in names]
+    figure.legend(lines, names, loc="outside lower center", ncols=6, fontsize=_SMALL, frameon=False)
     figure.suptitle(f"Inconsistency against {over} (lower is better)", fontsize=11)
     return figure
 

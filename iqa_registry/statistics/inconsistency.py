@@ -84,6 +84,25 @@ def chance(ratings: ArrayLike) -> float:
     return float(max(0.0, 2 / n**2 * (factors * (np.sort(ratings) - ratings.mean())).sum()))
 
 
+def chance_of_each(ratings: ArrayLike) -> Array:
+    """What a random order has in expectation at each image: mean over j of |r_i - r_j|; their mean is :func:`chance`.
+
+    Raises:
+        UsageError: see :func:`chance`.
+
+    Example:
+        >>> chance_of_each([0.1, 0.5, 0.9]).round(3)
+        array([0.4  , 0.267, 0.4  ])
+    """
+    ratings, _ = paired(ratings, ratings)
+    ordered = np.sort(ratings)
+    below = np.searchsorted(ordered, ratings, side="right")
+    sums = np.concatenate([np.zeros(1), np.cumsum(ordered)])
+    n = ratings.size
+    # Those not above a rating lie below it by so much in all, the others above it.
+    return (ratings * below - sums[below] + sums[n] - sums[below] - ratings * (n - below)) / n
+
+
 def constant(ratings: ArrayLike) -> float:
     """The inconsistency of a metric that gives all images one score: mean of |r_i - mean(r)|.
 

@@ -1,5 +1,7 @@
 """Figures hold what the study found; that they can be read is for eyes."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -60,12 +62,27 @@ def test_the_matrix_holds_each_difference_once_with_each_sign(groups):
 
 
 def test_the_course_averages_to_the_inconsistency(groups):
-    panel = figures.draw_course(groups, "epoch").axes[0]
-    good = next(line for line in panel.lines if line.get_label() == "good")
+    good, poor, expected = figures.draw_course(groups, "epoch").axes[0].lines
     assert good.get_xdata().tolist() == [0, 1, 2, 3]
-    assert good.get_ydata().mean() == pytest.approx(groups[0].judged[0].row["inconsistency"])
-    expected = next(line for line in panel.lines if line.get_label() == "chance")
-    assert expected.get_ydata().mean() == pytest.approx(groups[0].judged[0].row["chance"])
+    rows = [judged.row for judged in groups[0].judged]
+    assert good.get_ydata().mean() == pytest.approx(rows[0]["inconsistency"])
+    assert poor.get_ydata().mean() == pytest.approx(rows[1]["inconsistency"])
+    assert expected.get_ydata().mean() == pytest.approx(rows[0]["chance"])
+
+
+def test_a_metric_has_one_color_in_every_panel(groups):
+    turned = [groups[0], replace(groups[1], judged=groups[1].judged[::-1])]
+    figure = figures.draw_course(turned, "epoch")
+    first, second = (
+        {judged.metric: line.get_color() for judged, line in zip(group.judged, panel.lines, strict=False)}
+        for group, panel in zip(turned, figure.axes, strict=True)
+    )
+    assert first == second
+    legend = figure.legends[0]
+    shown = [line.get_color() for line in legend.get_lines()]
+    assert dict(zip([text.get_text() for text in legend.get_texts()], shown, strict=True)) | first == {
+        **first, "chance": "0.55"
+    }  # fmt: skip
 
 
 def test_every_file_is_written_under_a_name_that_is_one(groups, tmp_path):

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iqa_registry.errors import UsageError
-from iqa_registry.statistics.inconsistency import align_to_levels, chance, constant, inconsistency, skill
+from iqa_registry.statistics.inconsistency import (
+    align_to_levels,
+    chance,
+    chance_of_each,
+    constant,
+    inconsistency,
+    skill,
+)
 
 RATINGS = st.lists(st.integers(0, 9).map(lambda level: level / 10), min_size=1, max_size=30)
 
@@ -98,3 +105,10 @@ def test_what_it_does_not_take(scores, ratings, message):
     for function in (align_to_levels, inconsistency):
         with pytest.raises(UsageError, match=message):
             function(scores, ratings)
+
+
+def test_chance_of_each_image_is_its_mean_distance_from_all():
+    ratings = np.round(np.random.default_rng(3).random(200), 1)
+    found = chance_of_each(ratings)
+    assert found == pytest.approx(np.abs(ratings[:, None] - ratings).mean(axis=1), abs=1e-12)
+    assert found.mean() == pytest.approx(chance(ratings), abs=1e-12)
