@@ -66,10 +66,18 @@ class Group:
     @property
     def name(self) -> str:
         """Say ``ixi, munit``, or ``epoch=3`` where a value alone says little; simulated images are called so."""
-        parts = [value if isinstance(value, str) else f"{key}={value}" for key, value in self.keys.items()]
+        parts = [
+            value if _tells(value) else f"{key}={'none' if value is None else value}"
+            for key, value in self.keys.items()
+        ]
         name = ", ".join(parts) or ALL
         simulated = bool(self.table[ID].str.starts_with(SIMULATED).all())
         return f"{name} (simulated, with simulated raters)" if simulated else name
+
+
+def _tells(value: object) -> bool:
+    """Whether a value is understood without its column's name: a word is, a number or a yes is not."""
+    return isinstance(value, str) and value.casefold() not in ("true", "false") and not value.isdigit()
 
 
 def judge(

@@ -118,12 +118,13 @@ def agree(
     settings = _settings(options)
     chosen = registry.ranker(ranker)
     groups = _judge(rated, chosen, settings)
+    # Files first: who reads what is printed may stop reading.
+    _write(groups, output, plot, course)
     if as_json or csv:
         _print_rows(groups, as_json)
     else:
         _print(groups, settings)
     notes = [*rated.scores.notes, *rated.notes]
-    _write(groups, output, plot, course)
     _report(groups, notes, chosen, settings)
 
 

@@ -221,6 +221,14 @@ def test_each_group_is_judged_by_itself():
     assert rows[3]["inconsistency"] == alone["inconsistency"]
 
 
+def test_groups_are_called_by_their_values_and_where_these_say_little_by_the_column_too():
+    rated = several()
+    table = rated.scores.table.with_columns(lesion=pl.col("model").replace({"x": "True", "y": None}))
+    rated = Rated(Scores(table, rated.scores.higher_is_better, "here"), rated.ratings)
+    groups = judge(rated, settings=Settings(group_by=("model", "lesion"), resamples=0))
+    assert [group.name for group in groups] == ["x, lesion=True", "y, lesion=none"]
+
+
 def test_simulated_images_are_called_so():
     rated = several()
     table = rated.scores.table.with_columns(pl.format("sim-{}", "pair_id").alias("pair_id"))
