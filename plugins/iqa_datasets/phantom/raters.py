@@ -16,12 +16,14 @@ K-CROSS paper does with ten radiologists.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iqa_datasets.phantom.degradations import DEGRADATIONS
+from iqa_registry.statistics.raters import icc
 
 Array = NDArray[np.float64]
 
@@ -78,13 +80,13 @@ class Panel:
         return np.floor(LEVELS * impression).clip(0, LEVELS - 1) / LEVELS
 
 
-def make_panel(rng: np.random.Generator, raters: int, icc: float, severities: Array) -> Panel:
+def make_panel(rng: np.random.Generator, raters: int, agreement: float, severities: Array) -> Panel:
     """Draw raters who agree with each other as well as asked for.
 
     Args:
         rng: source of their differences.
         raters: how many; at least 2.
-        icc: wanted ICC(2,1), above 0 and below 1.
+        agreement: wanted ICC(2,1), above 0 and below 1.
         severities: ``(n, errors)``, errors of images like those that will be rated: agreement depends on them.
 
     Returns:
@@ -103,35 +105,17 @@ def make_panel(rng: np.random.Generator, raters: int, icc: float, severities: Ar
     for _ in range(20):
         middle = (low + high) / 2
         agreed = single_rater_icc(panel(middle).rate(severities, noise_draws))
-        low, high = (middle, high) if agreed > icc else (low, middle)
+        low, high = (middle, high) if agreed > agreement else (low, middle)
     return panel((low + high) / 2)
 
 
 def single_rater_icc(ratings: Array) -> float:
-    """ICC(2,1) of ``(n, raters)`` scores by the mean squares of a two-way table; 0 where all scores are equal.
+    """ICC(2,1) of ``(n, raters)`` scores; 0 where all scores are equal.
 
     Example:
         >>> table = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9.0], [6, 2, 4, 7]])
         >>> round(single_rater_icc(table), 2)  # the table of Shrout and Fleiss, who give 0.29
         0.29
     """
-    count, raters = ratings.shape
-    mean = ratings.mean()
-    rows = raters * ((ratings.mean(axis=1) - mean) ** 2).sum() / (count - 1)
-    columns = count * ((ratings.mean(axis=0) - mean) ** 2).sum() / (raters - 1)
-    total = ((ratings - mean) ** 2).sum()
-    rest = (total - rows * (count - 1) - columns * (raters - 1)) / ((count - 1) * (raters - 1))
-    below = rows + (raters - 1) * rest + raters * (columns - rest) / count
-    return float((rows - rest) / below) if below > 0 else 0.0
-
-
-def trimmed_mean(ratings: Array) -> Array:
-    """Mean of each row without its highest and its lowest score; of fewer than three scores, the plain mean.
-
-    Example:
-        >>> float(trimmed_mean(np.array([[0.1, 0.5, 0.6, 0.9]]))[0])
-        0.55
-    """
-    if ratings.shape[1] < 3:
-        return np.asarray(ratings.mean(axis=1))
-    return np.asarray(np.sort(ratings, axis=1)[:, 1:-1].mean(axis=1))
+    value = icc(ratings, "2,1").value
+    return 0.0 if math.isnan(value) else value

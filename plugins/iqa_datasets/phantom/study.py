@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iqa_datasets.phantom.degradations import DEGRADATIONS, NEEDS_LESION
-from iqa_datasets.phantom.raters import Panel, make_panel, trimmed_mean
+from iqa_datasets.phantom.raters import Panel, make_panel
+from iqa_registry.statistics.raters import trimmed_mean
 
 Array = NDArray[np.float64]
 

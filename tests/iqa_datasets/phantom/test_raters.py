@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from iqa_datasets.phantom.degradations import DEGRADATIONS
-from iqa_datasets.phantom.raters import single_rater_icc, trimmed_mean
+from iqa_datasets.phantom.raters import single_rater_icc
 from iqa_datasets.phantom.study import Study
+from iqa_registry.statistics.raters import trimmed_mean
 
 COUNT = 400
 
