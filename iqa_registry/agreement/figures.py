@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqa_registry.agreement.heatmap import ink_on
+from iqa_registry.agreement.drawing import WIDTH, ink_on, new_figure
 from iqa_registry.agreement.judging import Judged
 from iqa_registry.agreement.study import Group
 from iqa_registry.statistics.arrays import finite
@@ -18,8 +18,6 @@ from iqa_registry.statistics.mapping import fit_logistic
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDTH = 9.0
-"""In inches; drawn for the width of a README, about 900 points."""
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colors, which colour-blind readers tell apart; the yellow is left out, too pale for lines."""
 STYLES = ("-", "--", ":", "-.")
@@ -27,20 +25,11 @@ MOST_POINTS = 5000
 _SMALL = 8.5
 
 
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _grid(number: int, height: float) -> tuple[Figure, list[Any]]:
     """A figure with so many panels; those left over are taken away."""
     columns = 2 if number in (2, 4) else min(3, number)
     lines = math.ceil(number / columns)
-    figure = _figure(WIDTH if columns > 1 else 5.5, height * lines)
+    figure = new_figure(WIDTH if columns > 1 else 5.5, height * lines)
     panels = figure.subplots(lines, columns, squeeze=False).ravel().tolist()
     for panel in panels[number:]:
         panel.remove()
@@ -129,7 +118,7 @@ def draw_significance(group: Group) -> Figure:
         first, second = names.index(row["first"]), names.index(row["second"])
         values[first, second], values[second, first] = row["difference"], -row["difference"]
         sure[first, second] = sure[second, first] = row["distinguishable"]
-    figure = _figure(min(WIDTH, 3.2 + 0.62 * side), 2.1 + 0.42 * side)
+    figure = new_figure(min(WIDTH, 3.2 + 0.62 * side), 2.1 + 0.42 * side)
     panel = figure.subplots()
     panel.set_facecolor("0.9")
     most = np.nanmax(np.abs(values)) if np.isfinite(values).any() else 1.0

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from iqa_registry.agreement.drawing import WIDTH, ink_on, new_figure
 from iqa_registry.agreement.systems import SystemCorrelation, group_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDTH = 9.0
-"""In inches: at 100 points an inch the figure is 900 wide, and its text is still read."""
 MOST_COLUMNS = 4
 """More targets and groups than these go onto a further figure."""
 METRIC_ROOM = 20
@@ -45,24 +43,10 @@ def draw_correlations(found: Sequence[SystemCorrelation], title: str = "") -> li
     return [_draw(found, page, title) for page in pages]
 
 
-def to_files(figure: Figure) -> dict[str, bytes]:
-    """A figure as ``.png`` (160 points an inch) and ``.svg``."""
-    files = {}
-    for suffix, settings in ((".png", {"dpi": 160}), (".svg", {"metadata": {"Date": None}})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix[1:], **settings)
-        files[suffix] = buffer.getvalue()
-    return files
-
-
 def _draw(found: Sequence[SystemCorrelation], columns: list[tuple[str, str]], title: str) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     there = [item for item in found if (group_label(item.group), item.target) in columns]
     metrics = sorted({item.metric for item in there}, key=[item.metric for item in found].index)
-    figure = Figure(figsize=(WIDTH, 1.9 + 0.42 * len(metrics) + 0.18 * _lines(columns)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(WIDTH, 1.9 + 0.42 * len(metrics) + 0.18 * _lines(columns))
     panels = figure.subplots(1, 2, sharey=True)
     for panel, name in zip(panels, ("Pearson", "Spearman"), strict=True):
         values = _grid(there, name.lower(), metrics, columns)
@@ -94,22 +78,6 @@ def _panel(panel: Any, values: list[list[float]], name: str) -> Any:
     panel.set_title(name, fontsize=11)
     panel.tick_params(length=0)
     return image
-
-
-def ink_on(color: Sequence[float]) -> str:
-    """Black or white, whichever is read better on a color.
-
-    Example:
-        >>> ink_on((1, 1, 0, 1)), ink_on((0, 0, 0.5, 1))
-        ('black', 'white')
-    """
-    return "black" if _luminance(color) > 0.18 else "white"
-
-
-def _luminance(color: Sequence[float]) -> float:
-    """Relative luminance of an sRGB color (WCAG 2); black and white ink contrast equally at 0.18."""
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color[:3]]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _grid(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from iqa_registry.agreement.heatmap import to_files
+from iqa_registry.agreement.drawing import to_files
 from iqa_registry.agreement.judging import STATISTICS
 from iqa_registry.agreement.rows import write_file, write_rows
 from iqa_registry.agreement.study import Group

@@ -77,7 +77,8 @@ def save_correlations(
     """
     written = write_rows(folder, name, [item.row() for item in items])
     if plot:
-        from iqa_registry.agreement.heatmap import draw_correlations, to_files
+        from iqa_registry.agreement.drawing import to_files
+        from iqa_registry.agreement.heatmap import draw_correlations
 
         for number, figure in enumerate(draw_correlations(items, title), start=1):
             stem = name if number == 1 else f"{name}-{number}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iqa_registry.cli import arguments, complete, render
-from iqa_registry.cli.arguments import PATH, as_json, flag
+from iqa_registry.cli.arguments import PATH, as_csv, as_json, flag
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError
 
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
 @flag("--each", "Judge each metric on all images that it scored, even where others scored fewer.")
 @as_json
-@flag("--csv", "Print as CSV.")
+@as_csv
 @click.option(
     "--output", "-o", type=PATH, help="Folder for agreement, comparisons and raters (.parquet, .csv, .json)."
 )
@@ -106,10 +106,7 @@ def agree(
 
     Exit code: 0 done, 1 images were left out or a group could not be judged, 2 wrong usage.
     """
-    if as_json and csv:
-        raise UsageError("--json and --csv are two ways to print; choose one.")
-    if plot and output is None:
-        raise UsageError("--plot draws into a folder; name it with -o FOLDER.")
+    arguments.check_output(as_json, csv, plot, output)
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
@@ -219,7 +216,7 @@ def _print(groups: list[Group], settings: Settings) -> None:
 
 
 def _headline(group: Group) -> str:
-    clusters = len(set(group.clusters.tolist()))
+    clusters = int(group.clusters.max()) + 1
     of = f" of {clusters} clusters" if clusters < len(group.ratings) else ""
     row = group.judged[0].row if group.judged else {}
     levels = (

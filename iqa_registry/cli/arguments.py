@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from iqa_registry.cli import complete
+from iqa_registry.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
@@ -47,6 +48,7 @@ def metrics(help_text: str, names: Callable[[str], list[tuple[str, str]]]) -> Ca
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+as_csv = flag("--csv", "Print as CSV.")
 debug = click.option(
     "--debug",
     is_flag=True,
@@ -122,3 +124,15 @@ device = click.option(
 workers = click.option(
     "--workers", default=2, show_default=True, help="Threads that read images ahead; 0 reads in turn."
 )
+
+
+def check_output(as_json: bool, csv: bool, plot: bool = False, output: Path | None = None) -> None:
+    """Refuse two ways to print at once, and figures without a folder.
+
+    Raises:
+        UsageError: the options contradict each other.
+    """
+    if plot and output is None:
+        raise UsageError("--plot draws into a folder; name it with -o FOLDER.")
+    if as_json and csv:
+        raise UsageError("--json and --csv are two ways to print; choose one.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from iqa_registry.cli import arguments, render
-from iqa_registry.cli.arguments import PATH, as_json, flag
+from iqa_registry.cli.arguments import PATH, as_csv, as_json, flag
 from iqa_registry.errors import IQAError, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ NAME = "correlations"
 )
 @click.option("--seed", default=0, show_default=True, help="Of the random pairings for more than 8 systems.")
 @as_json
-@flag("--csv", "Print as CSV.")
+@as_csv
 @click.option("--output", "-o", type=PATH, help=f"Folder for {NAME}.parquet, .csv and .json.")
 @flag("--plot", "Draw the heat map of absolute correlations into that folder (PNG and SVG).")
 @arguments.debug
@@ -72,10 +72,7 @@ def correlate(
     Exit code: 0 all groups correlated, 1 a group had fewer than 3 systems or nothing could be correlated, 2 wrong
     usage.
     """
-    if plot and output is None:
-        raise UsageError("--plot draws into a folder; name it with -o FOLDER.")
-    if as_json and csv:
-        raise UsageError("--json and --csv are two ways to print; choose one.")
+    arguments.check_output(as_json, csv, plot, output)
     found = _correlate(table, target, metric, group_by, system, sort_by, seed)
     for line in found.left_out:
         render.warn(f"left out: {line}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iqa_registry.cli import arguments, render
-from iqa_registry.cli.arguments import PATH, as_json, flag
+from iqa_registry.cli.arguments import PATH, as_csv, as_json, flag
 from iqa_registry.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """How many lines of what was left out are printed."""
-as_csv = flag("--csv", "Print as CSV.")
 
 
 def output(name: str) -> Any:
@@ -56,7 +55,7 @@ def kcross_table2(dataset: str, epochs: int, as_json: bool, csv: bool, output: P
     from iqa_published.kcross_remarks import remarks
     from iqa_registry.registry import build_registry
 
-    _one_format(as_json, csv)
+    arguments.check_output(as_json, csv)
     registry = build_registry()
     opened = registry.dataset(dataset)
     table = opened.table()
@@ -94,9 +93,7 @@ def translation_figure2(as_json: bool, csv: bool, output: Path | None, plot: boo
     """
     from iqa_published.translation import claims, figure2
 
-    _one_format(as_json, csv)
-    if plot and output is None:
-        raise UsageError("--plot draws into a folder; name it with -o FOLDER.")
+    arguments.check_output(as_json, csv, plot, output)
     found = figure2()
     rows, checked = [item.row() for item in found], [claim.as_dict() for claim in claims(found)]
     if output is not None:
@@ -155,11 +152,6 @@ def _show_figure2(found: Sequence[SystemCorrelation], checked: Sequence[dict[str
 
 def _paragraph(text: str) -> str:
     return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
-
-
-def _one_format(as_json: bool, csv: bool) -> None:
-    if as_json and csv:
-        raise UsageError("--json and --csv are two ways to print; choose one.")
 
 
 def _echo_csv(rows: Sequence[dict[str, Any]]) -> None:

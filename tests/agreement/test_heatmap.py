@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 
-from iqa_registry.agreement.heatmap import COLORS, MOST_COLUMNS, draw_correlations, to_files
+from iqa_registry.agreement.drawing import to_files
+from iqa_registry.agreement.heatmap import COLORS, MOST_COLUMNS, draw_correlations
 from iqa_registry.agreement.systems import SystemCorrelation
 from iqa_registry.statistics.correlation import Correlation
 
