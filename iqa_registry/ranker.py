@@ -7,7 +7,7 @@ scored on the rows that it was fitted on: see :func:`align_out_of_sample`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -124,9 +124,40 @@ def align_out_of_sample(
             f"ranker {ranker.spec.name if ranker.spec else type(ranker).__name__!r} is fitted on other subjects than "
             "it is applied to: it needs at least two subjects."
         )
-    aligned = np.empty_like(scores)
-    for held_out in range(int(fold.max()) + 1):
+
+    def fitted(scores: Array, ratings: Array) -> Callable[[Array, Array], Array]:
+        ranker.fit(scores, ratings)
+        return ranker.align
+
+    return map_out_of_sample(fitted, scores, ratings, fold)
+
+
+def map_out_of_sample(
+    fit: Callable[[Array, Array], Callable[[Array, Array], Array]],
+    scores: Array,
+    ratings: Array,
+    fold: Index,
+) -> Array:
+    """Map the scores of each fold by what is fitted to the others.
+
+    Args:
+        fit: takes scores and ratings, gives the mapping, which takes scores and ratings too.
+        scores: ``(n,)``.
+        ratings: ``(n,)``.
+        fold: ``(n,)``, see :func:`fold_of`; at least two.
+
+    Returns:
+        ``(n,)`` mapped scores.
+
+    Example:
+        >>> def mean(scores, ratings):
+        ...     return lambda others, _: np.full_like(others, ratings.mean())
+        >>> map_out_of_sample(mean, np.zeros(3), np.array([0.1, 0.3, 0.9]), np.array([0, 0, 1]))
+        array([0.9, 0.9, 0.2])
+    """
+    mapped = np.empty_like(scores)
+    for held_out in np.unique(fold):
         test = fold == held_out
-        ranker.fit(scores[~test], ratings[~test])
-        aligned[test] = ranker.align(scores[test], ratings[test])
-    return aligned
+        train = np.flatnonzero(~test)
+        mapped[test] = fit(scores[train], ratings[train])(scores[test], ratings[test])
+    return mapped

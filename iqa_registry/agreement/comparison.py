@@ -13,10 +13,9 @@ from iqa_registry.statistics.bootstrap import percentile_interval, two_sided_p_v
 
 if TYPE_CHECKING:
     from iqa_registry.agreement.judging import Judged
-    from iqa_registry.statistics.arrays import Index
 
 
-def compare(judged: Sequence[Judged], clusters: Index, level: float = 0.95) -> list[dict[str, Any]]:
+def compare(judged: Sequence[Judged], level: float = 0.95) -> list[dict[str, Any]]:
     """Compare the inconsistency of each two metrics that were judged on the same images.
 
     Both were computed from the same bootstrap samples, so the difference has samples too: its interval is paired. The
@@ -24,7 +23,6 @@ def compare(judged: Sequence[Judged], clusters: Index, level: float = 0.95) -> l
 
     Args:
         judged: metrics of one group.
-        clusters: ``(n,)`` clusters of the group's rows.
         level: ``1 - level`` is the error rate of the family.
 
     Returns:
@@ -32,15 +30,12 @@ def compare(judged: Sequence[Judged], clusters: Index, level: float = 0.95) -> l
         ``p_value``, ``p_holm``, ``distinguishable``.
     """
     rows = []
-    for first, second in itertools.combinations(judged, 2):
-        if (
-            not first.samples
-            or not second.samples
-            or not np.array_equal(np.sort(first.rows), np.sort(second.rows))
-        ):
+    sampled = [(item, np.sort(item.rows)) for item in judged if item.samples]
+    for (first, images), (second, others) in itertools.combinations(sampled, 2):
+        if not np.array_equal(images, others):
             continue
         samples = first.samples["inconsistency"] - second.samples["inconsistency"]
-        number = len(np.unique(clusters[first.rows]))
+        number = first.row["clusters"]
         low, high = percentile_interval(samples, number, level)
         difference = first.row["inconsistency"] - second.row["inconsistency"]
         rows.append(

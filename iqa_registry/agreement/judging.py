@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from iqa_registry.ranker import FOLDS, LevelRanker, Ranker, align_out_of_sample
+from iqa_registry.ranker import FOLDS, LevelRanker, Ranker, align_out_of_sample, map_out_of_sample
 from iqa_registry.statistics import agreement, inconsistency
 from iqa_registry.statistics.arrays import Array, Index, tie_starts
 from iqa_registry.statistics.bootstrap import (
@@ -128,14 +128,14 @@ def _mapped(scores: Array, ratings: Array, folds: Index) -> Array:
     """Scores after the logistic mapping of four parameters, fitted on the other folds; NaN with a single fold."""
     from iqa_registry.statistics.mapping import fit_logistic
 
-    mapped = np.full_like(scores, np.nan)
-    for fold in range(int(folds.max()) + 1):
-        test = folds == fold
-        if test.all():
-            break
-        train = np.flatnonzero(~test)
-        mapped[test] = fit_logistic(scores[train], ratings[train])(scores[test])
-    return mapped
+    if np.ptp(folds) == 0:
+        return np.full_like(scores, np.nan)
+
+    def fitted(scores: Array, ratings: Array) -> Callable[[Array, Array], Array]:
+        mapping = fit_logistic(scores, ratings)
+        return lambda others, _: mapping(others)
+
+    return map_out_of_sample(fitted, scores, ratings, folds)
 
 
 def _point(judged: Judged) -> dict[str, Any]:

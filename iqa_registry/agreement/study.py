@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class Group:
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Say ``ixi, munit``, or ``epoch=3`` where a value alone says little; simulated images are called so."""
         parts = [
@@ -120,7 +121,7 @@ def judge(
             if progress:
                 progress(done, total)
         group.judged.sort(key=lambda judged: judged.row["inconsistency"])
-        group.comparisons = compare(group.judged, group.clusters, settings.level)
+        group.comparisons = compare(group.judged, settings.level)
         _mark_best(group)
     if not any(group.judged for group in groups):
         raise UsageError(f"{rated.scores.place}: {groups[0].notes[0]}.")

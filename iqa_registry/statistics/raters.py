@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from iqa_registry.errors import UsageError
+from iqa_registry.statistics.agreement import srocc
 from iqa_registry.statistics.arrays import Array
 from iqa_registry.statistics.inconsistency import align_to_levels, chance, inconsistency
 
@@ -156,11 +157,7 @@ def human_ceiling(ratings: ArrayLike, drop: int = 1) -> HumanCeiling:
 
 def _judge(own: Array, others: Array) -> tuple[float, float, float]:
     """Inconsistency, chance and SROCC of one rater against the others."""
-    from scipy.stats import spearmanr
-
-    spread = np.ptp(own) > 0 and np.ptp(others) > 0
-    srocc = float(spearmanr(own, others).statistic) if spread else float("nan")
-    return inconsistency(align_to_levels(own, others), others), chance(others), srocc
+    return inconsistency(align_to_levels(own, others), others), chance(others), srocc(own, others)
 
 
 def krippendorff_alpha(ratings: ArrayLike, level: Level = "interval") -> float:
@@ -189,6 +186,8 @@ def krippendorff_alpha(ratings: ArrayLike, level: Level = "interval") -> float:
         >>> [round(krippendorff_alpha(table, level), 4) for level in ("interval", "ordinal", "nominal")]
         [0.4643, 0.7727, 0.3023]
     """
+    from scipy.stats import rankdata
+
     table = _table(ratings)
     if level not in ("interval", "ordinal", "nominal"):
         raise UsageError(f"level must be interval, ordinal or nominal, got {level!r}.")
@@ -203,7 +202,7 @@ def krippendorff_alpha(ratings: ArrayLike, level: Level = "interval") -> float:
     if level == "nominal":
         within, total = _unlike_pairs(values, images, sizes)
     else:
-        within, total = _squared_pairs(_mean_ranks(values) if level == "ordinal" else values, images, sizes)
+        within, total = _squared_pairs(rankdata(values) if level == "ordinal" else values, images, sizes)
     observed = float((within[sizes > 1] / (sizes[sizes > 1] - 1)).sum())
     return 1 - observed * (values.size - 1) / total
 
@@ -223,12 +222,6 @@ def _squared_pairs(values: Array, images: NDArray[np.intp], sizes: NDArray[np.in
     means = _ratio(sums, sizes)
     squares = np.bincount(images, weights=(values - means[images]) ** 2, minlength=sizes.size)
     return np.asarray(2 * sizes * squares, dtype=np.float64), float(2 * values.size * (values**2).sum())
-
-
-def _mean_ranks(values: Array) -> Array:
-    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Array = (np.cumsum(counts) - (counts - 1) / 2)[codes]
-    return ranks
 
 
 @dataclass(frozen=True, slots=True)

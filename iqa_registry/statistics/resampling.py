@@ -24,7 +24,7 @@ Counts = NDArray[np.int64]
 
 
 class Ratings:
-    """What all metrics of a group share: the ratings' order, their levels and the clusters.
+    """What does not depend on the scores: the ratings' order, their levels and the clusters.
 
     Args:
         ratings: ``(n,)``.
@@ -46,9 +46,8 @@ class Ratings:
         """Rows on each level in one sample."""
         return np.bincount(self.level_of, weights=weights, minlength=len(self.levels)).astype(np.int64)
 
-    def chance(self, weights: Counts) -> float:
-        """:func:`~iqa_registry.statistics.inconsistency.chance` of one sample."""
-        counts = self.level_counts(weights)
+    def chance(self, counts: Counts) -> float:
+        """:func:`~iqa_registry.statistics.inconsistency.chance` of one sample, by its rows on each level."""
         rows = counts.sum()
         factors = counts * (2 * (np.cumsum(counts) - counts) + counts - rows)
         return float(max(0.0, 2 / rows**2 * (factors * self._centered).sum()))
@@ -68,7 +67,6 @@ class Resampled:
             given the mapping.
         aligned: ``(n,)`` scores aligned by a ranker whose alignment is held as it is; by default Algorithm 4 is
             carried out anew in each sample.
-        pairs: count pairs of rows (KROCC, pairwise accuracy), which takes n^2 operations.
     """
 
     def __init__(
@@ -77,7 +75,6 @@ class Resampled:
         ratings: Ratings,
         mapped: Array | None = None,
         aligned: Array | None = None,
-        pairs: bool = True,
     ) -> None:
         scores, _ = paired(scores, ratings.values)
         self._ratings = ratings
@@ -96,7 +93,7 @@ class Resampled:
             errors = np.abs(aligned - ratings.values)
             self._errors = ratings.sums(np.stack([errors, np.ones_like(errors)], axis=1))
         few = len(scores) <= MOST_ROWS_FOR_PAIRS and ratings.number <= MOST_CLUSTERS_FOR_PAIRS
-        self._pairs = self._signs(scores) if pairs and few else None
+        self._pairs = self._signs(scores) if few else None
 
     def evaluate(self, counts: Counts) -> dict[str, Array]:
         """Each statistic in each sample.
@@ -135,7 +132,7 @@ class Resampled:
         total = int(ends[-1])
         levels = ratings.level_counts(weights)
         result = {
-            "chance": ratings.chance(weights),
+            "chance": ratings.chance(levels),
             "srocc": self._srocc(ordered, runs, ends, levels),
             "tied": float((runs.astype(np.float64) ** 2).sum()),
             "levels": float((levels.astype(np.float64) ** 2).sum()),

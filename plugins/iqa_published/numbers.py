@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import cache
 from importlib import resources
 
 Key = tuple[str, str, str]
@@ -11,6 +12,7 @@ SCORED = ("MAE", "PSNR", "SSIM")
 """The metrics whose scores of single images the authors of K-CROSS published."""
 
 
+@cache
 def read(name: str) -> list[dict[str, str]]:
     """The rows of a file of ``data``, lines of comment left out.
 
