@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from iqa_registry.datasets import Dataset
     from iqa_registry.metrics import Metric
     from iqa_registry.ranker import Ranker
+    from iqa_registry.segmenter import Segmenter
     from iqa_registry.weights import WeightStore
 
 S = TypeVar("S", bound=Spec)
@@ -182,9 +183,12 @@ class Registry:
         ranker.spec = spec
         return ranker
 
-    def segmenter(self, text: str) -> Any:
+    def segmenter(self, text: str) -> Segmenter:
         """Build the segmenter ``NAME`` or ``NAME:KEY=VALUE,...``."""
-        return self._build(*self._resolve(text, self.segmenters, "segmenter"))
+        spec, values = self._resolve(text, self.segmenters, "segmenter")
+        segmenter: Segmenter = self._build(spec, values)
+        segmenter.spec = spec
+        return segmenter
 
     def dataset(self, text: str) -> Dataset:
         """Open the dataset ``NAME:PATH`` or ``NAME:KEY=VALUE,...``.

@@ -13,7 +13,7 @@ PACKAGES = {"iqa_registry": ROOT} | {path.name: path.parent for path in sorted(R
 LAYERS = (
     {"errors", "files"},
     {"specs", "statistics"},
-    {"hookspecs", "licences", "metrics", "ranker"},
+    {"hookspecs", "licences", "metrics", "ranker", "segmenter"},
     {"parameters", "weights", "images", "plugins"},
     {"datasets"},
     {"registry"},
@@ -49,6 +49,7 @@ FOR_PLUGINS = {
     "metrics",
     "ranker",
     "registry",
+    "segmenter",
     "specs",
     "statistics",
     "weights",
