@@ -1,0 +1,1 @@
+"""What this plugin contributes; nothing heavy is imported here."""
