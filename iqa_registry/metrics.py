@@ -5,12 +5,13 @@ hundred candidates is encoded once; ``compare`` sets two encodings against each 
 composition with the input checked, so a metric is also a loss.
 
 Images are ``(N, C, H, W)`` (or ``(N, 1, D, H, W)`` in three dimensions), C = 1 or 3, floats in [0, 1]. Masks are
-boolean ``(N, 1, H, W)``: a pixel outside the mask is left out of every sum and count. Scores are ``(N,)`` float32.
+boolean ``(N, 1, H, W)``: a pixel outside the mask is left out of every sum and count. Lesions, for the metrics that
+look at them, are boolean of the same shape. Scores are ``(N,)`` float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,10 +56,14 @@ class Metric(nn.Module):
     """Metrics of a run that declare the same identifier share one pass of ``encode``."""
     allows_bf16: bool = False
     """Whether the score survives ``--precision bf16``; for networks, not for sums of squares."""
+    weights_used: Mapping[str, str]
+    """Name and SHA-256 of each weight file that was loaded beside those that the declaration names (from a path that
+    the user gave, or by a segmenter); they go into the record of a run."""
 
     def __init__(self) -> None:
         # Without this, a metric that has no constructor would show nn.Module's *args to the registry.
         super().__init__()
+        self.weights_used = {}
 
     @property
     def minimum_size(self) -> int:
@@ -99,20 +104,56 @@ class Metric(nn.Module):
     def _check_mask(self, mask: Tensor, images: Tensor) -> Tensor:
         if self.spec and self.spec.mask_support == "none":
             raise UsageError(f"{self.label} cannot be restricted to a mask; score the whole image.")
+        return self._check_boolean(mask, images, "mask")
+
+    def _check_boolean(self, mask: Tensor, images: Tensor, role: str) -> Tensor:
         expected = (images.shape[0], 1, *images.shape[2:])
-        if mask.dtype != torch.bool or tuple(mask.shape) != expected:
-            raise UsageError(
-                f"{self.label}: mask must be boolean {expected}, got {mask.dtype} {tuple(mask.shape)}."
-            )
+        is_tensor = isinstance(mask, Tensor)
+        if not is_tensor or mask.dtype != torch.bool or tuple(mask.shape) != expected:
+            got = f"{mask.dtype} {tuple(mask.shape)}" if is_tensor else type(mask).__name__
+            raise UsageError(f"{self.label}: {role} must be boolean {expected}, got {got}.")
         return mask
 
 
 class FullReferenceMetric(Metric):
-    """A metric of a synthesized image against its reference."""
+    """A metric of a synthesized image against its reference.
+
+    A metric that looks at lesions sets :attr:`takes_lesions` and has ``encode(images, lesions=None)``: ``lesions`` is
+    boolean ``(N, 1, H, W)``, or ``None``, and then the metric finds them itself.
+
+    Example:
+        >>> class LesionMean(FullReferenceMetric):
+        ...     takes_lesions = True
+        ...     def encode(self, images, lesions=None):
+        ...         inside = images > 0.5 if lesions is None else lesions
+        ...         return (images * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3))
+        ...     def compare(self, synthesized, reference, mask=None):
+        ...         return (synthesized - reference).abs()
+        >>> reference = torch.tensor([[[[0.25, 1.0]]]])
+        >>> left = torch.tensor([[[[True, False]]]])
+        >>> [round(LesionMean()(reference * 0.75, reference, lesions=where).item(), 4) for where in (None, left)]
+        [0.25, 0.0625]
+    """
+
+    takes_lesions: bool = False
+    """Whether ``encode`` takes a mask of lesions as its second argument."""
 
     def encode(self, images: Tensor) -> Features:
         """All that depends on one image; ``images`` is ``(N, C, H, W)`` in [0, 1]. The identity by default."""
         return images
+
+    def encode_with(self, images: Tensor, lesions: Tensor | None) -> Features:
+        """``encode``, told where the lesions are if the metric takes them; what the engine calls.
+
+        Args:
+            images: ``(N, C, H, W)`` in [0, 1].
+            lesions: boolean ``(N, 1, H, W)``; ``None`` if that is not known.
+        """
+        if not self.takes_lesions:
+            return self.encode(images)
+        # The base's signature has one argument, that of a metric which takes lesions has two.
+        encode: Callable[..., Features] = self.encode
+        return encode(images, lesions)
 
     def compare(self, synthesized: Features, reference: Features, mask: Tensor | None = None) -> Tensor:
         """Scores ``(N,)`` of two encodings, inside ``mask`` if given; NaN where the mask leaves nothing."""
@@ -128,19 +169,27 @@ class FullReferenceMetric(Metric):
         """Where the images differ: ``(N, 1, H, W)``, NaN where the border leaves it undefined."""
         raise UsageError(f"{self.label} has no map.")
 
-    def forward(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        synthesized: Tensor,
+        reference: Tensor,
+        mask: Tensor | None = None,
+        lesions: Tensor | None = None,
+    ) -> Tensor:
         """Check the input, encode both images, compare.
 
         Args:
             synthesized: ``(N, C, H, W)`` in [0, 1].
             reference: the same shape.
             mask: boolean ``(N, 1, H, W)``, or ``None`` for the whole image.
+            lesions: where the lesions of both images are, boolean ``(N, 1, H, W)``, for metrics that look at them;
+                ``None`` lets the metric find them itself.
 
         Returns:
             Scores ``(N,)``, float32.
 
         Raises:
-            UsageError: shapes or types that do not fit, or a mask that the metric cannot take.
+            UsageError: shapes or types that do not fit, or a mask or lesions that the metric cannot take.
             ImageError: values that are not finite or lie outside [0, 1].
             NotApplicableError: images smaller than :attr:`minimum_size`.
         """
@@ -153,7 +202,15 @@ class FullReferenceMetric(Metric):
             )
         if mask is not None:
             mask = self._check_mask(mask, synthesized)
-        return self.compare(self.encode(synthesized), self.encode(reference), mask).float()
+        if lesions is not None:
+            lesions = self._check_lesions(lesions, synthesized)
+        encoded = self.encode_with(synthesized, lesions), self.encode_with(reference, lesions)
+        return self.compare(*encoded, mask).float()
+
+    def _check_lesions(self, lesions: Tensor, images: Tensor) -> Tensor:
+        if not self.takes_lesions:
+            raise UsageError(f"{self.label} does not look at lesions; leave them out.")
+        return self._check_boolean(lesions, images, "lesions")
 
 
 class NoReferenceMetric(Metric):

@@ -37,6 +37,8 @@ class Loaded:
         reference: the same shape, or ``None`` where the pair has none.
         regions: boolean masks ``(1, H, W)`` or ``(1, D, H, W)`` by name; the whole image is ``None``.
         columns: what the table says about the pair: limits, clipped fraction.
+        lesions: where the mask has a label that is lesion, boolean and shaped as a region; ``None`` if no such labels
+            are given, or the pair has no mask.
     """
 
     item: Item
@@ -44,6 +46,7 @@ class Loaded:
     reference: Tensor | None
     regions: dict[str, Tensor | None]
     columns: dict[str, Any]
+    lesions: Tensor | None = None
 
 
 @dataclass(slots=True)
@@ -62,11 +65,12 @@ class _Prepared:
     reference: Image | None
     limits: Limits
     masks: dict[str, np.ndarray] = field(default_factory=dict)
+    lesions: np.ndarray | None = None
 
     @property
     def nbytes(self) -> int:
         arrays = [self.synthesized.pixels, *self.masks.values()]
-        return sum(array.nbytes for array in arrays)
+        return sum(array.nbytes for array in arrays) + (0 if self.lesions is None else self.lesions.nbytes)
 
 
 class _Cache(Generic[T]):
@@ -172,9 +176,10 @@ class Loader:
             synthesized, reference = _equal_channels(synthesized, reference)
         regions: dict[str, Tensor | None] = {WHOLE_IMAGE: None}
         for name, mask in prepared.masks.items():
-            regions[name] = torch.from_numpy(np.ascontiguousarray(self._cut(mask, item)))
+            regions[name] = self._cut_mask(mask, item)
+        lesions = None if prepared.lesions is None else self._cut_mask(prepared.lesions, item)
         columns = _limit_columns(prepared.limits, clipped, clipped_reference)
-        return Loaded(item, synthesized, reference, regions, columns)
+        return Loaded(item, synthesized, reference, regions, columns, lesions)
 
     def _prepare(self, item: Item) -> _Prepared:
         if item.axis is None:
@@ -191,9 +196,16 @@ class Loader:
             if not self._options.allow_scale_mismatch:
                 check_scales(synthesized, reference, self._rule)
         limits = resolve_limits(self._rule, synthesized, reference)
-        prepared = _Prepared(synthesized, reference, limits)
-        prepared.masks = self._masks(pair, prepared)
-        return prepared
+        like = synthesized if reference is None else reference
+        labels = None if pair.mask is None else read_mask(pair.mask, like, resample=self._options.resample)
+        lesions = self._options.lesions
+        return _Prepared(
+            synthesized,
+            reference,
+            limits,
+            self._masks(labels, like),
+            None if labels is None or lesions is None else np.isin(labels, lesions),
+        )
 
     def _on_one_grid(self, synthesized: Image, reference: Image, pair: Pair) -> tuple[Image, Image]:
         if synthesized.is_volume != reference.is_volume:
@@ -214,11 +226,9 @@ class Loader:
         first, second = crop_common(synthesized.pixels, reference.pixels)
         return replace(synthesized, pixels=first), replace(reference, pixels=second)
 
-    def _masks(self, pair: Pair, prepared: _Prepared) -> dict[str, np.ndarray]:
-        like = prepared.reference if prepared.reference is not None else prepared.synthesized
+    def _masks(self, labels: np.ndarray | None, like: Image) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
-        if pair.mask is not None:
-            labels = read_mask(pair.mask, like, resample=self._options.resample)
+        if labels is not None:
             if self._options.regions:
                 found |= {name: np.isin(labels, values) for name, values in self._options.regions.items()}
             else:
@@ -235,6 +245,9 @@ class Loader:
                 "choose another --intensity, or --out-of-range clip."
             )
         return torch.from_numpy(pixels), clipped
+
+    def _cut_mask(self, mask: np.ndarray, item: Item) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(self._cut(mask, item)))
 
     def _cut(self, image: Image | np.ndarray, item: Item) -> np.ndarray:
         """The part of an image (or of a mask in the same layout) that the item is about."""

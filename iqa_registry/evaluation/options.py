@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
@@ -26,6 +27,8 @@ class Options:
         slices: which slices, as in Python: ``50:80``, ``50:80:5`` or a single number.
         foreground: also score the reference's nonzero region.
         regions: named label sets of the mask.
+        lesions: the labels of the masks that are lesion; metrics that look at lesions take them in place of their
+            segmenter. By default, and where a pair has no mask, such a metric finds lesions itself.
         resample: bring the synthesized volume (and the mask) onto the reference's grid.
         resize: bring the synthesized picture to the reference's size.
         crop: cut both images centrally to their common size.
@@ -45,6 +48,7 @@ class Options:
     slices: str | None = None
     foreground: bool = False
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    lesions: Sequence[int] | None = None
     resample: bool = False
     resize: bool = False
     crop: bool = False
@@ -71,11 +75,50 @@ class Options:
             raise UsageError(f"--batch-size {self.batch_size}: expected auto or a number of at least 1.")
         if self.workers < 0:
             raise UsageError(f"--workers {self.workers}: expected 0 or more.")
+        if self.lesions is not None:
+            object.__setattr__(self, "lesions", check_lesions(self.lesions))
 
     def recorded(self) -> dict[str, Any]:
         """What the run record keeps and a resumed run must agree with."""
         leave_out = {"workers", "strict", "batch_size", "device"}
         return {key: value for key, value in asdict(self).items() if key not in leave_out}
+
+
+def check_lesions(labels: Any) -> tuple[int, ...]:
+    """The labels that are lesion, each once, in ascending order.
+
+    Raises:
+        UsageError: no labels, something other than whole numbers, or 0, which is the background.
+
+    Example:
+        >>> check_lesions([4, 1, 4])
+        (1, 4)
+    """
+    try:
+        found = tuple(sorted({operator.index(label) for label in labels}))
+    except TypeError:
+        found = ()
+    if not found or 0 in found:
+        raise UsageError(f"--lesions {labels!r}: expected labels of lesions, whole numbers but 0, say 1,4.")
+    return found
+
+
+def parse_lesions(text: str) -> tuple[int, ...]:
+    """Parse ``LABEL,LABEL``.
+
+    Raises:
+        UsageError: another form.
+
+    Example:
+        >>> parse_lesions("1,4")
+        (1, 4)
+    """
+    try:
+        return check_lesions([int(label) for label in text.split(",")])
+    except (ValueError, UsageError):
+        raise UsageError(
+            f"--lesions {text!r}: expected LABEL,LABEL (whole numbers but 0, say 1,4), or the word dataset."
+        ) from None
 
 
 def parse_slices(text: str | None) -> slice:

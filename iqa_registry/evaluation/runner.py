@@ -205,8 +205,10 @@ def start_metrics(registry: Registry, texts: Sequence[str], device: str) -> Star
     resolved = {item.text: item for item in (registry.resolve_metric(text) for text in texts)}
     for text, metric in resolved.items():
         try:
-            started.ready.append(NamedMetric(text, registry.metric(metric, device)))
-            started.weights[text] = {name: registry.weights.loaded.get(name, "") for name in metric.weights}
+            built = registry.metric(metric, device)
+            declared = {name: registry.weights.loaded.get(name, "") for name in metric.weights}
+            started.ready.append(NamedMetric(text, built))
+            started.weights[text] = declared | dict(built.weights_used)
         except UsageError:
             raise
         except IQAError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -15,8 +15,9 @@ from torch import Tensor
 from iqa_registry.errors import IQAError, NotApplicableError
 from iqa_registry.evaluation.features import ReferenceFeatures, select
 from iqa_registry.evaluation.loader import WHOLE_IMAGE, Failed, Loaded
-from iqa_registry.evaluation.options import BUDGET, Options
+from iqa_registry.evaluation.options import Options
 from iqa_registry.evaluation.plan import Item
+from iqa_registry.evaluation.stacks import Kind, Stack, by_lesions, by_shape, make_stack
 from iqa_registry.images.geometry import shift_between, shift_spectrum
 from iqa_registry.metrics import Comparison, Features, FullReferenceMetric, Metric, NoReferenceMetric
 
@@ -37,16 +38,10 @@ class NamedMetric:
         """What tells this metric's ``encode`` from others'."""
         return self.metric.encoder_id or id(self.metric)
 
-
-@dataclass(slots=True)
-class _Stack:
-    """Items of one shape as batch tensors on the device."""
-
-    loaded: list[Loaded]
-    synthesized: Tensor
-    references: Tensor | None
-    index: Tensor
-    keys: tuple[Any, ...]
+    @property
+    def takes_lesions(self) -> bool:
+        """Whether this metric's ``encode`` is told where the lesions are."""
+        return isinstance(self.metric, FullReferenceMetric) and self.metric.takes_lesions
 
 
 class Scorer:
@@ -64,7 +59,8 @@ class Scorer:
         self._device = torch.device(device)
         uses = Counter(item.encoder for item in metrics)
         self._shared = frozenset(encoder for encoder, count in uses.items() if count > 1)
-        self.references = ReferenceFeatures(self._shared)
+        # A cache for each kind of stack, so that none takes the place of what another keeps for the next batch.
+        self._references = {kind: ReferenceFeatures(self._shared) for kind in get_args(Kind)}
 
     def score(
         self,
@@ -83,7 +79,7 @@ class Scorer:
         for failed in (item for item in batch if isinstance(item, Failed)):
             rows += [_failure_row(failed, named) for named in metrics if concerns(failed.item, named)]
         loaded = [item for item in batch if isinstance(item, Loaded)]
-        for group in _by_shape(loaded):
+        for group in by_shape(loaded):
             chosen = [item for item in metrics if concerns(group[0].item, item)]
             rows += self._score_group(group, chosen, step)
         return rows
@@ -93,49 +89,33 @@ class Scorer:
     ) -> list[Row]:
         if not metrics:
             return []
-        stack = self._stack(group)
+        whole = make_stack(group, self._device)
         base = [_base_row(item) for item in group]
         if self._options.check_shift and not group[0].item.whole:
-            for row, shift in zip(base, self._shifts(stack), strict=True):
+            for row, shift in zip(base, self._shifts(whole), strict=True):
                 row["shift"] = shift
-        shared: dict[Any, Features] = {}
+        of = {id(loaded): row for loaded, row in zip(group, base, strict=True)}
+        looking = any(named.takes_lesions for named in metrics)
+        parts = by_lesions(whole) if looking else []
         rows: list[Row] = []
         for named in metrics:
-            rows += self._score_metric(named, stack, base, shared)
+            for stack in parts if named.takes_lesions else [whole]:
+                rows += self._score_metric(named, stack, [of[id(loaded)] for loaded in stack.loaded])
             step(len(group) / len(metrics))
         return rows
 
-    def _stack(self, group: list[Loaded]) -> _Stack:
-        """Put the group on the device, each distinct reference once."""
-        keys: dict[Any, int] = {}
-        first: list[Tensor] = []
-        index = []
-        for item in group:
-            if item.reference is None:
-                continue
-            key = (item.item.reference_key, _limits_key(item))
-            if key not in keys:
-                keys[key] = len(keys)
-                first.append(item.reference)
-            index.append(keys[key])
-        synthesized = torch.stack([item.synthesized for item in group]).to(self._device)
-        references = torch.stack(first).to(self._device) if first else None
-        return _Stack(group, synthesized, references, torch.tensor(index, device=self._device), tuple(keys))
-
-    def _shifts(self, stack: _Stack) -> list[float | None]:
+    def _shifts(self, stack: Stack) -> list[float | None]:
         references = stack.references
         if references is None:
             return [None] * len(stack.loaded)
-        spectrum = self.references.get(stack.keys, "shift", lambda: shift_spectrum(references))
+        spectrum = self._references[stack.kind].get(stack.keys, "shift", lambda: shift_spectrum(references))
         own = shift_spectrum(stack.synthesized)
         distance = shift_between(own, select(spectrum, stack.index)).norm(dim=-1)
         return [None if value != value else float(value) for value in distance.tolist()]
 
-    def _score_metric(
-        self, named: NamedMetric, stack: _Stack, base: list[Row], shared: dict[Any, Features]
-    ) -> list[Row]:
+    def _score_metric(self, named: NamedMetric, stack: Stack, base: list[Row]) -> list[Row]:
         start = time.perf_counter()
-        results = self._compute(named, stack, shared)
+        results = self._compute(named, stack)
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         seconds = (time.perf_counter() - start) / len(stack.loaded)
@@ -152,28 +132,23 @@ class Scorer:
                 rows += _result_rows(row, results[region][number])
         return rows
 
-    def _compute(
-        self, named: NamedMetric, stack: _Stack, shared: dict[Any, Features]
-    ) -> dict[str, list[_Result]]:
+    def _compute(self, named: NamedMetric, stack: Stack) -> dict[str, list[_Result]]:
         """The results by region and pair; one pair that fails does not take the others with it."""
         try:
             with torch.inference_mode(), self._precision(named.metric):
-                return self._compute_all(named, stack, shared)
+                return self._compute_all(named, stack)
         except NotApplicableError as error:
             return _same_for_all(stack, _Result(status="not_applicable", message=str(error)))
         except Exception as error:
             if len(stack.loaded) == 1:
                 return _same_for_all(stack, _Result(status="error", message=_describe(named, stack, error)))
         # Out of memory, or one pair that the metric cannot take: in halves until the culprit stands alone.
-        self.references.forget()
-        middle = len(stack.loaded) // 2
-        halves = [self._stack(stack.loaded[:middle]), self._stack(stack.loaded[middle:])]
-        parts = [self._compute(named, half, {}) for half in halves]
+        for kept in self._references.values():
+            kept.forget()
+        parts = [self._compute(named, half) for half in stack.halves()]
         return {region: [*parts[0][region], *parts[1][region]] for region in parts[0]}
 
-    def _compute_all(
-        self, named: NamedMetric, stack: _Stack, shared: dict[Any, Features]
-    ) -> dict[str, list[_Result]]:
+    def _compute_all(self, named: NamedMetric, stack: Stack) -> dict[str, list[_Result]]:
         metric = named.metric
         if metric.dimensions != stack.synthesized.ndim - 2:
             raise NotApplicableError(
@@ -187,18 +162,27 @@ class Scorer:
             raise TypeError(f"{named.text}: {type(metric).__name__} is no metric of pairs.")
         if stack.references is None:
             raise NotApplicableError(NO_REFERENCE)
-        references = stack.references
-        encoded = self.references.get(stack.keys, named.encoder, lambda: metric.encode(references))
-        reference = select(encoded, stack.index)
-        synthesized = shared[named.encoder] if named.encoder in shared else metric.encode(stack.synthesized)
-        if named.encoder in self._shared:
-            shared[named.encoder] = synthesized
+        synthesized, reference = self._encode(named.encoder, metric, stack, stack.references)
         return self._regions(
             stack, lambda mask: metric.compare_in_detail(synthesized, reference, mask), metric
         )
 
+    def _encode(
+        self, encoder: Any, metric: FullReferenceMetric, stack: Stack, references: Tensor
+    ) -> tuple[Features, Features]:
+        """The encodings of a stack's synthesized images and of the reference of each."""
+        encoded = self._references[stack.kind].get(
+            stack.keys, encoder, lambda: metric.encode_with(references, stack.reference_lesions)
+        )
+        synthesized = stack.features.get(encoder)
+        if synthesized is None:
+            synthesized = metric.encode_with(stack.synthesized, stack.lesions)
+        if encoder in self._shared:
+            stack.features[encoder] = synthesized
+        return synthesized, select(encoded, stack.index)
+
     def _regions(
-        self, stack: _Stack, compare: Callable[[Tensor | None], Comparison | None], metric: Metric
+        self, stack: Stack, compare: Callable[[Tensor | None], Comparison | None], metric: Metric
     ) -> dict[str, list[_Result]]:
         names = {name: None for loaded in stack.loaded for name in loaded.regions}
         results: dict[str, list[_Result]] = {}
@@ -255,24 +239,6 @@ def concerns(item: Item, named: NamedMetric) -> bool:
     return item.axis is None or item.whole == (named.metric.dimensions == 3)
 
 
-def _by_shape(loaded: Sequence[Loaded]) -> Iterator[list[Loaded]]:
-    """Items that can be stacked, in groups that stay within the pixel budget whatever their size."""
-    groups: dict[Any, list[Loaded]] = {}
-    for item in loaded:
-        kind = (tuple(item.synthesized.shape), item.reference is None, item.item.whole)
-        groups.setdefault(kind, []).append(item)
-    for (shape, _, _), group in groups.items():
-        pixels = int(torch.Size(shape).numel())
-        step = max(1, 4 * BUDGET // pixels)
-        yield from (group[start : start + step] for start in range(0, len(group), step))
-
-
-def _limits_key(item: Loaded) -> tuple[Any, ...]:
-    """One reference under two scalings is two references to a metric (``each-percentile`` and its like)."""
-    columns = item.columns
-    return (columns["intensity"], columns["reference_low"], columns["reference_high"])
-
-
 def _base_row(loaded: Loaded) -> Row:
     return _identity(loaded.item) | loaded.columns
 
@@ -314,12 +280,12 @@ def _result_rows(row: Row, result: _Result) -> list[Row]:
     return rows
 
 
-def _same_for_all(stack: _Stack, result: _Result) -> dict[str, list[_Result]]:
+def _same_for_all(stack: Stack, result: _Result) -> dict[str, list[_Result]]:
     names = {name: None for loaded in stack.loaded for name in loaded.regions}
     return {name: [result] * len(stack.loaded) for name in names}
 
 
-def _describe(named: NamedMetric, stack: _Stack, error: Exception) -> str:
+def _describe(named: NamedMetric, stack: Stack, error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, IQAError):
         return text
