@@ -26,8 +26,8 @@ def metric(name: str, device: str = "cpu", registry: Registry | None = None) -> 
         registry: where to look it up; by default a new registry of the installed plugins.
 
     Returns:
-        A module: full-reference metrics take ``(synthesized, reference, mask=None)``, each ``(N, C, H, W)`` in
-        [0, 1], and give ``(N,)`` scores. It is differentiable where its declaration says so.
+        A module: full-reference metrics take ``(synthesized, reference, mask=None, lesions=None)``, the images
+        ``(N, C, H, W)`` in [0, 1], and give ``(N,)`` scores. It is differentiable where its declaration says so.
 
     Raises:
         UnknownNameError: no such metric; the nearest names are offered.
@@ -64,7 +64,7 @@ def evaluate(
         fresh: start the run folder over.
         registry: where to look the metrics up.
         **options: fields of :class:`~iqa_registry.evaluation.options.Options`: ``intensity``, ``axis``,
-            ``slices``, ``foreground``, ``device`` and so on.
+            ``slices``, ``foreground``, ``lesions``, ``device`` and so on.
 
     Returns:
         A polars table with one row per pair, metric and region: ``pair_id, subject, slice, region, metric, score,

@@ -118,6 +118,12 @@ regions = click.option(
     metavar="NAME=LABELS",
     help="A region of a label map, NAME=LABEL,LABEL; may be repeated.",
 )
+lesions = click.option(
+    "--lesions",
+    metavar="LABELS",
+    help="Labels of the masks that are lesion, LABEL,LABEL, or the word dataset for those that the dataset declares; "
+    "metrics that look at lesions take them in place of their segmenter.",
+)
 device = click.option(
     "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda or cuda:N."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 from iqa_registry.cli import arguments, complete, render
 from iqa_registry.cli.arguments import PATH, flag
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.cli.request import Request, read_options
+from iqa_registry.cli.request import Request, read_options, warn_of_lesions
 from iqa_registry.errors import IQAError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ DEFAULT_METRICS = ("psnr", "ssim")
 @arguments.grid
 @click.option("--mask", type=PATH, help="A mask, or a folder matched by name: scores inside it are added.")
 @arguments.regions
+@arguments.lesions
 @flag("--foreground", "Add scores inside the reference's nonzero region.")
 @arguments.scale
 @arguments.device
@@ -69,6 +71,7 @@ def evaluate(
     pairs: Path | None,
     dataset: str | None,
     mask: Path | None,
+    lesions: str | None,
     metric: tuple[str, ...],
     output: Path | None,
     fresh: bool,
@@ -94,6 +97,7 @@ def evaluate(
     request = Request(synthesized, reference, pairs, dataset, mask)
     if options.regions and mask is None and not (pairs or dataset):
         raise UsageError("--regions names labels of a mask; give it with --mask.")
+    options = replace(options, lesions=request.lesions(lesions, registry))
     chosen, unmatched = request.collect(registry)
     run, started = _start(registry, chosen, list(metric or DEFAULT_METRICS), options)
     for line in unmatched:
@@ -115,6 +119,7 @@ def _start(
         render.warn(f"error: {reason}")
     if not started.ready:
         raise IQAError("none of the metrics can start.")
+    warn_of_lesions(options, (named.metric for named in started.ready))
     return Run(pairs, started, options, device), started
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 from iqa_registry.cli import arguments, complete, render
 from iqa_registry.cli.arguments import PATH, flag
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.cli.request import Request, read_options
+from iqa_registry.cli.request import Request, read_options, warn_of_lesions
 from iqa_registry.errors import IQAError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ DEFAULT_MAPS = ("error", "ssim", "gmsd", "fsim")
     help="A mask, or a folder matched by name: outlined, and the map's mean inside it given.",
 )
 @arguments.regions
+@arguments.lesions
 @flag("--foreground", "Outline the reference's nonzero region likewise.")
 @arguments.scale
 @arguments.device
@@ -68,6 +70,7 @@ def maps(
     pairs: Path | None,
     dataset: str | None,
     mask: Path | None,
+    lesions: str | None,
     metric: tuple[str, ...],
     output: Path,
     limits: tuple[str, ...],
@@ -88,8 +91,10 @@ def maps(
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
+    request = Request(synthesized, reference, pairs, dataset, mask)
+    options = replace(options, lesions=request.lesions(lesions, registry))
     mapper, incomplete = _start(registry, list(metric) or _defaults(registry), options, list(limits))
-    chosen, unmatched = Request(synthesized, reference, pairs, dataset, mask).collect(registry)
+    chosen, unmatched = request.collect(registry)
     for line in unmatched:
         render.warn(f"not drawn: {line}")
     with MapWriter(output, panel) as writer:
@@ -117,6 +122,7 @@ def _start(registry: Registry, names: list[str], options: Options, limits: list[
         render.warn(f"error: {reason}")
     if not started.ready:
         raise IQAError("none of the maps can start.")
+    warn_of_lesions(options, started.ready.values())
     return Mapper(started.ready, options, scales), bool(started.failed)
 
 

@@ -90,17 +90,14 @@ class Scorer:
         if not metrics:
             return []
         whole = make_stack(group, self._device)
-        base = [_base_row(item) for item in group]
         if self._options.check_shift and not group[0].item.whole:
-            for row, shift in zip(base, self._shifts(whole), strict=True):
-                row["shift"] = shift
-        of = {id(loaded): row for loaded, row in zip(group, base, strict=True)}
-        looking = any(named.takes_lesions for named in metrics)
-        parts = by_lesions(whole) if looking else []
+            for loaded, shift in zip(group, self._shifts(whole), strict=True):
+                loaded.columns["shift"] = shift
+        parts = by_lesions(whole) if any(named.takes_lesions for named in metrics) else []
         rows: list[Row] = []
         for named in metrics:
             for stack in parts if named.takes_lesions else [whole]:
-                rows += self._score_metric(named, stack, [of[id(loaded)] for loaded in stack.loaded])
+                rows += self._score_metric(named, stack)
             step(len(group) / len(metrics))
         return rows
 
@@ -113,7 +110,7 @@ class Scorer:
         distance = shift_between(own, select(spectrum, stack.index)).norm(dim=-1)
         return [None if value != value else float(value) for value in distance.tolist()]
 
-    def _score_metric(self, named: NamedMetric, stack: Stack, base: list[Row]) -> list[Row]:
+    def _score_metric(self, named: NamedMetric, stack: Stack) -> list[Row]:
         start = time.perf_counter()
         results = self._compute(named, stack)
         if self._device.type == "cuda":
@@ -121,8 +118,9 @@ class Scorer:
         seconds = (time.perf_counter() - start) / len(stack.loaded)
         rows: list[Row] = []
         for number, loaded in enumerate(stack.loaded):
+            base = _base_row(loaded)
             for region, mask in loaded.regions.items():
-                row = base[number] | {
+                row = base | {
                     "metric": named.text,
                     "region": region,
                     "region_fraction": 1.0 if mask is None else float(mask.float().mean()),
@@ -145,8 +143,8 @@ class Scorer:
         # Out of memory, or one pair that the metric cannot take: in halves until the culprit stands alone.
         for kept in self._references.values():
             kept.forget()
-        parts = [self._compute(named, half) for half in stack.halves()]
-        return {region: [*parts[0][region], *parts[1][region]] for region in parts[0]}
+        halves = stack.halves()
+        return _joined(halves, [self._compute(named, half) for half in halves])
 
     def _compute_all(self, named: NamedMetric, stack: Stack) -> dict[str, list[_Result]]:
         metric = named.metric
@@ -174,8 +172,9 @@ class Scorer:
         encoded = self._references[stack.kind].get(
             stack.keys, encoder, lambda: metric.encode_with(references, stack.reference_lesions)
         )
-        synthesized = stack.features.get(encoder)
-        if synthesized is None:
+        if encoder in stack.features:
+            synthesized = stack.features[encoder]
+        else:
             synthesized = metric.encode_with(stack.synthesized, stack.lesions)
         if encoder in self._shared:
             stack.features[encoder] = synthesized
@@ -283,6 +282,20 @@ def _result_rows(row: Row, result: _Result) -> list[Row]:
 def _same_for_all(stack: Stack, result: _Result) -> dict[str, list[_Result]]:
     names = {name: None for loaded in stack.loaded for name in loaded.regions}
     return {name: [result] * len(stack.loaded) for name in names}
+
+
+def _joined(stacks: Sequence[Stack], parts: Sequence[dict[str, list[_Result]]]) -> dict[str, list[_Result]]:
+    """The results of several stacks as if of one; a region need not be there in all of them."""
+    names = {region: None for part in parts for region in part}
+    absent = _Result(status="not_applicable", message=EMPTY_REGION)
+    return {
+        region: [
+            result
+            for stack, part in zip(stacks, parts, strict=True)
+            for result in part.get(region, [absent] * len(stack.loaded))
+        ]
+        for region in names
+    }
 
 
 def _describe(named: NamedMetric, stack: Stack, error: Exception) -> str:

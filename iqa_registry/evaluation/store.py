@@ -164,12 +164,15 @@ class RunFolder(Store):
         earlier = self.read_record()
         if earlier is None:
             return
-        then, now = _flat(earlier.get("fixed", {})), _flat(_plain(record["fixed"]))
-        # What only one side has is a metric that could not start then or cannot now; it takes nothing from the rest.
-        keys = [
-            key for key in {**then, **now} if not key.startswith("metrics.") or (key in then and key in now)
-        ]
-        differing = [key for key in keys if then.get(key) != now.get(key)]
+        then, now = dict(earlier.get("fixed", {})), dict(_plain(record["fixed"]))
+        # A metric that only one side has could not start then or cannot now; it takes nothing from the rest.
+        both = then.get("metrics", {}).keys() & now.get("metrics", {}).keys()
+        for fixed in (then, now):
+            fixed["metrics"] = {
+                name: value for name, value in fixed.get("metrics", {}).items() if name in both
+            }
+        then, now = _flat(then), _flat(now)
+        differing = [key for key in {**then, **now} if then.get(key) != now.get(key)]
         if differing:
             shown = "; ".join(f"{key}: {then.get(key)} then, {now.get(key)} now" for key in differing[:3])
             more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""

@@ -14,7 +14,7 @@ from iqa_registry.errors import IQAError, NotApplicableError
 from iqa_registry.evaluation.loader import Failed, Loaded, Loader
 from iqa_registry.evaluation.options import Options, choose_device, parse_slices
 from iqa_registry.evaluation.plan import Item, plan_items
-from iqa_registry.images.formats import Source, probe_image
+from iqa_registry.images.formats import Source, probe_image, source_key
 from iqa_registry.images.pairs import Pair
 from iqa_registry.maps.kinds import Scale, scale_for
 from iqa_registry.metrics import Features, FullReferenceMetric
@@ -143,19 +143,27 @@ class Mapper:
         with torch.inference_mode():
             if name not in self._scales:
                 self._scales[name] = scale_for(metric, reference)
-            features = self._reference_features(name, metric, loaded, reference)
-            values = metric.local_map(metric.encode(synthesized), features)[0, 0].float().cpu().numpy()
+            lesions = None if loaded.lesions is None else loaded.lesions[None].to(self._device)
+            features = self._reference_features(name, metric, loaded, reference, lesions)
+            encoded = metric.encode_with(synthesized, lesions)
+            values = metric.local_map(encoded, features)[0, 0].float().cpu().numpy()
         planes = values if loaded.item.whole else values[None]
         return [self._local_map(name, plane, loaded, number) for number, plane in enumerate(planes)]
 
     def _reference_features(
-        self, name: str, metric: FullReferenceMetric, loaded: Loaded, reference: Tensor
+        self,
+        name: str,
+        metric: FullReferenceMetric,
+        loaded: Loaded,
+        reference: Tensor,
+        lesions: Tensor | None,
     ) -> Features:
         """The encoding of the reference, kept from the pair before if that had the same one."""
         limits = (loaded.columns["reference_low"], loaded.columns["reference_high"])
-        key = (loaded.item.whole, loaded.item.reference_key, limits, tuple(reference.shape))
+        masked = None if lesions is None or not metric.takes_lesions else source_key(loaded.item.pair.mask)
+        key = (loaded.item.whole, loaded.item.reference_key, limits, tuple(reference.shape), masked)
         if self._held.get(name, (None,))[0] != key:
-            self._held[name] = (key, metric.encode(reference))
+            self._held[name] = (key, metric.encode_with(reference, lesions))
         return self._held[name][1]
 
     def _local_map(self, name: str, plane: Plane, loaded: Loaded, number: int) -> LocalMap:

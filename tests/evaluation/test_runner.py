@@ -88,6 +88,22 @@ def test_one_pair_that_fails_leaves_the_others(registry, grey):
     assert table["message"][2] == "the image is white"
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_pair_that_fails_leaves_the_others_where_only_some_have_masks(registry, grey, order):
+    inside = np.ones((32, 40), np.uint8)
+    pairs = [(grey(0), grey(1), inside), (np.zeros((32, 40), np.uint8), grey(1)), (grey(2), grey(1))][::order]
+    table = evaluate(registry, pairs, "toy-picky").filter(region="image")
+    assert table["status"].to_list() == ["ok", "error", "ok"]
+
+
+def test_a_reference_that_is_cropped_in_two_ways_is_two(registry, grey):
+    reference, sizes = grey(0), [(32, 40), (24, 40), (28, 32)]
+    pairs = [(grey(n, size), reference) for n, size in enumerate(sizes, 1)]
+    together = evaluate(registry, pairs, "ssim", crop=True)["score"].to_list()
+    alone = [evaluate(registry, [pair], "ssim", crop=True)["score"][0] for pair in pairs]
+    assert together == pytest.approx(alone, abs=1e-6)
+
+
 def test_nan_is_never_a_score(registry, pairs):
     table = evaluate(registry, pairs[:1], "toy-nan")
     assert table["score"][0] is None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -20,6 +23,12 @@ from iqa_registry.specs import MetricSpec, Origin
 encoded: list[int] = []
 """Number of images in each call of ``CountingMetric.encode``; tests clear it."""
 
+encoded_with_lesions: list[tuple[int, bool]] = []
+"""Number of images in each call of ``LesionGap.encode``, and whether it was told where the lesions are."""
+
+finder_weights = {"finder.pt": "0a1b"}
+"""What ``LesionGap`` says that it loaded; a test may change it."""
+
 
 class CountingMetric(FullReferenceMetric):
     """Mean absolute difference of the images' means; counts what it encodes."""
@@ -36,6 +45,40 @@ class SharingMetric(CountingMetric):
     """Two of these in a run share one pass of ``encode``."""
 
     encoder_id = "toy-mean"
+
+
+class LesionGap(FullReferenceMetric):
+    """Absolute difference of the means inside the lesions: where an image exceeds one half, if nobody says."""
+
+    takes_lesions = True
+
+    def __init__(self, *, dimensions: Literal[2, 3] = 2) -> None:
+        super().__init__()
+        self.dimensions = dimensions
+        self.weights_used = dict(finder_weights)
+
+    def encode(self, images: Tensor, lesions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        encoded_with_lesions.append((len(images), lesions is not None))
+        inside = images > 0.5 if lesions is None else lesions
+        means = (images * inside).flatten(1).sum(dim=1) / inside.flatten(1).sum(dim=1)
+        return means, torch.ones_like(images[:, :1])
+
+    def compare(
+        self,
+        synthesized: tuple[Tensor, Tensor],
+        reference: tuple[Tensor, Tensor],
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        return (synthesized[0] - reference[0]).abs()
+
+    def local_map(self, synthesized: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> Tensor:
+        return reference[1] * self.compare(synthesized, reference).view(-1, 1, 1, 1)
+
+
+class SharingLesionGap(LesionGap):
+    """Two of these in a run share one pass of ``encode``."""
+
+    encoder_id = "toy-lesions"
 
 
 class PartsMetric(FullReferenceMetric):
@@ -124,6 +167,9 @@ def iqa_register_metrics(register):
     register(spec("toy-brightness", "Brightness", kind="no-reference"))
     register(spec("toy-gap", "MeanGap", kind="distribution"))
     register(spec("toy-unstartable", "unstartable"))
+    register(replace(spec("toy-lesions", "LesionGap"), provides_map=True))
+    register(spec("toy-lesions-a", "SharingLesionGap"))
+    register(spec("toy-lesions-b", "SharingLesionGap"))
 
 
 class Point:
