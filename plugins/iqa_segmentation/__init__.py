@@ -1,0 +1,1 @@
+"""Segmenters: nnU-Net v2 folders, networks of MONAI, masks given by the user, none; and a command that trains one."""

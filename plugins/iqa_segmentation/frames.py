@@ -1,0 +1,92 @@
+"""Cropping, padding and cleaning that the segmenters share; any number of dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+Box = tuple[slice, ...]
+
+
+def nonzero_box(image: Tensor) -> Box:
+    """The smallest box around everything that is not zero; empty where all is zero.
+
+    Example:
+        >>> nonzero_box(torch.tensor([[0.0, 0, 0], [0, 1, 0]]))
+        (slice(1, 2, None), slice(1, 2, None))
+    """
+    box = []
+    for axis in range(image.ndim):
+        others = tuple(other for other in range(image.ndim) if other != axis)
+        found = (image != 0).any(dim=others).nonzero() if others else (image != 0).nonzero()
+        box.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0))
+    return tuple(box)
+
+
+def pad_to(image: Tensor, size: Sequence[int]) -> tuple[Tensor, Box]:
+    """Pad with 0 around the middle up to ``size``; also tells where the image lies in the result.
+
+    Example:
+        >>> padded, place = pad_to(torch.ones(2, 1), (3, 4))
+        >>> padded[:, 1].tolist(), place
+        ([1.0, 1.0, 0.0], (slice(0, 2, None), slice(1, 2, None)))
+    """
+    margins: list[int] = []
+    place = []
+    for length, wanted in zip(image.shape, size, strict=True):
+        before = max(0, wanted - length) // 2
+        margins = [before, max(0, wanted - length) - before, *margins]
+        place.append(slice(before, before + length))
+    return F.pad(image, margins), tuple(place)
+
+
+def standardize(image: Tensor) -> Tensor:
+    """Mean 0 and deviation 1."""
+    return (image - image.mean()) / image.std(correction=0).clamp_min(1e-8)
+
+
+def without_specks(labels: NDArray[Any], least: int) -> NDArray[np.uint8]:
+    """Set connected regions of fewer than ``least`` pixels to 0; neighbours touch by a side or a corner.
+
+    Args:
+        labels: any number of dimensions; all labels but 0 count as one region where they touch.
+        least: pixels, or voxels, that a region must have.
+
+    Example:
+        >>> without_specks(np.array([[1, 0, 2, 2], [0, 0, 0, 2]]), 2).tolist()
+        [[0, 0, 2, 2], [0, 0, 0, 2]]
+    """
+    labels = labels.astype(np.uint8)
+    if least <= 1 or not labels.any():
+        return labels
+    from scipy.ndimage import label
+
+    regions, _ = label(labels, np.ones((3,) * labels.ndim))
+    return np.where(np.bincount(regions.ravel())[regions] >= least, labels, 0).astype(np.uint8)
+
+
+def spacing_of(affine: NDArray[Any] | None, dimensions: int) -> list[float]:
+    """Millimetres between neighbours along each axis of the array; 1 without an affine.
+
+    Args:
+        affine: ``(4, 4)``; its columns belong to the array's axes in their order.
+        dimensions: 2 or 3.
+
+    Example:
+        >>> spacing_of(np.diag([2.0, 0.5, 0.5, 1]), 3), spacing_of(None, 2)
+        ([2.0, 0.5, 0.5], [1.0, 1.0])
+    """
+    if affine is None:
+        return [1.0] * dimensions
+    return [float(length) for length in np.linalg.norm(np.asarray(affine)[:3, :dimensions], axis=0)]
+
+
+def as_tensor(image: NDArray[Any]) -> Tensor:
+    """A float32 copy."""
+    return torch.from_numpy(np.array(image, dtype=np.float32))

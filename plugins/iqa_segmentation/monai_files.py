@@ -1,0 +1,107 @@
+"""Weight files of MONAI networks: safetensors with the shape beside the tensors, or files of ``torch.save``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from iqa_registry.errors import WeightsError
+from iqa_registry.weights.containers import read
+from iqa_segmentation.monai_networks import ARCHITECTURES, Shape
+
+_PREFIXES = ("", "module.", "_orig_mod.", "network.", "model.")
+
+
+def save_network(network: nn.Module, shape: Shape, normalization: str, path: Path) -> None:
+    """Write weights as safetensors, the shape and the normalization as its metadata."""
+    from safetensors.torch import save_file
+
+    described = {
+        "architecture": shape.architecture,
+        "channels": "+".join(map(str, shape.channels)),
+        "classes": str(shape.classes),
+        "dimensions": str(shape.dimensions),
+        "patch": str(shape.patch),
+        "normalization": normalization,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Copies, since DynUNet has some of its tensors under two names.
+    save_file(
+        {name: tensor.clone().contiguous() for name, tensor in network.state_dict().items()}, path, described
+    )
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The metadata that :func:`save_network` wrote; empty where the file is of another origin.
+
+    Raises:
+        WeightsError: no such file, or metadata that nobody of ours wrote.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; name the network's weights with weights=FILE.")
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = dict(file.metadata() or {})
+    except SafetensorError:
+        return {}
+    if found.get("architecture") not in ARCHITECTURES:
+        return {}
+    try:
+        numbers: dict[str, Any] = {
+            key: int(found[key]) for key in ("classes", "dimensions", "patch") if key in found
+        }
+        numbers["channels"] = [int(part) for part in found["channels"].split("+")]
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"{path}: its metadata are damaged ({error}); train or save it again.") from error
+    return {"architecture": found["architecture"], "normalization": found.get("normalization"), **numbers}
+
+
+def load_network(network: nn.Module, path: Path, shape: Shape) -> None:
+    """Load a weight file into a network.
+
+    Raises:
+        WeightsError: it cannot be read, or its names or sizes are not the network's; the first are named.
+    """
+    wanted = network.state_dict()
+    given = _renamed(read(path, convert="iqa_segmentation.monai_files:named_tensors"), wanted)
+    wrong = [
+        *(f"{name} is missing" for name in wanted if name not in given),
+        *(f"{name} is not in the network" for name in given if name not in wanted),
+        *(
+            f"{name} is {_size(given[name])}, not {_size(wanted[name])}"
+            for name in wanted
+            if name in given and given[name].shape != wanted[name].shape
+        ),
+    ]
+    if wrong:
+        rest = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        channels = "+".join(map(str, shape.channels))
+        raise WeightsError(
+            f"{path}: does not fit {shape.architecture} with channels={channels}, classes={shape.classes}, "
+            f"dimensions={shape.dimensions}, patch={shape.patch}: {'; '.join(wrong[:3])}{rest}."
+        )
+    network.load_state_dict(given)
+
+
+def named_tensors(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a state dict, also of one inside a training checkpoint."""
+    for key in ("state_dict", "model_state_dict", "network_weights"):
+        if isinstance(content.get(key), Mapping):
+            content = content[key]
+    return {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
+
+
+def _renamed(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the prefix that a wrapper left before the names, whichever makes most of them the network's."""
+    choices = [{name.removeprefix(prefix): value for name, value in given.items()} for prefix in _PREFIXES]
+    return max(choices, key=lambda names: len(names.keys() & wanted.keys()))
+
+
+def _size(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "one number"

@@ -1,0 +1,45 @@
+"""What this plugin contributes; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from iqa_registry.hookspecs import hookimpl
+from iqa_registry.specs import SegmenterSpec
+
+SEGMENTERS = (
+    SegmenterSpec(
+        name="nnunet",
+        summary="a trained-model folder of nnU-Net v2 (nnunet:PATH,fold=0); without PATH a small one that ships",
+        factory="iqa_segmentation.nnunet:NnUNet",
+    ),
+    SegmenterSpec(
+        name="monai",
+        summary="AttentionUnet, SwinUNETR, UNETR, DynUNet or SegResNet with a weight file (monai:weights=FILE)",
+        factory="iqa_segmentation.monai_segmenter:Monai",
+        extra="segment",
+    ),
+    SegmenterSpec(
+        name="labels",
+        summary="no segmentation: only the label maps that the user gives count",
+        factory="iqa_segmentation.fixed:UserLabels",
+    ),
+    SegmenterSpec(
+        name="none",
+        summary="no lesions at all",
+        factory="iqa_segmentation.fixed:NoLesions",
+    ),
+)
+
+
+@hookimpl
+def iqa_register_segmenters(register: Callable[[SegmenterSpec], None]) -> None:
+    """nnU-Net, MONAI, the user's label maps, none."""
+    for spec in SEGMENTERS:
+        register(spec)
+
+
+@hookimpl
+def iqa_register_commands(register: Callable[[str, str, str], None]) -> None:
+    """``iqa segment``."""
+    register("segment", "List, train, test and run segmenters.", "iqa_segmentation.commands:segment")

@@ -1,0 +1,159 @@
+"""Training slices: every modality of every subject is one, with the lesions as label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from iqa_registry.datasets import Dataset, Subject
+from iqa_registry.errors import UsageError
+from iqa_registry.images.formats import Image, Source, read_image, read_labels
+
+Array = NDArray[Any]
+Row = tuple[Array, Array, str, str]
+"""Image, lesions, modality, subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Slices with labels, all of one size.
+
+    Attributes:
+        images: ``(N, S, S)``, uint8.
+        lesions: ``(N, S, S)``, boolean.
+        modalities: of each slice.
+        subjects: name of each slice's subject.
+    """
+
+    images: Tensor
+    lesions: Tensor
+    modalities: tuple[str, ...]
+    subjects: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, chosen: list[int]) -> Samples:
+        """The slices with these numbers."""
+        return Samples(
+            self.images[chosen],
+            self.lesions[chosen],
+            tuple(self.modalities[number] for number in chosen),
+            tuple(self.subjects[number] for number in chosen),
+        )
+
+    def split(self, share: float) -> tuple[Samples, Samples]:
+        """All slices of the first subjects, and those of the last: ``share`` of the subjects, at least one.
+
+        Raises:
+            UsageError: there are not two subjects.
+        """
+        names = list(dict.fromkeys(self.subjects))
+        if len(names) < 2:
+            raise UsageError(
+                f"{len(names)} subject with a label map; training needs two, one of them held out."
+            )
+        held = set(names[-max(1, min(len(names) - 1, round(share * len(names)))) :])
+        last = [number for number, name in enumerate(self.subjects) if name in held]
+        first = [number for number, name in enumerate(self.subjects) if name not in held]
+        return self.take(first), self.take(last)
+
+
+def collect(dataset: Dataset, size: int, progress: Callable[[float, int], None] | None = None) -> Samples:
+    """Read all subjects of a dataset that have a label map.
+
+    Args:
+        dataset: with subjects and lesion labels.
+        size: side of the slices in pixels; others are cropped and padded around their middle.
+        progress: called with the number of slices read, twice, since nobody knows how many there are.
+
+    Raises:
+        UsageError: it has no subjects, no lesion labels or no label maps.
+    """
+    name = dataset.spec.name if dataset.spec else type(dataset).__name__
+    if not dataset.lesion_labels:
+        raise UsageError(
+            f"dataset {name!r} does not say which labels are lesion; it cannot teach or test a segmenter."
+        )
+    rows: list[Row] = []
+    for subject in dataset.subjects():
+        rows += _slices_of(subject, dataset.lesion_labels, size)
+        if progress is not None:
+            progress(len(rows), len(rows))
+    if not rows:
+        raise UsageError(f"dataset {name!r} has no subject with a label map.")
+    return _together(rows)
+
+
+def collect_synthesized(dataset: Dataset, size: int) -> Samples:
+    """Read the synthesized images of a dataset's pairs, whose masks are label maps; see :func:`collect`."""
+    rows: list[Row] = []
+    for pair in dataset.pairs():
+        if pair.mask is None or not dataset.lesion_labels:
+            continue
+        modality = f"synthesized {pair.groups.get('target', '')}".strip()
+        name = str(pair.groups.get("subject", pair.pair_id))
+        marked = [
+            np.isin(part, dataset.lesion_labels) for part in planes(read_labels(pair.mask), pair.slices)
+        ]
+        for plane, lesion in zip(grey_planes(pair.synthesized, pair.slices), marked, strict=True):
+            rows.append((fit(plane, size), fit(lesion, size), modality, name))
+    if not rows:
+        raise UsageError("the dataset has no pair with a label map of lesions.")
+    return _together(rows)
+
+
+def _together(rows: list[Row]) -> Samples:
+    images, lesions, modalities, subjects = zip(*rows, strict=True)
+    return Samples(
+        torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(lesions)), modalities, subjects
+    )
+
+
+def _slices_of(subject: Subject, labels: tuple[int, ...], size: int) -> Iterator[Row]:
+    if subject.labels is None:
+        return
+    marked = [np.isin(part, labels) for part in planes(read_labels(subject.labels), subject.slices)]
+    for modality, source in subject.images.items():
+        for plane, lesion in zip(grey_planes(source, subject.slices), marked, strict=True):
+            yield fit(plane, size), fit(lesion, size), modality, subject.name
+
+
+def grey_planes(source: Source, slices: str | None) -> list[Array]:
+    """The slices of an image in 8 bit; 255 is what the type holds at most, else the 99.5th percentile."""
+    image = read_image(source)
+    top = image.full_scale or float(np.percentile(image.pixels, 99.5)) or 1.0
+    return [np.rint(255 * (part / top).clip(0, 1)).astype(np.uint8) for part in planes(image, slices)]
+
+
+def planes(image: Image, slices: str | None) -> list[Array]:
+    """The slices ``(H, W)`` of a picture (one) or a volume (axial, those of ``slices``, as in Python)."""
+    if not image.is_volume:
+        return [image.pixels.mean(axis=0)]
+    first, last = (int(part) if part else None for part in (slices or ":").split(":"))
+    return list(image.stack()[0][first:last])
+
+
+def fit(plane: Array, size: int) -> Array:
+    """Crop and pad a slice around its middle.
+
+    Example:
+        >>> int(fit(np.ones((4, 2)), 3).sum())
+        6
+    """
+    fitted = np.zeros((size, size), plane.dtype)
+    into, out_of = zip(*(_overlap(length, size) for length in plane.shape), strict=True)
+    fitted[into] = plane[out_of]
+    return fitted
+
+
+def _overlap(length: int, size: int) -> tuple[slice, slice]:
+    common = min(length, size)
+    into, out_of = (size - common) // 2, (length - common) // 2
+    return slice(into, into + common), slice(out_of, out_of + common)
