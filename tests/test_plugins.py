@@ -173,6 +173,7 @@ def test_all_our_own_plugins_load():
         "iqa_learned": None,
         "iqa_published": None,
         "iqa_rankers": None,
+        "iqa_segmentation": None,
     }
 
 
