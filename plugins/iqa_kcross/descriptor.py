@@ -24,6 +24,25 @@ def unit_length(features: Tensor) -> Tensor:
     return features / torch.linalg.vector_norm(features, dim=1, keepdim=True).clamp_min(EPSILON)
 
 
+def unit_maps(maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Feature maps at unit length; the maps given are overwritten where no gradient needs them.
+
+    Example:
+        >>> maps = [torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)]
+        >>> unit_maps(maps)[0] is maps[0], maps[0].flatten().tolist()
+        (True, [0.6000000238418579, 0.800000011920929])
+    """
+    return tuple(map(_unit_length_in_place, maps))
+
+
+def _unit_length_in_place(features: Tensor) -> Tensor:
+    # Encoding spends more time on fresh memory for the large maps than on the arithmetic.
+    if features.dtype != torch.float32 or (features.requires_grad and torch.is_grad_enabled()):
+        return unit_length(features)
+    length = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return features.mul_(length.clamp_min_(EPSILON).reciprocal_())
+
+
 def difference(first: Tensor, second: Tensor) -> Tensor:
     """Mean over positions of the absolute difference: twice ``(N, C, h, w)`` to ``(N, C)``.
 
@@ -31,7 +50,9 @@ def difference(first: Tensor, second: Tensor) -> Tensor:
         >>> difference(torch.zeros(1, 1, 1, 2), torch.tensor([1.0, -2.0]).view(1, 1, 1, 2)).item()
         1.5
     """
-    return (first - second).abs().mean(dim=(-2, -1))
+    # Image by image, what is subtracted stays in the cache until it is averaged.
+    pairs = zip(first, second, strict=True)
+    return torch.stack([(one - other).abs_().mean(dim=(-2, -1)) for one, other in pairs])
 
 
 def describe(first: Sequence[Tensor], second: Sequence[Tensor], is_complex: bool = False) -> Tensor:

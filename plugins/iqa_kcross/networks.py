@@ -7,6 +7,7 @@ two, a convolution and a tanh. The paper's w is 64. Source: Fig. 3 and section I
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -50,10 +51,7 @@ class Encoder(nn.Module):
         super().__init__()
         channels = (1, *widths(width))
         self.is_complex = is_complex
-        self.blocks = nn.ModuleList(
-            _down(before, after, is_complex)
-            for before, after in zip(channels[:-1], channels[1:], strict=True)
-        )
+        self.blocks = nn.ModuleList(_down(before, after, is_complex) for before, after in pairwise(channels))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The outputs of the five blocks, the largest first."""
@@ -84,9 +82,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(
             _up(before, after, is_complex) for before, after in zip(below, above, strict=True)
         )
-        last = (
-            ComplexConv2d(2 * down[0], 1, 3, 1, 1) if is_complex else nn.Conv2d(2 * down[0], 1, 3, 1, 1)
-        )
+        last = ComplexConv2d(2 * down[0], 1, 3, 1, 1) if is_complex else nn.Conv2d(2 * down[0], 1, 3, 1, 1)
         self.last = nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), last, nn.Tanh())
 
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
@@ -133,6 +129,8 @@ def fuse_for_scoring(encoder: Encoder) -> None:
             norm: Any = block[1]
             block[0] = fuse_conv_bn_eval(convolution, norm)
             del block[1]
+    # Convolutions are faster with channels last, and so are the lengths of feature vectors.
+    encoder.to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from iqa_kcross.branch import Branch, BranchSettings, Context, TrainingBatch
-from iqa_kcross.descriptor import describe, unit_length
+from iqa_kcross.descriptor import describe, unit_maps
 from iqa_kcross.losses import mmd_loss
 from iqa_kcross.networks import Decoder, Encoder, fuse_for_scoring
 
@@ -38,7 +38,7 @@ class StructureBranch(Branch):
     def encode(self, images: Tensor, context: Context) -> tuple[Tensor, ...]:
         """Feature maps at unit length."""
         maps: Sequence[Tensor] = self.encoder(images)
-        return tuple(map(unit_length, maps if self.settings.descriptor == "layers" else maps[-1:]))
+        return unit_maps(maps if self.settings.descriptor == "layers" else maps[-1:])
 
     def descriptor(self, first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> Tensor:
         """Mean absolute differences of the channels."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from iqa_kcross.branch import Branch, BranchSettings, Context, LossSettings, TrainingBatch
-from iqa_kcross.descriptor import describe, unit_length
+from iqa_kcross.descriptor import describe, unit_maps
 from iqa_kcross.losses import laplacian_loss
 from iqa_kcross.networks import Decoder, Encoder, fuse_for_scoring
 
@@ -50,6 +50,7 @@ class TumorBranch(Branch):
 
     name = "tumor"
     summary = "lesions: each image inside its own lesion mask"
+    needs_lesions = True
 
     def __init__(self, settings: BranchSettings) -> None:
         super().__init__(settings, settings.channels)
@@ -68,13 +69,16 @@ class TumorBranch(Branch):
         if lesions is None:
             lesions = torch.zeros_like(images, dtype=torch.bool)
         present = lesions.flatten(1).any(dim=1)
+        if present.all():
+            return {"maps": self._maps(images * lesions), "present": present}
         # Images without lesions are all the same to this branch: one black image stands for them.
-        chosen = torch.cat([images[present] * lesions[present], torch.zeros_like(images[:1])])
-        maps: Sequence[Tensor] = self.encoder(chosen)
-        kept = maps if self.settings.descriptor == "layers" else maps[-1:]
-        black = len(chosen) - 1
-        index = torch.where(present, present.cumsum(0) - 1, black)
-        return {"maps": tuple(unit_length(item)[index] for item in kept), "present": present}
+        maps = self._maps(torch.cat([images[present] * lesions[present], torch.zeros_like(images[:1])]))
+        index = torch.where(present, present.cumsum(0) - 1, len(maps[0]) - 1)
+        return {"maps": tuple(item[index] for item in maps), "present": present}
+
+    def _maps(self, masked: Tensor) -> tuple[Tensor, ...]:
+        maps: Sequence[Tensor] = self.encoder(masked)
+        return unit_maps(maps if self.settings.descriptor == "layers" else maps[-1:])
 
     def descriptor(self, first: TumorFeatures, second: TumorFeatures) -> Tensor:
         """Mean absolute differences of the channels."""
@@ -115,7 +119,9 @@ def _loss(images: Tensor, reconstruction: Tensor, settings: LossSettings) -> Ten
 
 
 def _cut(images: Tensor, windows: Sequence[tuple[slice, slice]]) -> Tensor:
-    return torch.stack([image[:, rows, columns] for image, (rows, columns) in zip(images, windows, strict=True)])
+    return torch.stack(
+        [image[:, rows, columns] for image, (rows, columns) in zip(images, windows, strict=True)]
+    )
 
 
 def lesion_windows(masked: Tensor) -> list[tuple[slice, slice]]:
