@@ -11,6 +11,8 @@ A package names a module under the entry-point group ``iqa_kcross``; the module 
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from iqa_kcross.branch import Branch
 
 GROUP = "iqa_kcross"
+NAME = re.compile("[a-z][a-z0-9_-]*")
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
@@ -73,30 +76,55 @@ def choose_branches(names: list[str]) -> dict[str, type[Branch]]:
 
 def _load() -> tuple[dict[str, type[Branch]], dict[str, str]]:
     manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(__import__(__name__, fromlist=["kcross_branches"]))
+    manager.add_hookspecs(sys.modules[__name__])
     found: dict[str, type[Branch]] = {}
     owners: dict[str, str] = {}
     failures: dict[str, str] = {}
     # Our own first, so that a message lists them first.
-    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda item: (item.name != GROUP, item.name)):
+    for entry in sorted(
+        metadata.entry_points(group=GROUP), key=lambda item: (item.name != GROUP, _owner(item))
+    ):
+        owner = _owner(entry)
         try:
-            plugin = entry.load()
-            manager.register(plugin, entry.name)
+            branches = _branches_of(manager, entry.load(), owner)
         except Exception as error:
-            failures[entry.name] = f"{type(error).__name__}: {error}"
+            failures[owner] = f"{type(error).__name__}: {error}"
             continue
-        for branch in _branches_of(manager, plugin):
+        for branch in branches:
             if branch.name in found:
                 raise PluginError(
-                    f"two plugins give K-CROSS a branch {branch.name!r}: {owners[branch.name]} and {entry.name}; "
+                    f"two plugins give K-CROSS a branch {branch.name!r}: {owners[branch.name]} and {owner}; "
                     "uninstall one."
                 )
-            found[branch.name], owners[branch.name] = branch, entry.name
+            found[branch.name], owners[branch.name] = branch, owner
     return found, failures
 
 
-def _branches_of(manager: pluggy.PluginManager, plugin: object) -> list[type[Branch]]:
+def _owner(entry: metadata.EntryPoint) -> str:
+    """The plugin's name and its package, since two packages may call their plugins the same."""
+    return f"{entry.name} of {entry.dist.name}" if entry.dist else entry.name
+
+
+def _branches_of(manager: pluggy.PluginManager, plugin: object, owner: str) -> list[type[Branch]]:
+    manager.register(plugin, owner)
     branches: list[type[Branch]] = []
     others = [item for item in manager.get_plugins() if item is not plugin]
     manager.subset_hook_caller("kcross_branches", others)(register=branches.append)
+    if not branches:
+        raise PluginError("it registers no branch; implement the hook kcross_branches with hookimpl")
+    for branch in branches:
+        _check(branch)
     return branches
+
+
+def _check(branch: type[Branch]) -> None:
+    """Whether users can type the branch's name.
+
+    Raises:
+        PluginError: no class with a name, or a name that cannot stand in ``kcross:branches=a+b``.
+    """
+    name = getattr(branch, "name", None)
+    if not (isinstance(branch, type) and isinstance(name, str) and NAME.fullmatch(name)):
+        raise PluginError(
+            f"{branch!r} must be a class whose name is lower-case letters, digits, - and _, not {name!r}"
+        )
