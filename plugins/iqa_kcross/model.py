@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class ModelSettings:
     """
 
     branches: tuple[str, ...] = BRANCHES
-    branch: BranchSettings = BranchSettings()
+    branch: BranchSettings = field(default_factory=BranchSettings)
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, for a file."""
