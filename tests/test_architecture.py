@@ -42,6 +42,7 @@ FOR_PLUGINS = {
     "agreement",
     "datasets",
     "errors",
+    "evaluation",
     "files",
     "hookspecs",
     "images",

@@ -123,6 +123,8 @@ class Branch(nn.Module, ABC):
     """One line: what it looks at."""
     score_network: ClassVar[Literal["natural", "complex"]] = "natural"
     """Which of the two score networks it uses; the descriptor of ``complex`` has real parts first."""
+    needs_lesions: ClassVar[bool] = False
+    """Whether :attr:`Context.lesions` is looked at; no segmenter is asked where no branch does."""
     mean: Tensor
     deviation: Tensor
 

@@ -117,7 +117,8 @@ def kspace_channels(images: Tensor) -> Tensor:
     """
     # k-space is computed in full precision whatever autocast says: its amplitudes span four decades.
     with torch.autocast(images.device.type, enabled=False):
-        return as_channels(compand(to_kspace(images)))
+        channels = as_channels(compand(to_kspace(images)))
+    return channels.contiguous(memory_format=torch.channels_last)
 
 
 def join_channels(first: Tensor, second: Tensor, is_complex: bool) -> Tensor:

@@ -45,6 +45,13 @@ class _ComplexWeight(nn.Module):
             nn.init.uniform_(parameter, -bound, bound)
 
 
+def _laid_out(kernel: Tensor, images: Tensor) -> Tensor:
+    """The kernel in the memory format of the images, without which torch would change theirs at each layer."""
+    if images.is_contiguous(memory_format=torch.channels_last):
+        return kernel.contiguous(memory_format=torch.channels_last)
+    return kernel
+
+
 class ComplexConv2d(_ComplexWeight):
     """Complex convolution: ``(N, 2 in, H, W)`` to ``(N, 2 out, h, w)``.
 
@@ -71,7 +78,8 @@ class ComplexConv2d(_ComplexWeight):
 
     def forward(self, channels: Tensor) -> Tensor:
         """Convolve."""
-        return F.conv2d(channels, assemble(self.real, self.imaginary), self.bias, self.stride, self.padding)
+        kernel = _laid_out(assemble(self.real, self.imaginary), channels)
+        return F.conv2d(channels, kernel, self.bias, self.stride, self.padding)
 
 
 class ComplexConvTranspose2d(_ComplexWeight):
@@ -93,7 +101,7 @@ class ComplexConvTranspose2d(_ComplexWeight):
     def forward(self, channels: Tensor) -> Tensor:
         """Convolve, transposed."""
         # A transposed kernel has its inputs in the rows, which turns the sign of the block to the other corner.
-        kernel = assemble(self.real, -self.imaginary)
+        kernel = _laid_out(assemble(self.real, -self.imaginary), channels)
         return F.conv_transpose2d(channels, kernel, self.bias, self.stride, self.padding)
 
 

@@ -1,0 +1,137 @@
+"""Model files: safetensors with the model's settings and its history in the metadata.
+
+Nothing in such a file can run. ``iqa_kcross`` is the key of the metadata that holds everything as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from iqa_kcross.model import KCrossModel, ModelSettings
+from iqa_registry.errors import UnknownNameError, WeightsError
+
+KEY = "iqa_kcross"
+FORMAT = 1
+TRAINING_PART = ".training_networks."
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How a model came about.
+
+    Attributes:
+        data: the dataset that it was trained on.
+        simulated: whether images or raters were simulated.
+        segmenter: what found the lesions in training.
+        rated: the rated pairs of stage two.
+        stages: for each finished stage what was run, with its numbers.
+    """
+
+    data: str = ""
+    simulated: bool = False
+    segmenter: str = ""
+    rated: str = ""
+    stages: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_model(model: KCrossModel, path: Path, history: History, for_scoring: bool = False) -> None:
+    """Write a model, whole or without what only stage one needs; the file appears when it is complete.
+
+    Example:
+        >>> import tempfile
+        >>> from iqa_kcross.branch import BranchSettings
+        >>> model = KCrossModel(ModelSettings(("structure",), BranchSettings(width=4)))
+        >>> path = Path(tempfile.mkdtemp(), "model.safetensors")
+        >>> save_model(model, path, History(data="phantom:seed=1", simulated=True))
+        >>> loaded, history = load_model(path)
+        >>> loaded.settings.branch.width, history.simulated
+        (4, True)
+    """
+    tensors = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in model.state_dict().items()
+        if not (for_scoring and TRAINING_PART in name)
+    }
+    text = json.dumps({"format": FORMAT, "settings": model.settings.as_dict(), "history": asdict(history)})
+    part = path.with_name(f".{path.name}.part")
+    save_file(tensors, part, metadata={KEY: text})
+    os.replace(part, path)
+
+
+def read_settings(path: Path) -> tuple[ModelSettings, History]:
+    """The settings and the history of a model file, without its tensors.
+
+    Raises:
+        WeightsError: no such file, or not a model of K-CROSS.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; train a model with `iqa kcross train`.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            values = json.loads((file.metadata() or {})[KEY])
+        if values["format"] != FORMAT:
+            raise WeightsError(
+                f"{path}: written by another version of iqa-registry (format {values['format']})."
+            )
+        return ModelSettings.from_dict(values["settings"]), History(**values["history"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: not a model of K-CROSS, which `iqa kcross train` writes.") from error
+
+
+def load_model(
+    path: Path, training: bool = False, branches: list[str] | None = None
+) -> tuple[KCrossModel, History]:
+    """Read a model.
+
+    Args:
+        path: of a file that :func:`save_model` wrote.
+        training: whether the networks that only stage one needs are read as well.
+        branches: a part of the model's branches, or branches that need no weights; all of the model's by default.
+
+    Raises:
+        WeightsError: no such file, not a model of K-CROSS, or it lacks what is asked for.
+        UnknownNameError: a branch that is not installed.
+    """
+    settings, history = read_settings(path)
+    chosen = ModelSettings(tuple(branches or settings.branches), settings.branch)
+    try:
+        model = KCrossModel(chosen, training=training)
+    except UnknownNameError as error:
+        raise error if branches else WeightsError(f"{path}: {error}") from error
+    _fill(model, path, settings)
+    return model, history
+
+
+def _fill(model: KCrossModel, path: Path, settings: ModelSettings) -> None:
+    with safe_open(path, framework="pt") as file:
+        there = set(file.keys())
+        tensors: dict[str, torch.Tensor] = {}
+        for name, parameter in model.state_dict().items():
+            if name in there:
+                tensors[name] = file.get_tensor(name).to(parameter.dtype)
+    missing = [name for name in model.state_dict() if name not in tensors]
+    if any(TRAINING_PART in name for name in missing):
+        raise WeightsError(
+            f"{path}: exported for scoring, without the networks of stage one; give the model of a training run."
+        )
+    absent = [name for name in model.settings.branches if name not in settings.branches]
+    if absent and any(name.startswith(tuple(f"branches.{item}." for item in absent)) for name in missing):
+        raise WeightsError(
+            f"{path}: has no branch {', '.join(absent)}, only {', '.join(settings.branches)}; "
+            "choose among them with branches=, or train a model that has it."
+        )
+    try:
+        if missing:
+            raise RuntimeError(f"it lacks {missing[0]}")
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError(f"{path}: tensors do not fit: {str(error).splitlines()[-1].strip()}") from error

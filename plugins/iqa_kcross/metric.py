@@ -1,0 +1,139 @@
+r"""K-CROSS: a learned metric of synthesized MRI with k-space, tumor and structure branches.
+
+Each branch encodes both images, takes the spatial mean of how the encodings differ as the pair's descriptor, and a
+score network turns it into a score on the raters' scale. The score is the mean over the branches that apply:
+
+.. math:: s(x, y) = \frac{1}{|B|} \sum_{b \in B} S_b\left(\overline{|E_b(x) - E_b(y)|}\right)
+
+Paper: G. Yang, J. Xie et al., "K-Space-Aware Cross-Modality Score for Synthesized Neuroimage Quality Assessment",
+arXiv:2307.04296. What the paper leaves open, and how it was decided, is in docs/kcross.md.
+
+The weights that ship were trained on simulated brain MRI with simulated raters: a working default and a starting point,
+not a validated instrument.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from iqa_kcross.branch import Context
+from iqa_kcross.checkpoint import History, load_model, read_settings
+from iqa_kcross.model import KCrossModel, mean_of_active
+from iqa_kcross.weights import find_weights
+from iqa_registry.errors import WeightsError
+from iqa_registry.metrics import Comparison, Features, FullReferenceMetric
+
+if TYPE_CHECKING:
+    from iqa_registry.registry import Registry
+    from iqa_registry.segmenter import Segmenter
+
+NO_LESION = "neither image shows a lesion, and no other branch was asked for"
+
+
+class KCross(FullReferenceMetric):
+    """K-CROSS with a given model; ``registry.metric("kcross")`` brings the shipped one.
+
+    Scores are in [0, 1], higher is better, on the raters' scale. Images ``(N, 1 or 3, H, W)`` in [0, 1] of the model's
+    target modality, colour as the mean of its channels; at least 32 pixels a side.
+
+    Args:
+        model: a trained model.
+        segmenter: finds lesions where none are given; ``None``: there are none.
+
+    Example:
+        >>> from iqa_kcross.branch import BranchSettings
+        >>> from iqa_kcross.model import ModelSettings
+        >>> _ = torch.manual_seed(0)
+        >>> metric = KCross(KCrossModel(ModelSettings(branch=BranchSettings(width=4))))
+        >>> first, second = torch.rand(2, 1, 1, 64, 64)
+        >>> round(metric(first, second).item(), 2)
+        0.51
+    """
+
+    allows_bf16 = True
+
+    def __init__(self, model: KCrossModel, segmenter: Segmenter | None = None) -> None:
+        super().__init__()
+        self.model = model.finish().to(memory_format=torch.channels_last)
+        self.segmenter = segmenter
+        # An instance that has no branch for lesions does not ask for them, and shares its encodings more widely.
+        self.takes_lesions = any(branch.needs_lesions for branch in model.branches.values())
+
+    def encode(self, images: Tensor, lesions: Tensor | None = None) -> dict[str, Features]:
+        """What the branches keep of images.
+
+        Args:
+            images: ``(N, 1 or 3, H, W)`` in [0, 1].
+            lesions: boolean ``(N, 1, H, W)``; the segmenter finds them where they are not given.
+        """
+        images = images.float().mean(dim=1, keepdim=True)
+        if lesions is None and self.takes_lesions and self.segmenter is not None:
+            lesions = self.segmenter.lesions(images.detach())
+        return self.model.encode(images, Context(lesions))
+
+    def compare(
+        self, synthesized: dict[str, Features], reference: dict[str, Features], mask: Tensor | None = None
+    ) -> Tensor:
+        """Scores ``(N,)``; NaN where no branch applies."""
+        return mean_of_active(list(self.model.branch_scores(synthesized, reference).values()))
+
+    def compare_in_detail(
+        self, synthesized: dict[str, Features], reference: dict[str, Features], mask: Tensor | None = None
+    ) -> Comparison:
+        """Scores, each branch's scores, and a reason where no branch applies."""
+        parts = self.model.branch_scores(synthesized, reference)
+        scores = mean_of_active(list(parts.values()))
+        reasons = {number: NO_LESION for number in scores.isnan().nonzero().flatten().tolist()}
+        return Comparison(scores, parts, reasons)
+
+
+def build(
+    *,
+    weights: Annotated[str, Field(description="name of shipped weights, or a model file")] = "kcross-t1-t2",
+    branches: Annotated[
+        list[str] | None, Field(min_length=1, description="joined by +; all of the model's by default")
+    ] = None,
+    width: Annotated[int | None, Field(ge=1, description="refuse weights of another width")] = None,
+    descriptor: Annotated[
+        Literal["layers", "code"] | None, Field(description="refuse weights with another descriptor")
+    ] = None,
+    source: Annotated[str | None, Field(description="refuse weights for another source modality")] = None,
+    target: Annotated[str | None, Field(description="refuse weights for another target modality")] = None,
+    segmenter: Annotated[
+        str, Field(description="finds the lesions; ; stands for the comma between its parameters")
+    ] = "nnunet",
+    registry: Registry,
+) -> KCross:
+    """K-CROSS with weights from a file.
+
+    Raises:
+        WeightsError: the weights cannot be had, are no model of K-CROSS, or not the one that is asked for.
+        UnknownNameError: a branch or a segmenter that is not installed.
+    """
+    path, digest = find_weights(registry, weights)
+    wanted = {"width": width, "descriptor": descriptor, "source": source, "target": target}
+    _check(path, {name: value for name, value in wanted.items() if value is not None})
+    model, _ = load_model(path, branches=branches)
+    needs = any(branch.needs_lesions for branch in model.branches.values())
+    finder = registry.segmenter(segmenter.replace(";", ",")) if needs else None
+    metric = KCross(model, finder)
+    metric.weights_used = {weights: digest} | (finder.weights if finder else {})
+    return metric
+
+
+def _check(path: Path, wanted: dict[str, object]) -> None:
+    settings, _ = read_settings(path)
+    for name, value in wanted.items():
+        got = getattr(settings.branch, name)
+        if got != value:
+            raise WeightsError(
+                f"{path}: {name} is {got}, not {value}; choose other weights, or train them with `iqa kcross train`."
+            )
+
+
+__all__ = ["History", "KCross", "build"]

@@ -1,0 +1,170 @@
+"""The settings of a training run: a TOML file, checked, with the paper's values as defaults where the paper has one.
+
+The paper fixes the width (64), all loss weights (1), slices 50 to 80 of skull-stripped volumes, 256 x 256 pixels, an
+80/20 split and the networks. It says nothing of optimizers, batch sizes and steps: those defaults are ours.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from iqa_kcross.branch import BranchSettings
+from iqa_kcross.model import BRANCHES, ModelSettings
+from iqa_registry.errors import UsageError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """What is trained on."""
+
+    data: str = Field(
+        "", description="dataset of subjects for stage one, say brats:PATH or phantom:pairs=800"
+    )
+    rated: str = Field(
+        "", description="dataset or manifest of rated pairs for stage two; by default the same"
+    )
+    ratings: str = Field("", description="table of ratings; by default they are in the dataset or manifest")
+    source: str = Field("t1", description="modality that is translated")
+    target: str = Field("t2", description="modality that is scored")
+    segmenter: str = Field("nnunet", description="finds the lesions; frozen")
+    lesions: str = Field(
+        "", description="labels of the masks that are lesion, or 'dataset'; used before the segmenter"
+    )
+    intensity: str = Field("", description="intensity rule as for iqa evaluate; by default the automatic one")
+    slices: str = Field("", description="slices of volumes, say 50:80; by default the dataset's")
+    size: int = Field(
+        256, ge=32, multiple_of=32, description="rows and columns in pixels, padded or cropped to"
+    )
+    held_out: float = Field(0.2, gt=0, lt=1, description="share of the subjects that nothing is learned from")
+    rating_range: tuple[float, float] = Field((0.0, 1.0), description="worst and best possible rating")
+
+
+class NetworkConfig(_Section):
+    """What is trained."""
+
+    width: int = Field(64, ge=1, description="channels of the first feature map")
+    descriptor: Literal["layers", "code"] = Field("layers", description="all five feature maps, or the last")
+    branches: tuple[str, ...] = Field(BRANCHES, min_length=1, description="names of branches")
+
+
+class StageOneConfig(_Section):
+    """Algorithm 1: encoders and decoders."""
+
+    steps: int = Field(20_000, ge=1, description="optimizer steps")
+    batch_size: int = Field(8, ge=2, description="subjects a step")
+    learning_rate: float = Field(5e-4, gt=0, description="of Adam")
+    weights: dict[str, float] = Field(
+        {"frequency": 1.0, "similarity": 1.0, "tumor": 1.0, "structure": 1.0},
+        description="weight of each loss; a loss that is not named has weight 1",
+    )
+    focal: float = Field(
+        0.0, ge=0, description="exponent of the focal weight of the frequency loss, 0 for none"
+    )
+    bandwidths: tuple[float, ...] = Field((0.25, 0.5, 1.0, 2.0, 4.0), description="of the similarity loss")
+    levels: int = Field(5, ge=1, description="of the Laplacian pyramid")
+    perceptual: str = Field("lpips:net=vgg", description="perceptual loss of the tumor branch, or none")
+    flip: bool = Field(True, description="mirror half of the subjects")
+
+
+class StageTwoConfig(_Section):
+    """Algorithm 2: score networks, on the descriptors of frozen encoders."""
+
+    steps: int = Field(4_000, ge=1, description="optimizer steps")
+    batch_size: int = Field(256, ge=2, description="pairs a step")
+    learning_rate: float = Field(1e-3, gt=0, description="of AdamW, falling to 0 along a cosine")
+    weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
+    dropout: float = Field(0.0, ge=0, lt=1, description="of the score networks' hidden layer")
+    identity_share: float = Field(
+        0.05, ge=0, lt=1, description="share of pairs (x, x), which have the top rating"
+    )
+
+
+class RunConfig(_Section):
+    """How it is trained."""
+
+    seed: int = Field(0, ge=0, description="of initial weights, the split and the order")
+    accelerator: str = Field("auto", description="auto, cpu or gpu")
+    devices: int = Field(1, ge=1, description="how many; several train stage one in parallel")
+    precision: str = Field("auto", description="auto, 32-true, bf16-mixed or 16-mixed")
+    checkpoint_every: int = Field(200, ge=1, description="steps between checkpoints")
+
+
+class TrainingConfig(_Section):
+    """Everything; also the layout of the TOML file.
+
+    Example:
+        >>> TrainingConfig().network.width, TrainingConfig().stage_one.weights["tumor"]
+        (64, 1.0)
+    """
+
+    data: DataConfig = DataConfig()
+    network: NetworkConfig = NetworkConfig()
+    stage_one: StageOneConfig = StageOneConfig()
+    stage_two: StageTwoConfig = StageTwoConfig()
+    run: RunConfig = RunConfig()
+
+    @property
+    def model(self) -> ModelSettings:
+        """The settings of the model."""
+        network = self.network
+        branch = BranchSettings(network.width, network.descriptor, self.data.source, self.data.target)
+        return ModelSettings(network.branches, branch)
+
+
+def read_config(path: Path | None, changes: Mapping[str, Any] | None = None) -> TrainingConfig:
+    """Read a settings file and change some values.
+
+    Args:
+        path: a TOML file; the defaults without it.
+        changes: values by ``section.name``; text is read as TOML where that is possible.
+
+    Raises:
+        UsageError: a file that cannot be read, an unknown name or a value that does not fit.
+
+    Example:
+        >>> read_config(None, {"network.width": 16, "stage_one.steps": "600"}).stage_one.steps
+        600
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"{path}: cannot be read as TOML: {error}") from error
+    for name, value in (changes or {}).items():
+        section, dot, key = name.partition(".")
+        if not dot:
+            raise UsageError(f"--set {name}: expected SECTION.NAME=VALUE, say stage_one.steps=600.")
+        values.setdefault(section, {})[key] = _parsed(value)
+    try:
+        return TrainingConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{path or 'settings'}: {place}: {first['msg']}, got {first['input']!r}.") from None
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def describe_config() -> Sequence[tuple[str, str, Any]]:
+    """Every setting as name, description and default, for help and documents."""
+    rows = []
+    for section, field in TrainingConfig.model_fields.items():
+        for name, inner in type(field.default).model_fields.items():
+            rows.append((f"{section}.{name}", inner.description or "", inner.default))
+    return rows

@@ -1,0 +1,197 @@
+"""The images of a training run: read by the engine's loader, so that they are on the scale that scoring sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from iqa_kcross.training.config import DataConfig
+from iqa_registry.datasets import Dataset
+from iqa_registry.errors import ImageError, UsageError
+from iqa_registry.evaluation.loader import Failed, Loaded, Loader
+from iqa_registry.evaluation.options import Options, parse_lesions
+from iqa_registry.evaluation.plan import Item, plan_items
+from iqa_registry.images.pairs import Pair
+from iqa_registry.segmenter import Segmenter
+
+Progress = Callable[[float, int], None]
+BATCH = 8
+
+
+@dataclass(slots=True)
+class SubjectImages(TorchDataset[dict[str, Tensor]]):
+    """Slices of subjects in both modalities, held in memory in half precision.
+
+    Attributes:
+        source: ``(N, 1, H, W)`` in [0, 1].
+        target: the same.
+        source_lesions: boolean ``(N, 1, H, W)``.
+        target_lesions: the same.
+        subjects: the subject of each slice.
+    """
+
+    source: Tensor
+    target: Tensor
+    source_lesions: Tensor
+    target_lesions: Tensor
+    subjects: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        return {
+            "source": self.source[number].float(),
+            "target": self.target[number].float(),
+            "source_lesions": self.source_lesions[number],
+            "target_lesions": self.target_lesions[number],
+        }
+
+    def part(self, subjects: set[str], inside: bool) -> SubjectImages:
+        """The slices of some subjects, or of all others."""
+        rows = torch.tensor([(name in subjects) == inside for name in self.subjects])
+        tensors = (
+            item[rows] for item in (self.source, self.target, self.source_lesions, self.target_lesions)
+        )
+        kept = [name for name, keep in zip(self.subjects, rows.tolist(), strict=True) if keep]
+        return SubjectImages(*tensors, subjects=kept)
+
+
+def read_subjects(
+    dataset: Dataset,
+    config: DataConfig,
+    segmenter: Segmenter | None,
+    progress: Progress = lambda done, total: None,
+) -> SubjectImages:
+    """Read all subjects of a dataset in the two modalities and find their lesions.
+
+    Raises:
+        UsageError: a modality that the dataset lacks, or no subjects.
+        ImageError: an image that cannot be read.
+    """
+    pairs = [_as_pair(subject, config) for subject in dataset.subjects()]
+    options = options_of(config, dataset, each=True)
+    items = plan_items(pairs, options, {2})
+    if not items:
+        raise UsageError(f"{config.data}: has no subjects to train on.")
+    parts: list[SubjectImages] = []
+    loader = Loader(options)
+    for done, batch in enumerate(loader.batches(_chunks(items)), start=1):
+        parts.append(_stack([whole(item) for item in batch], config.size, segmenter))
+        progress(min(done * BATCH, len(items)), len(items))
+    fields = ("source", "target", "source_lesions", "target_lesions")
+    names = [name for part in parts for name in part.subjects]
+    return SubjectImages(
+        *(torch.cat([getattr(part, field) for part in parts]) for field in fields), subjects=names
+    )
+
+
+def _as_pair(subject: object, config: DataConfig) -> Pair:
+    """A subject as the engine's loader takes it: source modality against target modality."""
+    images, name = subject.images, subject.name  # type: ignore[attr-defined]
+    for modality in (config.source, config.target):
+        if modality not in images:
+            raise UsageError(
+                f"{name}: has no {modality} image, only {', '.join(images)}; choose with --source and --target."
+            )
+    groups = {"subject": name}
+    return Pair(name, images[config.source], images[config.target], subject.labels, groups, subject.slices)  # type: ignore[attr-defined]
+
+
+def options_of(config: DataConfig, dataset: Dataset | None, each: bool = False) -> Options:
+    """How images are read.
+
+    Args:
+        config: intensity, slices and lesion labels.
+        dataset: knows its lesion labels.
+        each: whether two modalities stand against each other, which have no common scale.
+    """
+    lesions = None
+    if config.lesions == "dataset":
+        if dataset is None or not dataset.lesion_labels:
+            raise UsageError(
+                "data.lesions = 'dataset': this data names no lesion labels; name them, say '1,4'."
+            )
+        lesions = dataset.lesion_labels
+    elif config.lesions:
+        lesions = parse_lesions(config.lesions)
+    rule = config.intensity or None
+    if each and rule and rule.startswith("reference-percentile"):
+        rule = rule.replace("reference", "each", 1)
+    return Options(
+        intensity=rule,
+        slices=config.slices or None,
+        lesions=lesions,
+        allow_scale_mismatch=each,
+        check_shift=False,
+    )
+
+
+def _chunks(items: Sequence[Item]) -> list[Sequence[Item]]:
+    return [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+
+
+def whole(item: Loaded | Failed) -> Loaded:
+    """What was loaded; raises :class:`ImageError` if it could not be."""
+    if isinstance(item, Failed):
+        raise ImageError(item.message)
+    return item
+
+
+def grey(image: Tensor) -> Tensor:
+    """``(C, H, W)`` as ``(1, H, W)``: the mean of the channels."""
+    return image.mean(dim=0, keepdim=True)
+
+
+def fit(images: Tensor, size: int) -> Tensor:
+    """Pad with zeros or crop to ``size`` rows and columns, the centre staying the centre.
+
+    Example:
+        >>> fit(torch.ones(1, 2, 6), 4).tolist()
+        [[[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]]
+    """
+    amounts = []
+    for length in (images.shape[-1], images.shape[-2]):
+        before = (size - length) // 2
+        amounts += [before, size - length - before]
+    return F.pad(images, amounts)
+
+
+def _stack(batch: Sequence[Loaded], size: int, segmenter: Segmenter | None) -> SubjectImages:
+    source = torch.stack([fit(grey(item.synthesized), size) for item in batch])
+    references = [item.reference for item in batch]
+    target = torch.stack([fit(grey(item), size) for item in references if item is not None])
+    found = [
+        lesions_of(images, [item.lesions for item in batch], size, segmenter) for images in (source, target)
+    ]
+    names = [str(item.item.subject) for item in batch]
+    return SubjectImages(source.half(), target.half(), *found, subjects=names)
+
+
+def lesions_of(
+    images: Tensor, given: Sequence[Tensor | None], size: int | None, segmenter: Segmenter | None
+) -> Tensor:
+    """Lesion masks ``(N, 1, H, W)``: those that are given, the segmenter's for the others."""
+    absent = [number for number, mask in enumerate(given) if mask is None]
+    masks = torch.zeros_like(images, dtype=torch.bool)
+    for number, mask in enumerate(given):
+        if mask is not None:
+            masks[number] = mask if size is None else fit(mask.float(), size) > 0
+    if absent and segmenter is not None:
+        masks[absent] = segmenter.lesions(images[absent])
+    return masks
+
+
+def rated_batches(items: Sequence[Item], options: Options) -> Iterator[list[Loaded]]:
+    """Batches of loaded pairs, in order; those of one shape together."""
+    for batch in Loader(options).batches(_chunks(items)):
+        shapes: dict[torch.Size, list[Loaded]] = {}
+        for item in batch:
+            loaded = whole(item)
+            shapes.setdefault(loaded.synthesized.shape, []).append(loaded)
+        yield from shapes.values()

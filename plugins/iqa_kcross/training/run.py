@@ -1,0 +1,268 @@
+"""A training run: a folder that holds both stages, and goes on where it was interrupted.
+
+Layout: ``config.json``; ``stage-one/`` and ``stage-two/`` with ``last.ckpt``, ``csv/metrics.csv``, ``tensorboard/`` and,
+once the stage is finished, ``model.safetensors``; ``model.safetensors``, the whole model, after stage two.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning
+import polars as pl
+import torch
+from torch import Tensor
+
+from iqa_kcross.checkpoint import History, load_model, save_model
+from iqa_kcross.model import KCrossModel
+from iqa_kcross.training import stage_one, stage_two
+from iqa_kcross.training.config import TrainingConfig
+from iqa_kcross.training.images import SubjectImages, options_of, read_subjects
+from iqa_kcross.training.rated import RatedPairs, read_rated
+from iqa_kcross.training.trainer import last_checkpoint, make_trainer, quiet
+from iqa_registry.errors import UsageError
+from iqa_registry.files import write_atomically
+from iqa_registry.registry import Registry
+from iqa_registry.segmenter import Segmenter
+
+MODEL = "model.safetensors"
+CONFIG = "config.json"
+STAGES = ("stage-one", "stage-two")
+
+
+class Bars(Protocol):
+    """Makes a progress bar of a label."""
+
+    def __call__(self, label: str, unit: str = ...) -> AbstractContextManager[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What the stages share.
+
+    Attributes:
+        config: the settings.
+        folder: where the run is kept.
+        registry: where datasets, segmenters and metrics are looked up.
+        bars: makes progress bars.
+    """
+
+    config: TrainingConfig
+    folder: Path
+    registry: Registry
+    bars: Bars
+
+    def segmenter(self) -> Segmenter | None:
+        """The frozen segmenter, where a branch looks at lesions."""
+        from iqa_kcross.hookspecs import choose_branches
+
+        branches = choose_branches(list(self.config.network.branches)).values()
+        return (
+            self.registry.segmenter(self.config.data.segmenter)
+            if any(b.needs_lesions for b in branches)
+            else None
+        )
+
+
+def open_run(config: TrainingConfig, folder: Path, registry: Registry, bars: Bars) -> Session:
+    """Make the folder of a run, or check that the one that is there was begun with the same settings.
+
+    Raises:
+        UsageError: the folder holds something else, or a run with other settings.
+    """
+    path = folder / CONFIG
+    wanted = json.loads(config.model_dump_json())
+    if path.is_file():
+        difference = _difference(json.loads(path.read_text(encoding="utf-8")), wanted)
+        if difference:
+            raise UsageError(
+                f"{folder}: was begun with {difference}; choose another folder, or the same settings."
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder}: is not empty and no training run; choose another folder.")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(wanted, indent=2).encode())
+    return Session(config, folder, registry, bars)
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """The first setting that differs, but for those that only say how fast it goes."""
+    free = {"accelerator", "devices", "checkpoint_every"}
+    for section, values in new.items():
+        for name, value in values.items():
+            before = old.get(section, {}).get(name)
+            if before != value and name not in free:
+                return f"{section}.{name} = {before}, not {value}"
+    return ""
+
+
+def run_stage_one(session: Session) -> Path:
+    """Train encoders and decoders; returns the model file. What is finished is not done again."""
+    folder = session.folder / STAGES[0]
+    if (folder / MODEL).is_file():
+        return folder / MODEL
+    config, started = session.config, time.monotonic()
+    perceptual = None
+    if "tumor" in config.network.branches:
+        perceptual = stage_one.make_perceptual(session.registry, config.stage_one.perceptual)
+    images = _subjects(session)
+    held_out = held_out_subjects(images.subjects, config.data.held_out, config.run.seed)
+    lightning.seed_everything(config.run.seed, verbose=False)
+    model = KCrossModel(config.model, training=True).to(memory_format=torch.channels_last)
+    stage_one.freeze_for_stage_one(model)
+    module = stage_one.StageOne(model, config.stage_one, perceptual)
+    settings = config.stage_one
+    training = images.part(held_out, inside=False)
+    loaders = (
+        stage_one.make_loader(training, settings.batch_size, settings.steps, config.run.seed),
+        stage_one.make_loader(images.part(held_out, inside=True), settings.batch_size, None, 0),
+    )
+    numbers = _fit(session, folder, module, settings.steps, loaders, None)
+    stages = {
+        STAGES[0]: {**settings.model_dump(), **numbers, "slices": len(training), "seconds": _since(started)}
+    }
+    save_model(model, folder / MODEL, _history(session, stages))
+    return folder / MODEL
+
+
+def _subjects(session: Session) -> SubjectImages:
+    dataset = session.registry.dataset(session.config.data.data)
+    with session.bars("reading subjects", unit="slices") as progress:
+        return read_subjects(dataset, session.config.data, session.segmenter(), progress)
+
+
+def run_stage_two(session: Session, start: Path) -> Path:
+    """Train score networks on ratings; returns the file of the whole model.
+
+    Args:
+        session: the run.
+        start: a model after stage one.
+    """
+    folder = session.folder / STAGES[1]
+    if (session.folder / MODEL).is_file():
+        return session.folder / MODEL
+    config, started = session.config, time.monotonic()
+    model, history = load_model(start)
+    rated = read_rated(config.data, session.registry)
+    data = _described(session, model, rated, folder)
+    held_out = held_out_subjects(rated.subjects, config.data.held_out, config.run.seed)
+    inside = torch.tensor([name in held_out for name in rated.subjects])
+    if not bool(inside.any()) or bool(inside.all()):
+        raise UsageError("ratings of a single subject cannot be split; give ratings of several subjects.")
+    lightning.seed_everything(config.run.seed, verbose=False)
+    model = _with_dropout(model, config.stage_two.dropout)
+    training = data.rows(~inside)
+    stage_two.standardize(model, training)
+    stage_two.freeze_for_stage_two(model)
+    module = stage_two.StageTwo(model, config.stage_two)
+    settings = config.stage_two
+    loaders = (
+        stage_two.make_loader(training, settings.batch_size, settings.steps, config.run.seed),
+        stage_two.make_loader(data.rows(inside), settings.batch_size, None, 0),
+    )
+    numbers = _fit(session, folder, module, settings.steps, loaders, "held_out_loss")
+    own = {**settings.model_dump(), **numbers, "pairs": len(training), "seconds": _since(started)}
+    history = replace(history, stages={**history.stages, STAGES[1]: own}, rated=rated.place)
+    full, _ = load_model(start, training=has_training_networks(start))
+    full.load_state_dict(module.model.state_dict(), strict=False)
+    save_model(full, folder / MODEL, history)
+    shutil.copyfile(folder / MODEL, session.folder / f".{MODEL}.part")
+    (session.folder / f".{MODEL}.part").replace(session.folder / MODEL)
+    return session.folder / MODEL
+
+
+def has_training_networks(path: Path) -> bool:
+    """Whether a model file holds what stage one needs."""
+    from safetensors import safe_open
+
+    from iqa_kcross.checkpoint import TRAINING_PART
+
+    with safe_open(path, framework="pt") as file:
+        return any(TRAINING_PART in name for name in file.keys())  # noqa: SIM118 - it is no mapping
+
+
+def _with_dropout(model: KCrossModel, dropout: float) -> KCrossModel:
+    for module in model.score_networks.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = dropout
+    return model
+
+
+def _described(
+    session: Session, model: KCrossModel, rated: RatedPairs, folder: Path
+) -> stage_two.RatedDescriptors:
+    """The descriptors of all rated pairs, kept in the folder so that an interrupted stage need not begin again."""
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "descriptors.safetensors"
+    if path.is_file():
+        tensors = load_file(path)
+    else:
+        options = options_of(session.config.data, rated.dataset)
+        fast = copy.deepcopy(model).finish().to(memory_format=torch.channels_last)
+        with session.bars("describing pairs") as progress:
+            found = stage_two.describe_pairs(fast, rated.items, options, session.segmenter(), progress)
+        tensors = {f"{name}.descriptor": values for name, (values, _) in found.items()}
+        tensors |= {f"{name}.applies": applies for name, (_, applies) in found.items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+    names = list(model.branches)
+    return stage_two.RatedDescriptors(
+        {name: tensors[f"{name}.descriptor"] for name in names},
+        {name: tensors[f"{name}.applies"] for name in names},
+        torch.tensor(rated.ratings, dtype=torch.float32),
+    )
+
+
+def _fit(
+    session: Session, folder: Path, module: Any, steps: int, loaders: tuple[Any, Any], monitor: str | None
+) -> dict[str, float]:
+    """Train, or go on with training; with ``monitor`` the best state by it is kept. Returns what was logged last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with quiet():
+        trainer = make_trainer(folder, session.config.run, steps, monitor)
+        trainer.fit(module, *loaders, ckpt_path=last_checkpoint(folder), weights_only=False)
+        best = folder / "best.ckpt"
+        if monitor and best.is_file():
+            state: dict[str, Tensor] = torch.load(best, map_location="cpu", weights_only=False)["state_dict"]
+            module.load_state_dict(state)
+    module.cpu().eval()
+    return {name: round(float(value), 6) for name, value in trainer.callback_metrics.items()}
+
+
+def held_out_subjects(subjects: Sequence[str], share: float, seed: int) -> set[str]:
+    """The subjects that nothing is learned from: a random share, at least one where there are two.
+
+    Example:
+        >>> sorted(held_out_subjects(["a", "b", "c", "d", "e"], 0.2, seed=0))
+        ['c']
+    """
+    names = sorted(set(subjects))
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed)).tolist()
+    count = max(1, round(share * len(names))) if len(names) > 1 else 0
+    return {names[number] for number in order[:count]}
+
+
+def _history(session: Session, stages: dict[str, Any]) -> History:
+    data = session.config.data
+    simulated = data.data.startswith("phantom")
+    return History(data.data, simulated, data.segmenter, stages=stages)
+
+
+def _since(started: float) -> float:
+    return round(time.monotonic() - started, 1)
+
+
+def progress_of(folder: Path) -> pl.DataFrame:
+    """What a stage logged, one row a log entry."""
+    return pl.read_csv(folder / "csv" / "metrics.csv")

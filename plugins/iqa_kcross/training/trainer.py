@@ -1,0 +1,105 @@
+"""Lightning's trainer as both stages use it: logs, checkpoints, progress, precision, devices."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from iqa_kcross.training.config import RunConfig
+
+LAST = "last.ckpt"
+
+
+def make_trainer(
+    folder: Path, run: RunConfig, steps: int, monitor: str | None = None, every: int | None = None
+) -> lightning.Trainer:
+    """A trainer that logs to CSV and TensorBoard and keeps the last checkpoint, and the best by ``monitor``.
+
+    Args:
+        folder: where logs and checkpoints go.
+        run: accelerator, devices, precision.
+        steps: when it stops.
+        monitor: a logged number, smaller is better.
+        every: steps between checkpoints and validations; by default as ``run`` says.
+    """
+    every = min(every or run.checkpoint_every, steps)
+    checkpoint = ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor=monitor,
+        save_last=True,
+        every_n_train_steps=None if monitor else every,
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [checkpoint]
+    if sys.stderr.isatty():
+        callbacks.append(RichProgressBar())
+    return lightning.Trainer(
+        max_steps=steps,
+        max_epochs=-1,
+        accelerator=run.accelerator,
+        devices=run.devices,
+        precision=choose_precision(run),  # type: ignore[arg-type]
+        logger=[
+            CSVLogger(folder, name="", version="csv"),
+            TensorBoardLogger(folder, name="", version="tensorboard"),
+        ],
+        callbacks=callbacks,
+        val_check_interval=every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=min(20, every),
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        deterministic=False,
+    )
+
+
+def choose_precision(run: RunConfig) -> str:
+    """What ``auto`` means here: bf16 where the device computes in it, else 32 bit."""
+    if run.precision != "auto":
+        return run.precision
+    if run.accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    tiles: Any = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return "bf16-mixed" if tiles() else "32-true"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what Lightning tells developers: hints on workers, devices and its products."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for text in (
+            ".*does not have many workers.*",
+            ".*GPU available but not used.*",
+            ".*Checkpoint directory.*",
+        ):
+            warnings.filterwarnings("ignore", message=text)
+        # Of Lightning's and TensorBoard's own code, not of ours.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint that an interrupted stage goes on from."""
+    path = folder / LAST
+    return path if path.is_file() else None
