@@ -1,0 +1,1 @@
+"""Further branches for K-CROSS."""
