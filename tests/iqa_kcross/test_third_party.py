@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from iqa_kcross.branch import BranchSettings, Context, LossSettings, TrainingBatch
+from iqa_kcross.checkpoint import History, save_model
 from iqa_kcross.hookspecs import branch_failures, choose_branches, find_branches
 from iqa_kcross.model import KCrossModel, ModelSettings, mean_of_active
-from iqa_registry.errors import PluginError, UnknownNameError
+from iqa_registry.errors import PluginError, UnknownNameError, WeightsError
+from iqa_registry.registry import build_registry
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "iqa-kcross-vessel"
 OWN = ["complex", "tumor", "structure"]
@@ -175,6 +177,40 @@ def test_a_broken_plugin_is_left_out_with_its_reason(install_branch, change, rea
     assert reason in why
     with pytest.raises(UnknownNameError, match=r"no branch 'mean'.*Plugin broken of broken-package failed: "):
         choose_branches(["mean"])
+
+
+@pytest.fixture
+def weights(vessel, tmp_path):
+    """A model with a branch of the paper and both of the example."""
+    torch.manual_seed(0)
+    model = KCrossModel(ModelSettings(("complex", "vessel", "texture"), SMALL))
+    save_model(model, tmp_path / "model.safetensors", History())
+    return tmp_path / "model.safetensors", model.finish()
+
+
+@pytest.mark.parametrize("branches", [["complex", "vessel"], ["texture"], ["vessel", "complex", "texture"]])
+def test_the_registry_configures_and_scores_them(weights, branches):
+    path, model = weights
+    metric = build_registry().metric(f"kcross:weights={path},branches={'+'.join(branches)}")
+    images = images_of(1.0), images_of(0.0)
+    parts = model.branch_scores(*(model.encode(item, Context()) for item in images))
+    expected = torch.stack([parts[name] for name in branches]).mean(dim=0)
+    torch.testing.assert_close(metric(*images), expected, atol=1e-5, rtol=0)
+
+
+def test_weights_without_the_branch_that_is_asked_for_are_refused(vessel, tmp_path):
+    path = tmp_path / "paper.safetensors"
+    save_model(KCrossModel(ModelSettings(("complex",), SMALL)), path, History())
+    with pytest.raises(WeightsError, match=r"paper\.safetensors: has no branch vessel, only complex"):
+        build_registry().metric(f"kcross:weights={path},branches=complex+vessel")
+
+
+def test_weights_that_need_a_package_name_its_branch(weights, tmp_path):
+    path, _ = weights
+    for info in tmp_path.glob("*.dist-info"):
+        (info / "entry_points.txt").write_text("")
+    with pytest.raises(WeightsError, match=r"model\.safetensors: K-CROSS has no branch 'vessel'"):
+        build_registry().metric(f"kcross:weights={path}")
 
 
 @pytest.mark.slow
