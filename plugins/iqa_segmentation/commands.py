@@ -69,7 +69,7 @@ def list_segmenters(as_json: bool) -> None:
     type=click.Choice(["batch", "image"]),
     default="batch",
     show_default=True,
-    help="Dice coefficient of the loss: over the batch, or over each slice with a lesion.",
+    help="Dice coefficient of the loss: over the batch, or the mean over its slices.",
 )
 @click.option("--held-out", default=0.1, show_default=True, help="Share of the subjects to measure on.")
 @click.option(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,45 @@ def pad_to(image: Tensor, size: Sequence[int]) -> tuple[Tensor, Box]:
         margins = [before, max(0, wanted - length) - before, *margins]
         place.append(slice(before, before + length))
     return F.pad(image, margins), tuple(place)
+
+
+def in_windows(network: Callable[[Tensor], Tensor], batch: Tensor, size: int) -> Tensor:
+    """Apply a network to an image that may be larger than what it sees at once.
+
+    Windows overlap by half or more; where they do, outputs are averaged with Gaussian weights (deviation one eighth of
+    a window, as in nnU-Net).
+
+    Args:
+        network: from ``(1, 1, size, ...)`` to ``(1, C, size, ...)``.
+        batch: ``(1, 1, ...)``, no side shorter than ``size``.
+        size: side of a window.
+
+    Example:
+        >>> ramp = torch.arange(6.0).view(1, 1, 1, 6).expand(1, 1, 4, 6)
+        >>> in_windows(lambda window: 2 * window, ramp, 4)[0, 0, 0].tolist()
+        [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    """
+    if set(batch.shape[2:]) == {size}:
+        return network(batch)
+    along = torch.exp(-0.5 * ((torch.arange(size) - (size - 1) / 2) / (size / 8)) ** 2).clamp_min(1e-3)
+    weight = along
+    for _ in batch.shape[3:]:
+        weight = weight[..., None] * along
+    weight = weight.to(batch.device)
+    total, weights = torch.zeros(1, device=batch.device), torch.zeros_like(batch)
+    for box in itertools.product(*(_starts(length, size) for length in batch.shape[2:])):
+        place = (..., *(slice(start, start + size) for start in box))
+        output = network(batch[place])
+        if total.ndim == 1:
+            total = output.new_zeros(1, output.shape[1], *batch.shape[2:])
+        total[place] += output * weight
+        weights[place] += weight
+    return total / weights
+
+
+def _starts(length: int, size: int) -> list[int]:
+    count = math.ceil(2 * (length - size) / size) + 1
+    return [round(start) for start in np.linspace(0, length - size, count).tolist()]
 
 
 def standardize(image: Tensor) -> Tensor:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -171,8 +174,10 @@ def make_shape(
 
 
 def build_network(shape: Shape) -> nn.Module:
-    """The network of a shape, with random weights."""
-    return ARCHITECTURES[shape.architecture].build(shape)
+    """The network of a shape, with random weights; what MONAI prints and warns of itself is dropped."""
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ARCHITECTURES[shape.architecture].build(shape)
 
 
 def _joined(channels: Sequence[int]) -> str:

@@ -8,9 +8,6 @@ arXiv:1810.11654).
 
 from __future__ import annotations
 
-import io
-import warnings
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -23,7 +20,7 @@ from torch import Tensor
 from iqa_registry.errors import ImageError, ParameterError
 from iqa_registry.segmenter import Segmenter
 from iqa_registry.weights.fingerprints import file_sha256
-from iqa_segmentation.frames import as_tensor, nonzero_box, pad_to, standardize, without_specks
+from iqa_segmentation.frames import as_tensor, in_windows, nonzero_box, pad_to, standardize, without_specks
 from iqa_segmentation.monai_files import load_network, read_description
 from iqa_segmentation.monai_networks import ARCHITECTURES, Architecture, build_network, make_shape
 
@@ -91,9 +88,7 @@ class Monai(Segmenter):
         self.lesion_labels = None if lesion_labels is None else tuple(lesion_labels)
         self.minimum_area, self.path = minimum_area, path
         self.device = None if device is None else torch.device(device)
-        with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.network = build_network(self.shape).eval().requires_grad_(False)
+        self.network = build_network(self.shape).eval().requires_grad_(False)
         load_network(self.network, path, self.shape)
         self.weights[path.name] = file_sha256(path)
 
@@ -133,19 +128,7 @@ class Monai(Segmenter):
         if self.normalization == "zscore":
             part = standardize(part)
         padded, place = pad_to(part, (self.shape.patch,) * part.ndim)
-        logits = self._logits(padded[None, None])
+        network = self.network.to(image.device)
+        logits = in_windows(network, padded[None, None], self.shape.patch)
         labels[box] = logits[0].argmax(dim=0)[place].to(torch.uint8).cpu().numpy()
         return labels
-
-    def _logits(self, batch: Tensor) -> Tensor:
-        network = self.network.to(batch.device)
-        if set(batch.shape[2:]) == {self.shape.patch}:
-            whole: Tensor = network(batch)
-            return whole
-        from monai.inferers.utils import sliding_window_inference
-
-        windows = (self.shape.patch,) * self.shape.dimensions
-        logits = sliding_window_inference(batch, windows, 1, network, overlap=0.5, mode="gaussian")
-        if not isinstance(logits, Tensor):
-            raise ImageError(f"{self.path}: the network gives several outputs; expected one map of classes.")
-        return logits

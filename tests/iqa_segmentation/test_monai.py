@@ -6,6 +6,7 @@ import torch
 
 from iqa_registry.errors import ImageError, MissingExtraError, ParameterError, WeightsError
 from iqa_registry.registry import build_registry
+from iqa_segmentation.frames import in_windows
 from iqa_segmentation.monai_files import save_network
 from iqa_segmentation.monai_networks import build_network, make_shape
 from iqa_segmentation.monai_segmenter import Monai
@@ -76,6 +77,14 @@ def test_intensities_are_left_alone_where_asked(weights, images):
     image = images[0, 0].numpy()
     np.testing.assert_array_equal(scaled(image), scaled(2 * image))
     assert (raw(image) != raw(20 * image)).any()
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 150), (97, 131), (33, 40, 70)])
+def test_windows_cover_an_image(shape):
+    size = min(shape) - min(shape) % 32
+    image = torch.rand(1, 1, *shape)
+    seen = in_windows(lambda window: torch.cat([window, 1 - window], dim=1), image, size)
+    torch.testing.assert_close(seen, torch.cat([image, 1 - image], dim=1))
 
 
 def test_a_larger_image_is_segmented_window_by_window(weights, images):

@@ -14,6 +14,9 @@ from iqa_segmentation.frames import nonzero_box, pad_to, standardize
 from iqa_segmentation.training.augment import augment
 from iqa_segmentation.training.samples import Samples
 
+SMOOTH = 100.0
+"""Pixels that steady the Dice coefficient of a single slice."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -109,8 +112,9 @@ def dice_and_entropy(logits: Tensor, lesions: Tensor, dice: str = "batch") -> Te
     Args:
         logits: ``(N, 2, S, S)``.
         lesions: ``(N, S, S)``, boolean.
-        dice: ``batch``, one coefficient over the whole batch as in nnU-Net, or ``image``, the mean over the slices that
-            have a lesion, so that faint lesions count as much as bright ones.
+        dice: ``batch``, one coefficient over the whole batch as in nnU-Net, or ``image``, the mean over the slices, so
+            that faint lesions count as much as bright ones. There :data:`SMOOTH` pixels are added to overlap and area:
+            in a slice without lesion that many false pixels halve its coefficient.
 
     Example:
         >>> perfect = torch.tensor([[-20.0, 20.0], [20.0, -20.0]]).view(1, 2, 1, 2).flip(1)
@@ -119,10 +123,7 @@ def dice_and_entropy(logits: Tensor, lesions: Tensor, dice: str = "batch") -> Te
     """
     target = lesions.long()
     probability = logits.softmax(dim=1)[:, 1]
-    axes = (0, 1, 2) if dice == "batch" else (1, 2)
-    overlap, area = (probability * target).sum(dim=axes), target.sum(dim=axes)
-    coefficient = (2 * overlap + 1e-5) / (probability.sum(dim=axes) + area + 1e-5)
-    if dice == "image":
-        ill = area > 0
-        coefficient = (coefficient * ill).sum() / ill.sum().clamp_min(1)
-    return F.cross_entropy(logits, target) - coefficient
+    axes, smooth = ((0, 1, 2), 1e-5) if dice == "batch" else ((1, 2), SMOOTH)
+    overlap = (probability * target).sum(dim=axes)
+    area = probability.sum(dim=axes) + target.sum(dim=axes)
+    return F.cross_entropy(logits, target) - ((2 * overlap + smooth) / (area + smooth)).mean()

@@ -17,7 +17,8 @@ from iqa_segmentation.plans import CONFIGURATION, TRAINER
 def save_folder(network: nn.Module, plans: dict[str, Any], dataset: dict[str, Any], path: Path) -> None:
     """Write a trained-model folder that nnU-Net's predictor reads, with plain types only in the checkpoint."""
     checkpoint = {
-        "network_weights": {name: tensor.clone() for name, tensor in network.state_dict().items()},
+        # No copies: the network has most tensors under several names, and the file holds each once.
+        "network_weights": dict(network.state_dict()),
         "trainer_name": TRAINER,
         "init_args": {"configuration": CONFIGURATION, "fold": 0},
         "inference_allowed_mirroring_axes": (0, 1),

@@ -1,0 +1,52 @@
+"""The model that ships: subjects that it has never seen, and the sizes and degradations that metrics meet."""
+
+import pytest
+import torch
+
+from iqa_registry.registry import build_registry
+from iqa_segmentation.nnunet_folder import SHIPPED, read_folder
+from iqa_segmentation.training.samples import collect, collect_synthesized
+from iqa_segmentation.training.scores import measure
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return build_registry().segmenter("nnunet")
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return collect(build_registry().dataset("phantom:pairs=16,per_subject=1,seed=404"), 256)
+
+
+def of(samples, modality):
+    return samples.take([number for number, name in enumerate(samples.modalities) if name == modality])
+
+
+@pytest.mark.parametrize(("modality", "least"), [("t2", 0.8), ("flair", 0.8), ("pd", 0.5)])
+def test_it_finds_the_lesions_of_other_subjects(segmenter, samples, modality, least):
+    result = measure(segmenter, of(samples, modality))[-1]
+    assert result["slices"] >= 5
+    assert result["dice"] > least
+    assert result["false_alarms"] < 0.35
+
+
+def test_it_finds_them_in_degraded_images(segmenter):
+    data = (
+        "phantom:pairs=8,per_subject=1,seed=405,lesions=1,degradations=noise+blur+kspace-shift+checkerboard"
+    )
+    samples = collect_synthesized(build_registry().dataset(data), 256)
+    assert measure(segmenter, samples)[-1]["dice"] > 0.6
+
+
+def test_it_is_small_and_holds_nothing_but_weights():
+    folder = read_folder(SHIPPED)
+    assert sum(file.stat().st_size for file in SHIPPED.rglob("*")) < 3e6
+    assert (SHIPPED / "README.md").is_file()
+    assert folder.configuration == "2d"
+    assert all(isinstance(tensor, torch.Tensor) for tensor in folder.checkpoint["network_weights"].values())
+
+
+def test_a_scale_of_the_intensities_changes_nothing(segmenter, samples):
+    image = of(samples, "t2").images[:2, None] / 255
+    assert torch.equal(segmenter.lesions(image), segmenter.lesions(image / 4))
