@@ -66,8 +66,9 @@ class ResolvedMetric:
 
     @property
     def configuration(self) -> str:
-        """Name and full set of parameters, say ``ssim:dimensions=2,window=11``."""
-        return format_reference(self.spec.name, self.parameters)
+        """Name and every parameter that has a value, say ``ssim:dimensions=2,window=11``."""
+        given = {name: value for name, value in self.parameters.items() if value is not None}
+        return format_reference(self.spec.name, given)
 
     @property
     def weights(self) -> tuple[str, ...]:

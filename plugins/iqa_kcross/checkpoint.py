@@ -6,7 +6,6 @@ Nothing in such a file can run. ``iqa_kcross`` is the key of the metadata that h
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -64,7 +63,7 @@ def save_model(model: KCrossModel, path: Path, history: History, for_scoring: bo
     text = json.dumps({"format": FORMAT, "settings": model.settings.as_dict(), "history": asdict(history)})
     part = path.with_name(f".{path.name}.part")
     save_file(tensors, part, metadata={KEY: text})
-    os.replace(part, path)
+    part.replace(path)
 
 
 def read_settings(path: Path) -> tuple[ModelSettings, History]:
@@ -135,3 +134,15 @@ def _fill(model: KCrossModel, path: Path, settings: ModelSettings) -> None:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise WeightsError(f"{path}: tensors do not fit: {str(error).splitlines()[-1].strip()}") from error
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """What a model file says of itself, for people.
+
+    Raises:
+        WeightsError: no such file, or not a model of K-CROSS.
+    """
+    settings, history = read_settings(path)
+    values = settings.as_dict() | {"branches": "+".join(settings.branches)}
+    data = {"data": history.data, "rated": history.rated, "simulated": history.simulated}
+    return {**values, **data, "segmenter": history.segmenter, **history.stages}

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from iqa_kcross.branch import Context
-from iqa_kcross.checkpoint import History, load_model, read_settings
+from iqa_kcross.checkpoint import load_model, read_settings
 from iqa_kcross.model import KCrossModel, mean_of_active
 from iqa_kcross.weights import find_weights
 from iqa_registry.errors import WeightsError
@@ -88,7 +88,7 @@ class KCross(FullReferenceMetric):
         """Scores, each branch's scores, and a reason where no branch applies."""
         parts = self.model.branch_scores(synthesized, reference)
         scores = mean_of_active(list(parts.values()))
-        reasons = {number: NO_LESION for number in scores.isnan().nonzero().flatten().tolist()}
+        reasons = dict.fromkeys(scores.isnan().nonzero().flatten().tolist(), NO_LESION)
         return Comparison(scores, parts, reasons)
 
 
@@ -134,6 +134,3 @@ def _check(path: Path, wanted: dict[str, object]) -> None:
             raise WeightsError(
                 f"{path}: {name} is {got}, not {value}; choose other weights, or train them with `iqa kcross train`."
             )
-
-
-__all__ = ["History", "KCross", "build"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,76 +25,94 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """What is trained on."""
 
-    data: str = Field(
-        "", description="dataset of subjects for stage one, say brats:PATH or phantom:pairs=800"
+    data: Annotated[
+        str, Field(description="dataset of subjects for stage one, say brats:PATH or phantom:pairs=800")
+    ] = ""
+    rated: Annotated[
+        str, Field(description="dataset or manifest of rated pairs for stage two; by default the same")
+    ] = ""
+    ratings: Annotated[
+        str, Field(description="table of ratings; by default they are in the dataset or manifest")
+    ] = ""
+    source: Annotated[str, Field(description="modality that is translated")] = "t1"
+    target: Annotated[str, Field(description="modality that is scored")] = "t2"
+    segmenter: Annotated[str, Field(description="finds the lesions; frozen")] = "nnunet"
+    lesions: Annotated[
+        str, Field(description="labels of the masks that are lesion, or 'dataset'; used before the segmenter")
+    ] = ""
+    intensity: Annotated[
+        str, Field(description="intensity rule as for iqa evaluate; by default the automatic one")
+    ] = ""
+    slices: Annotated[str, Field(description="slices of volumes, say 50:80; by default the dataset's")] = ""
+    size: Annotated[
+        int, Field(ge=32, multiple_of=32, description="rows and columns in pixels, padded or cropped to")
+    ] = 256
+    held_out: Annotated[
+        float, Field(gt=0, lt=1, description="share of the subjects that nothing is learned from")
+    ] = 0.2
+    rating_range: Annotated[tuple[float, float], Field(description="worst and best possible rating")] = (
+        0.0,
+        1.0,
     )
-    rated: str = Field(
-        "", description="dataset or manifest of rated pairs for stage two; by default the same"
-    )
-    ratings: str = Field("", description="table of ratings; by default they are in the dataset or manifest")
-    source: str = Field("t1", description="modality that is translated")
-    target: str = Field("t2", description="modality that is scored")
-    segmenter: str = Field("nnunet", description="finds the lesions; frozen")
-    lesions: str = Field(
-        "", description="labels of the masks that are lesion, or 'dataset'; used before the segmenter"
-    )
-    intensity: str = Field("", description="intensity rule as for iqa evaluate; by default the automatic one")
-    slices: str = Field("", description="slices of volumes, say 50:80; by default the dataset's")
-    size: int = Field(
-        256, ge=32, multiple_of=32, description="rows and columns in pixels, padded or cropped to"
-    )
-    held_out: float = Field(0.2, gt=0, lt=1, description="share of the subjects that nothing is learned from")
-    rating_range: tuple[float, float] = Field((0.0, 1.0), description="worst and best possible rating")
 
 
 class NetworkConfig(_Section):
     """What is trained."""
 
-    width: int = Field(64, ge=1, description="channels of the first feature map")
-    descriptor: Literal["layers", "code"] = Field("layers", description="all five feature maps, or the last")
-    branches: tuple[str, ...] = Field(BRANCHES, min_length=1, description="names of branches")
+    width: Annotated[int, Field(ge=1, description="channels of the first feature map")] = 64
+    descriptor: Annotated[
+        Literal["layers", "code"], Field(description="all five feature maps, or the last")
+    ] = "layers"
+    branches: Annotated[tuple[str, ...], Field(min_length=1, description="names of branches")] = BRANCHES
 
 
 class StageOneConfig(_Section):
     """Algorithm 1: encoders and decoders."""
 
-    steps: int = Field(20_000, ge=1, description="optimizer steps")
-    batch_size: int = Field(8, ge=2, description="subjects a step")
-    learning_rate: float = Field(5e-4, gt=0, description="of Adam")
-    weights: dict[str, float] = Field(
-        {"frequency": 1.0, "similarity": 1.0, "tumor": 1.0, "structure": 1.0},
-        description="weight of each loss; a loss that is not named has weight 1",
+    steps: Annotated[int, Field(ge=1, description="optimizer steps")] = 20_000
+    batch_size: Annotated[int, Field(ge=2, description="subjects a step")] = 8
+    learning_rate: Annotated[float, Field(gt=0, description="of Adam")] = 5e-4
+    weights: Annotated[
+        dict[str, float], Field(description="weight of each loss; a loss that is not named has weight 1")
+    ] = {"frequency": 1.0, "similarity": 1.0, "tumor": 1.0, "structure": 1.0}
+    focal: Annotated[
+        float, Field(ge=0, description="exponent of the focal weight of the frequency loss, 0 for none")
+    ] = 0.0
+    bandwidths: Annotated[tuple[float, ...], Field(description="of the similarity loss")] = (
+        0.25,
+        0.5,
+        1.0,
+        2.0,
+        4.0,
     )
-    focal: float = Field(
-        0.0, ge=0, description="exponent of the focal weight of the frequency loss, 0 for none"
+    levels: Annotated[int, Field(ge=1, description="of the Laplacian pyramid")] = 5
+    perceptual: Annotated[str, Field(description="perceptual loss of the tumor branch, or none")] = (
+        "lpips:net=vgg"
     )
-    bandwidths: tuple[float, ...] = Field((0.25, 0.5, 1.0, 2.0, 4.0), description="of the similarity loss")
-    levels: int = Field(5, ge=1, description="of the Laplacian pyramid")
-    perceptual: str = Field("lpips:net=vgg", description="perceptual loss of the tumor branch, or none")
-    flip: bool = Field(True, description="mirror half of the subjects")
+    flip: Annotated[bool, Field(description="mirror half of the subjects")] = True
 
 
 class StageTwoConfig(_Section):
     """Algorithm 2: score networks, on the descriptors of frozen encoders."""
 
-    steps: int = Field(4_000, ge=1, description="optimizer steps")
-    batch_size: int = Field(256, ge=2, description="pairs a step")
-    learning_rate: float = Field(1e-3, gt=0, description="of AdamW, falling to 0 along a cosine")
-    weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
-    dropout: float = Field(0.0, ge=0, lt=1, description="of the score networks' hidden layer")
-    identity_share: float = Field(
-        0.05, ge=0, lt=1, description="share of pairs (x, x), which have the top rating"
-    )
+    steps: Annotated[int, Field(ge=1, description="optimizer steps")] = 4_000
+    batch_size: Annotated[int, Field(ge=2, description="pairs a step")] = 256
+    learning_rate: Annotated[float, Field(gt=0, description="of AdamW, falling to 0 along a cosine")] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, description="of AdamW")] = 1e-3
+    dropout: Annotated[float, Field(ge=0, lt=1, description="of the score networks' hidden layer")] = 0.0
+    identity_share: Annotated[
+        float, Field(ge=0, lt=1, description="share of pairs (x, x), which have the top rating")
+    ] = 0.05
 
 
 class RunConfig(_Section):
     """How it is trained."""
 
-    seed: int = Field(0, ge=0, description="of initial weights, the split and the order")
-    accelerator: str = Field("auto", description="auto, cpu or gpu")
-    devices: int = Field(1, ge=1, description="how many; several train stage one in parallel")
-    precision: str = Field("auto", description="auto, 32-true, bf16-mixed or 16-mixed")
-    checkpoint_every: int = Field(200, ge=1, description="steps between checkpoints")
+    seed: Annotated[int, Field(ge=0, description="of initial weights, the split and the order")] = 0
+    accelerator: Annotated[str, Field(description="auto, cpu or gpu")] = "auto"
+    devices: Annotated[int, Field(ge=1, description="how many; several train stage one in parallel")] = 1
+    precision: Annotated[str, Field(description="auto, 32-true, bf16-mixed or 16-mixed")] = "auto"
+    checkpoint_every: Annotated[int, Field(ge=1, description="steps between checkpoints")] = 200
 
 
 class TrainingConfig(_Section):
@@ -143,7 +161,7 @@ def read_config(path: Path | None, changes: Mapping[str, Any] | None = None) -> 
         section, dot, key = name.partition(".")
         if not dot:
             raise UsageError(f"--set {name}: expected SECTION.NAME=VALUE, say stage_one.steps=600.")
-        values.setdefault(section, {})[key] = _parsed(value)
+        values.setdefault(section, {})[key] = _parsed(value, section, key)
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
@@ -152,8 +170,11 @@ def read_config(path: Path | None, changes: Mapping[str, Any] | None = None) -> 
         raise UsageError(f"{path or 'settings'}: {place}: {first['msg']}, got {first['input']!r}.") from None
 
 
-def _parsed(value: Any) -> Any:
-    if not isinstance(value, str):
+def _parsed(value: Any, section: str, key: str) -> Any:
+    """Text from a command line: as it is where text is wanted, else as TOML."""
+    field = TrainingConfig.model_fields.get(section)
+    inner = type(field.default).model_fields.get(key) if field else None
+    if not isinstance(value, str) or (inner is not None and inner.annotation is str):
         return value
     try:
         return tomllib.loads(f"value = {value}")["value"]

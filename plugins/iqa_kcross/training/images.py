@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from iqa_kcross.training.config import DataConfig
-from iqa_registry.datasets import Dataset
+from iqa_registry.datasets import Dataset, Subject
 from iqa_registry.errors import ImageError, UsageError
 from iqa_registry.evaluation.loader import Failed, Loaded, Loader
 from iqa_registry.evaluation.options import Options, parse_lesions
@@ -55,11 +55,20 @@ class SubjectImages(TorchDataset[dict[str, Tensor]]):
     def part(self, subjects: set[str], inside: bool) -> SubjectImages:
         """The slices of some subjects, or of all others."""
         rows = torch.tensor([(name in subjects) == inside for name in self.subjects])
-        tensors = (
-            item[rows] for item in (self.source, self.target, self.source_lesions, self.target_lesions)
-        )
         kept = [name for name, keep in zip(self.subjects, rows.tolist(), strict=True) if keep]
-        return SubjectImages(*tensors, subjects=kept)
+        masks = self.source_lesions[rows], self.target_lesions[rows]
+        return SubjectImages(self.source[rows], self.target[rows], *masks, kept)
+
+    @classmethod
+    def join(cls, parts: Sequence[SubjectImages]) -> SubjectImages:
+        """The slices of several parts behind each other."""
+        return cls(
+            torch.cat([part.source for part in parts]),
+            torch.cat([part.target for part in parts]),
+            torch.cat([part.source_lesions for part in parts]),
+            torch.cat([part.target_lesions for part in parts]),
+            [name for part in parts for name in part.subjects],
+        )
 
 
 def read_subjects(
@@ -84,23 +93,19 @@ def read_subjects(
     for done, batch in enumerate(loader.batches(_chunks(items)), start=1):
         parts.append(_stack([whole(item) for item in batch], config.size, segmenter))
         progress(min(done * BATCH, len(items)), len(items))
-    fields = ("source", "target", "source_lesions", "target_lesions")
-    names = [name for part in parts for name in part.subjects]
-    return SubjectImages(
-        *(torch.cat([getattr(part, field) for part in parts]) for field in fields), subjects=names
-    )
+    return SubjectImages.join(parts)
 
 
-def _as_pair(subject: object, config: DataConfig) -> Pair:
+def _as_pair(subject: Subject, config: DataConfig) -> Pair:
     """A subject as the engine's loader takes it: source modality against target modality."""
-    images, name = subject.images, subject.name  # type: ignore[attr-defined]
+    images, name = subject.images, subject.name
     for modality in (config.source, config.target):
         if modality not in images:
             raise UsageError(
                 f"{name}: has no {modality} image, only {', '.join(images)}; choose with --source and --target."
             )
     groups = {"subject": name}
-    return Pair(name, images[config.source], images[config.target], subject.labels, groups, subject.slices)  # type: ignore[attr-defined]
+    return Pair(name, images[config.source], images[config.target], subject.labels, groups, subject.slices)
 
 
 def options_of(config: DataConfig, dataset: Dataset | None, each: bool = False) -> Options:
@@ -166,11 +171,10 @@ def _stack(batch: Sequence[Loaded], size: int, segmenter: Segmenter | None) -> S
     source = torch.stack([fit(grey(item.synthesized), size) for item in batch])
     references = [item.reference for item in batch]
     target = torch.stack([fit(grey(item), size) for item in references if item is not None])
-    found = [
-        lesions_of(images, [item.lesions for item in batch], size, segmenter) for images in (source, target)
-    ]
+    given = [item.lesions for item in batch]
+    masks = lesions_of(source, given, size, segmenter), lesions_of(target, given, size, segmenter)
     names = [str(item.item.subject) for item in batch]
-    return SubjectImages(source.half(), target.half(), *found, subjects=names)
+    return SubjectImages(source.half(), target.half(), *masks, names)
 
 
 def lesions_of(

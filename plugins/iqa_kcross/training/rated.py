@@ -1,4 +1,4 @@
-"""Rated pairs: what stage two learns from, out of a dataset or a manifest and, where they are apart, a table of ratings."""
+"""Rated pairs, which stage two learns from: a dataset or a manifest, and ratings in it or in a table of their own."""
 
 from __future__ import annotations
 

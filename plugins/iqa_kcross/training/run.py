@@ -1,7 +1,7 @@
 """A training run: a folder that holds both stages, and goes on where it was interrupted.
 
-Layout: ``config.json``; ``stage-one/`` and ``stage-two/`` with ``last.ckpt``, ``csv/metrics.csv``, ``tensorboard/`` and,
-once the stage is finished, ``model.safetensors``; ``model.safetensors``, the whole model, after stage two.
+Layout: ``config.json``; ``stage-one/`` and ``stage-two/`` with ``last.ckpt``, ``csv/metrics.csv``, ``tensorboard/``
+and, once the stage is finished, ``model.safetensors``; after stage two ``model.safetensors``, the whole model.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ STAGES = ("stage-one", "stage-two")
 class Bars(Protocol):
     """Makes a progress bar of a label."""
 
-    def __call__(self, label: str, unit: str = ...) -> AbstractContextManager[Any]: ...
+    def __call__(self, label: str, unit: str = ...) -> AbstractContextManager[Any]:
+        """A context that gives what is called with the number done and in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ def has_training_networks(path: Path) -> bool:
     from iqa_kcross.checkpoint import TRAINING_PART
 
     with safe_open(path, framework="pt") as file:
-        return any(TRAINING_PART in name for name in file.keys())  # noqa: SIM118 - it is no mapping
+        return any(TRAINING_PART in name for name in list(file.keys()))
 
 
 def _with_dropout(model: KCrossModel, dropout: float) -> KCrossModel:
@@ -265,4 +266,5 @@ def _since(started: float) -> float:
 
 def progress_of(folder: Path) -> pl.DataFrame:
     """What a stage logged, one row a log entry."""
-    return pl.read_csv(folder / "csv" / "metrics.csv")
+    parts = [pl.read_csv(path) for path in sorted(folder.glob("csv*/metrics.csv"))]
+    return pl.concat(parts, how="diagonal_relaxed")

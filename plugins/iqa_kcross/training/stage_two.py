@@ -70,7 +70,7 @@ class RatedDescriptors(TorchDataset[dict[str, Any]]):
         )
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def describe_pairs(
     model: KCrossModel,
     items: Sequence[Item],
@@ -276,5 +276,6 @@ def make_loader(data: RatedDescriptors, batch_size: int, steps: int | None, seed
     return DataLoader(data, batch_size=batch_size, sampler=sampler, collate_fn=_as_it_is)
 
 
-def _as_it_is(batch: RatedDescriptors) -> RatedDescriptors:
+def _as_it_is(batch: Any) -> Any:
+    """What ``__getitems__`` gave is a batch already."""
     return batch

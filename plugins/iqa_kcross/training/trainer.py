@@ -51,7 +51,7 @@ def make_trainer(
         devices=run.devices,
         precision=choose_precision(run),  # type: ignore[arg-type]
         logger=[
-            CSVLogger(folder, name="", version="csv"),
+            CSVLogger(folder, name="", version=_log_name(folder)),
             TensorBoardLogger(folder, name="", version="tensorboard"),
         ],
         callbacks=callbacks,
@@ -63,6 +63,12 @@ def make_trainer(
         enable_model_summary=False,
         deterministic=False,
     )
+
+
+def _log_name(folder: Path) -> str:
+    """``csv``, and after an interruption ``csv-2`` and so on, so that nothing that was logged is overwritten."""
+    earlier = len(list(folder.glob("csv*")))
+    return "csv" if not earlier else f"csv-{earlier + 1}"
 
 
 def choose_precision(run: RunConfig) -> str:
@@ -85,6 +91,8 @@ def quiet() -> Iterator[None]:
             ".*does not have many workers.*",
             ".*GPU available but not used.*",
             ".*Checkpoint directory.*",
+            # Batches are drawn at random with replacement: there is no order to go on with.
+            ".*resuming from a checkpoint that ended before the epoch ended.*",
         ):
             warnings.filterwarnings("ignore", message=text)
         # Of Lightning's and TensorBoard's own code, not of ours.

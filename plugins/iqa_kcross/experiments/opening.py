@@ -1,0 +1,206 @@
+"""What an experiment is made on: rated pairs of a dataset or a manifest, and the models that score them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from iqa_kcross.checkpoint import History, read_settings
+from iqa_kcross.model import ModelSettings
+from iqa_kcross.weights import find_weights
+from iqa_registry.agreement.ratings import Rated, rate
+from iqa_registry.agreement.scores import ID, Scores, select
+from iqa_registry.agreement.study import SIMULATED
+from iqa_registry.agreement.tables import column_of
+from iqa_registry.errors import UsageError, WeightsError
+from iqa_registry.evaluation.options import Options, parse_lesions
+from iqa_registry.evaluation.plan import Item, plan_items
+from iqa_registry.images.pairs import Pair, read_manifest
+from iqa_registry.registry import Registry
+
+LABELS, NNUNET = "labels", "nnunet"
+SIMULATED_DATA = "phantom"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where rated pairs come from, and how their images are read.
+
+    Attributes:
+        data: a dataset or a manifest.
+        ratings: a table of ratings; by default they are in the dataset or the manifest.
+        where: conditions that the pairs must meet, see :func:`iqa_registry.agreement.scores.select`.
+        columns: columns that the experiment needs.
+        lesions: labels of the masks that are lesion, for the segmenter ``labels``; by default the dataset's.
+        intensity: the intensity rule, the automatic one by default.
+        slices: slices of volumes; the dataset's by default.
+        device: where is computed.
+        workers: threads that read images ahead.
+    """
+
+    data: str
+    ratings: Path | None = None
+    where: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    lesions: str | None = None
+    intensity: str | None = None
+    slices: str | None = None
+    device: str = "auto"
+    workers: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Rated pairs.
+
+    Attributes:
+        place: what the user named.
+        pairs: those of which an image is rated.
+        rated: one row an image with its columns and its rating, no scores yet.
+        options: how images are read; lesions are told by :meth:`options_for`.
+        labels: labels that are lesion, for the segmenter ``labels``.
+        notes: what was passed over, a line each.
+    """
+
+    place: str
+    pairs: Sequence[Pair]
+    rated: Rated
+    options: Options
+    labels: tuple[int, ...]
+    notes: Sequence[str]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether images and raters are this project's simulation."""
+        return bool(self.rated.scores.table[ID].str.starts_with(SIMULATED).all()) or (
+            self.place.partition(":")[0] == SIMULATED_DATA
+        )
+
+    def options_for(self, segmenter: str) -> Options:
+        """The settings of a run with a segmenter: ``labels`` takes lesions from the masks, all others look themselves.
+
+        Raises:
+            UsageError: there are no masks, or it is not known which labels are lesion.
+        """
+        if segmenter != LABELS:
+            return self.options
+        if not self.labels:
+            raise UsageError(
+                f"{self.place}: says not which labels are lesion, which the segmenter 'labels' must know; "
+                "name them with --lesions LABEL,LABEL."
+            )
+        if all(pair.mask is None for pair in self.pairs):
+            raise UsageError(
+                f"{self.place}: has no masks, which the segmenter 'labels' takes the lesions from; "
+                "add a column 'mask', or choose another with --segmenter."
+            )
+        return replace(self.options, lesions=self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that scores.
+
+    Attributes:
+        weights: name or path, as the user gave it.
+        path: its file.
+        settings: what it is built from.
+        history: what it was trained on.
+    """
+
+    weights: str
+    path: Path
+    settings: ModelSettings
+    history: History
+
+    @property
+    def modalities(self) -> str:
+        """Say ``t1 to t2``."""
+        return f"{self.settings.branch.source} to {self.settings.branch.target}"
+
+    @property
+    def trained_on(self) -> str:
+        """The dataset that it was trained on, as its file says."""
+        return self.history.rated or self.history.data or "unknown data"
+
+
+def read_model(weights: str, registry: Registry) -> Model:
+    """Read what a model says of itself.
+
+    Raises:
+        WeightsError: no such weights, or not a model of K-CROSS.
+    """
+    path, _ = find_weights(registry, weights)
+    return Model(weights, path, *read_settings(path))
+
+
+def check_modalities(model: Model, opened: Opened) -> None:
+    """Pairs that say what they are must be what the model is for.
+
+    Raises:
+        WeightsError: they are not; the message names file and pair.
+    """
+    branch = model.settings.branch
+    for pair in opened.pairs:
+        for name, wanted in (("source", branch.source), ("target", branch.target)):
+            got = pair.groups.get(name)
+            if got is not None and str(got).lower() != wanted:
+                raise WeightsError(
+                    f"{model.path}: is for {model.modalities}, but the {name} of {pair.pair_id} in {opened.place} is "
+                    f"{got}; choose other weights, or the pairs with --where {name}={wanted}."
+                )
+
+
+def open_source(source: Source, registry: Registry) -> Opened:
+    """Find the rated pairs; nothing is scored, no image is read.
+
+    Raises:
+        UsageError: no pairs, no ratings, no rated pair, a column that is not there.
+    """
+    pairs, labels, notes = _pairs(source, registry)
+    if not pairs:
+        raise UsageError(f"{source.data}: has no pairs; name a dataset or a manifest that has.")
+    options = Options(
+        intensity=source.intensity,
+        slices=source.slices,
+        device=source.device,
+        workers=source.workers,
+        details=True,
+        check_shift=False,
+    )
+    items = plan_items(pairs, options, {2})
+    found = Scores(_table(items), {}, source.data)
+    for name in source.columns:
+        column_of(found.table, name, source.data, "asked for")
+    rated = rate(select(found, source.where), source.ratings, among=found)
+    wanted = set(rated.scores.table[ID])
+    kept = {id(item.pair) for item in items if item.pair_id in wanted}
+    chosen = [pair for pair in pairs if id(pair) in kept]
+    return Opened(source.data, chosen, rated, options, labels, [*notes, *rated.notes])
+
+
+def _pairs(source: Source, registry: Registry) -> tuple[list[Pair], tuple[int, ...], list[str]]:
+    """The pairs, the labels that are lesion, and what was passed over."""
+    labels = parse_lesions(source.lesions) if source.lesions not in (None, "dataset") else None
+    name = source.data.partition(":")[0]
+    if name not in registry.datasets and Path(source.data).suffix.lower() in {".csv", ".tsv", ".parquet"}:
+        manifest = read_manifest(Path(source.data))
+        return list(manifest.pairs), labels or (), list(manifest.unmatched)
+    dataset = registry.dataset(source.data)
+    pairs = list(dataset.pairs())
+    return pairs, labels or tuple(dataset.lesion_labels), list(dataset.left_out)
+
+
+def _table(items: Sequence[Item]) -> pl.DataFrame:
+    """One row an image: its name, its subject and slice where known, and its pair's columns."""
+    names = {name: None for item in items for name in item.pair.groups}
+    columns = {name: [item.pair.groups.get(name) for item in items] for name in names}
+    for name in ("subject", "slice"):
+        values = [getattr(item, name) for item in items]
+        if any(value is not None for value in values):
+            columns[name] = values
+    table = {ID: [item.pair_id for item in items]} | columns
+    return pl.DataFrame(table, strict=False, infer_schema_length=None)

@@ -1,0 +1,198 @@
+"""Scores for an experiment: one pass of the engine with K-CROSS in detail, its branches' combinations by arithmetic.
+
+The score is the mean of the branches that apply, so whatever is asked of any set of branches follows from the branches'
+scores, and each image is encoded once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from iqa_kcross.experiments.opening import Model, Opened
+from iqa_registry.agreement.scores import ID
+from iqa_registry.errors import IQAError
+from iqa_registry.evaluation.loader import WHOLE_IMAGE
+from iqa_registry.evaluation.options import choose_device
+from iqa_registry.evaluation.runner import Outcome, Run, start_metrics
+from iqa_registry.evaluation.store import MemoryStore, RunFolder
+from iqa_registry.evaluation.summary import problems
+from iqa_registry.registry import Registry
+
+if TYPE_CHECKING:
+    from iqa_kcross.training.run import Bars
+
+HEALTHY = ("complex", "structure")
+BASELINES = ("mae", "psnr", "ssim", "ms_ssim", "nlpd", "gmsd", "lpips", "dists")
+"""The metrics that K-CROSS is set against by default, those of its paper's Table II that the registry has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where scores land, and how progress is shown.
+
+    Attributes:
+        registry: where metrics are looked up.
+        bars: makes progress bars.
+        folder: a run folder, which an interrupted experiment goes on from; ``None`` for memory.
+        fresh: start the folder over.
+    """
+
+    registry: Registry
+    bars: Bars
+    folder: Path | None = None
+    fresh: bool = False
+
+    def part(self, name: str) -> Place:
+        """The place of one run among several."""
+        folder = None if self.folder is None else self.folder / slug(name)
+        return Place(self.registry, self.bars, folder, self.fresh)
+
+
+def slug(text: str) -> str:
+    """A folder's name made of a text.
+
+    Example:
+        >>> slug("nnunet:/models/small,fold=0")
+        'nnunet-models-small-fold-0'
+    """
+    return "-".join("".join(sign if sign.isalnum() else " " for sign in text).split())
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One metric's scores of the rated images.
+
+    Attributes:
+        name: of the metric, or of branches.
+        scores: float, in the order of the rated images, null where there is none.
+        higher_is_better: the metric's direction.
+        apart: whether it does not apply to all images that K-CROSS scores, so that it has rows of its own.
+    """
+
+    name: str
+    scores: pl.Series
+    higher_is_better: bool = True
+    apart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the engine gave.
+
+    Attributes:
+        table: one row a rated image, one column a metric or ``METRIC[BRANCH]``.
+        higher_is_better: metric to direction.
+        failures: what was not scored and why, a line each.
+    """
+
+    table: pl.DataFrame
+    higher_is_better: Mapping[str, bool]
+    failures: Sequence[str] = field(default_factory=list)
+
+    def metric(self, text: str) -> Column | None:
+        """A metric as it is; ``None`` if it could not start."""
+        if text not in self.higher_is_better:
+            return None
+        return Column(text, self.table[text], self.higher_is_better[text])
+
+    def branches(self, text: str, model: Model, chosen: Sequence[str]) -> Column:
+        """The mean of some branches' scores, where they apply."""
+        parts = self.table.select(
+            f"{text}[{name}]" if f"{text}[{name}]" in self.table.columns else pl.lit(None).alias(name)
+            for name in chosen
+        )
+        mean = parts.select(pl.mean_horizontal(pl.all()).cast(pl.Float64)).to_series()
+        if set(chosen) == set(model.settings.branches):
+            mean = self.table[text]
+        apart = bool((mean.is_null() & self.table[text].is_not_null()).any())
+        return Column("+".join(chosen), mean, True, apart)
+
+    def applies(self, text: str, branch: str) -> int:
+        """To how many images a branch applies."""
+        name = f"{text}[{branch}]"
+        return self.table[name].count() if name in self.table.columns else 0
+
+
+def kcross_text(model: Model, segmenter: str, registry: Registry) -> str:
+    """The metric as the score table names it."""
+    finder = segmenter.replace(",", ";")
+    return registry.resolve_metric(f"kcross:weights={model.weights},segmenter={finder}").text
+
+
+def combinations(branches: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every non-empty set of branches, single ones first.
+
+    Example:
+        >>> combinations(["complex", "tumor"])
+        [('complex',), ('tumor',), ('complex', 'tumor')]
+    """
+    return [
+        chosen for count in range(1, len(branches) + 1) for chosen in itertools.combinations(branches, count)
+    ]
+
+
+def score(opened: Opened, texts: Sequence[str], segmenter: str, place: Place) -> Scored:
+    """Score the rated pairs with all metrics in one run.
+
+    Args:
+        opened: the pairs.
+        texts: metrics; those of K-CROSS must be able to start.
+        segmenter: what finds the lesions; decides whether the masks' lesions are shown to the metrics.
+        place: where the scores land.
+
+    Raises:
+        UsageError: an unknown metric, or a run folder of another run.
+        IQAError: K-CROSS cannot start, or no image was scored.
+    """
+    options = opened.options_for(segmenter)
+    device = choose_device(options.device)
+    started = start_metrics(place.registry, texts, device)
+    for text, reason in started.failed.items():
+        if text.startswith("kcross"):
+            raise IQAError(reason)
+    # Without need for its lesions a mask would only be a region, scored by the metrics that can and used by nobody.
+    masked = options.lesions is not None
+    pairs = opened.pairs if masked else [replace(pair, mask=None) for pair in opened.pairs]
+    run = Run(pairs, started, options, device)
+    table = _execute(run, place, opened.place).table.filter(pl.col("region") == WHOLE_IMAGE)
+    failures = [
+        *started.failed.values(),
+        *(
+            f"{message} ({count} rows)"
+            for _, message, count in problems(table.filter(pl.col("status") == "error"))
+        ),
+    ]
+    names = [item.text for item in started.ready]
+    if failures and not (table["status"] == "ok").any():
+        raise IQAError(f"{opened.place}: no image was scored: {failures[0]}")
+    return Scored(_wide(table, opened), _directions(table, names), failures)
+
+
+def _execute(run: Run, place: Place, data: str) -> Outcome:
+    with place.bars("scoring") as progress:
+        if place.folder is None:
+            return run.execute(MemoryStore(), progress)
+        with RunFolder(place.folder).opened(run.record({"data": data}), place.fresh) as store:
+            return run.execute(store, progress)
+
+
+def _wide(table: pl.DataFrame, opened: Opened) -> pl.DataFrame:
+    """One row a rated image, in the order of the ratings; null where a metric gave none."""
+    valid = table.with_columns(pl.when(pl.col("status") == "ok").then("score").alias("score"))
+    wide = opened.rated.scores.table.select(ID)
+    for part in valid.partition_by("metric", maintain_order=True):
+        column = part.select(ID, pl.col("score").alias(part["metric"][0]))
+        wide = wide.join(column, on=ID, how="left", maintain_order="left")
+    return wide
+
+
+def _directions(table: pl.DataFrame, names: Sequence[str]) -> dict[str, bool]:
+    rows = table.filter(pl.col("metric").is_in(names)).unique("metric", maintain_order=True)
+    found = dict(zip(rows["metric"], rows["higher_is_better"], strict=True))
+    return {name: found[name] for name in names if found.get(name) is not None}

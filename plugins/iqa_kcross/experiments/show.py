@@ -1,0 +1,263 @@
+"""The experiments' results as text, and as files."""
+
+from __future__ import annotations
+
+import json
+import math
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iqa_registry.cli import render
+from iqa_registry.errors import UsageError
+
+if TYPE_CHECKING:
+    from iqa_kcross.experiments.ablate import Ablation
+    from iqa_kcross.experiments.domain_gap import DomainGap
+    from iqa_kcross.experiments.evaluate import Evaluation
+    from iqa_kcross.experiments.opening import Model, Opened
+    from iqa_kcross.experiments.segmenters import Comparison
+    from iqa_registry.agreement.study import Group
+
+Rows = Sequence[Mapping[str, Any]]
+STAR = "*"
+
+
+def origin(models: Sequence[Model], tests: Sequence[Opened]) -> list[str]:
+    """What the table is made on; simulated data are called so."""
+    lines = []
+    for opened in tests:
+        kind = "simulated images, simulated raters" if opened.simulated else "rated pairs"
+        lines.append(f"{opened.place}: {kind}, {len(opened.rated.ratings)} images")
+    for model in models:
+        kind = ", simulated" if model.history.simulated else ""
+        lines.append(f"{model.weights}: {model.modalities}, trained on {model.trained_on}{kind}")
+    if any(opened.simulated for opened in tests):
+        lines.append("Numbers on simulated data say nothing of radiologists.")
+    return lines
+
+
+def kind_of(tests: Sequence[Opened]) -> str:
+    """What a caption calls the data."""
+    return "simulated images and raters" if any(opened.simulated for opened in tests) else "rated images"
+
+
+def facts(models: Sequence[Model], tests: Sequence[Opened]) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "data": [{"data": opened.place, "simulated": opened.simulated} for opened in tests],
+        "models": [
+            {
+                "weights": model.weights,
+                "modalities": model.modalities,
+                "trained_on": model.trained_on,
+                "simulated": model.history.simulated,
+            }
+            for model in models
+        ],
+    }
+
+
+def evaluation(found: Evaluation) -> Iterator[str]:
+    """A table for each group, then K-CROSS against the baselines."""
+    for group, rows in zip(found.groups, found.comparisons, strict=True):
+        yield _headline(group)
+        yield f"{render.table([_metric(judged.row) for judged in group.judged])}\n"
+        for name in dict.fromkeys(row["challenger"] for row in rows):
+            own = [row for row in rows if row["challenger"] == name]
+            yield f"{name} against the others (negative: {name} is more consistent)\n"
+            yield render.table([_versus(row) for row in own])
+            yield f"against the best of them, {own[0]['baseline']}: {_reduction(own[0])}\n"
+    yield f"{STAR} the most consistent metric and those not distinguishable from it (paired bootstrap, Holm, 5 %)\n"
+
+
+def _headline(group: Group) -> str:
+    row = group.judged[0].row
+    levels = f"chance {render.number(row['chance'])}, a constant score {render.number(row['constant'])}"
+    clusters = int(group.clusters.max()) + 1
+    return f"{group.name}: {len(group.ratings)} images of {clusters} clusters; {levels}\n"
+
+
+def _metric(row: Mapping[str, Any]) -> dict[str, str]:
+    shown = {
+        "": STAR if row["best"] and "inconsistency_low" in row else "",
+        "metric": f"{row['metric']} {render.ARROWS[row['higher_is_better']]}",
+        "n": str(row["n"]),
+    }
+    for name in ("inconsistency", "skill", "srocc"):
+        title = "SROCC" if name == "srocc" else name
+        shown[title] = number(row[name])
+        shown[f"95 %{' ' * len(shown)}"] = interval(row, name)
+    return shown
+
+
+def _versus(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "metric": row["baseline"],
+        "difference": number(row["difference"]),
+        "95 % ": interval(row, "difference"),
+        "p (Holm)": number(row.get("p_holm")),
+        "reduction": percent(row["reduction"]),
+        "95 %  ": interval(row, "reduction", percent),
+    }
+
+
+def _reduction(row: Mapping[str, Any]) -> str:
+    ends = interval(row, "reduction", percent)
+    share, word = row["reduction"], "less"
+    if share < 0:
+        share, word = -share, "more"
+        ends = interval(
+            {
+                "reduction_low": -row.get("reduction_high", math.nan),
+                "reduction_high": -row.get("reduction_low", math.nan),
+            },
+            "reduction",
+            percent,
+        )
+    return f"{percent(share)} {word} inconsistency" + (f" (95 % {ends})" if ends else "")
+
+
+def ablation(found: Ablation, about: str) -> Iterator[str]:
+    """One row a group, one column a set of branches."""
+    better = "lower" if found.measure == "inconsistency" else "higher"
+    rows, partial = [], False
+    for group in found.groups:
+        cells = found.cells(group)
+        partial |= not all(cell["all_images"] for cell in cells.values())
+        shown = {name: _cell(cells[name], found.measure) for name in found.combinations if name in cells}
+        rows.append(
+            {"": short(group), "n": str(len(group.ratings))} | dict.fromkeys(found.combinations, "") | shown
+        )
+    yield f"{found.measure} by branches, {about} ({better} is better; {STAR} the best of the row)\n"
+    yield f"{render.table(rows)}\n"
+    if partial:
+        yield "(n): applies to so many images only, so it is not to be held against the others of the row\n"
+
+
+def _cell(cell: Mapping[str, Any], measure: str) -> str:
+    text = number(cell[measure])
+    return text + (STAR if cell["best"] else "") if cell["all_images"] else f"{text} ({cell['n']})"
+
+
+def short(group: Group) -> str:
+    """A group's name for a table whose caption says what the images are."""
+    return ", ".join(f"{key}={value}" for key, value in group.keys.items()) or "all images"
+
+
+def comparison(found: Comparison, about: str) -> Iterator[str]:
+    """Inconsistency by segmenter and group, its spread, and how the scores move."""
+    rows = []
+    for name in found.segmenters:
+        values = {short(group): number(found.inconsistencies(group).get(name)) for group in found.groups}
+        rows.append({"segmenter": name} | values)
+    yield f"inconsistency of kcross by segmenter, {about} (lower is better)\n"
+    for kind, digits in (("deviation", 3), ("variance", 4)):
+        spread = zip(found.groups, found.spreads(), strict=True)
+        rows.append(
+            {"segmenter": f"{kind}, percent"}
+            | {short(group): number(100 * item[kind], digits) for group, item in spread}
+        )
+    yield f"{render.table(rows)}\n"
+    yield f"scores, and how far they move against {found.segmenters[0]}\n"
+    yield f"{render.table([_shift(row) for row in found.shifts])}\n"
+
+
+def _shift(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "segmenter": row["segmenter"],
+        "n": str(row["n"]),
+        "with lesion": str(row["with_lesion"]),
+        "mean score": number(row["mean"]),
+        "mean |change|": number(row["mean_change"]),
+        "largest |change|": number(row["largest_change"]),
+        "SROCC": number(row["srocc"]),
+    }
+
+
+def gap(found: DomainGap, about: str) -> Iterator[str]:
+    """One row a metric, one column a training set and a test set."""
+    letters = dict(zip((model.weights for model in found.models), string.ascii_uppercase, strict=False))
+    numbers = {opened.place: str(number) for number, opened in enumerate(found.tests, start=1)}
+    yield f"inconsistency, training set -> test set, {about} (lower is better; {STAR} the best of the column)\n"
+    columns: dict[str, dict[str, str]] = {}
+    for cell in found.cells:
+        values = {name: item.row["inconsistency"] for name, item in cell.judged.items()}
+        most = max((item.row["n"] for item in cell.judged.values()), default=0)
+        full = [values[name] for name, item in cell.judged.items() if item.row["n"] == most]
+        title = f"{letters[cell.model.weights]} -> {numbers[cell.opened.place]}"
+        columns[title] = {
+            name: number(value) + (STAR if full and value == min(full) else "")
+            for name, value in values.items()
+        }
+    yield render.table(
+        [
+            {"metric": name} | {title: values.get(name, "") for title, values in columns.items()}
+            for name in found.metrics
+            if any(name in values for values in columns.values())
+        ]
+    )
+    yield ""
+    for model in found.models:
+        simulated = " (simulated)" if model.history.simulated else ""
+        yield f"{letters[model.weights]}: {model.weights}, {model.modalities}, trained on {model.trained_on}{simulated}"
+    for opened in found.tests:
+        simulated = " (simulated images, simulated raters)" if opened.simulated else ""
+        yield f"{numbers[opened.place]}: {opened.place}, {len(opened.rated.ratings)} images{simulated}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for reading, nothing where it is not defined.
+
+    Example:
+        >>> number(0.25), number(-2.8e-17), number(float("nan"))
+        ('0.2500', '0.0000', '')
+    """
+    return "" if value is None or value != value else render.number(round(value, 12) + 0.0, digits)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share in percent.
+
+    Example:
+        >>> percent(0.3042), percent(None)
+        ('30.4 %', '')
+    """
+    return "" if value is None or value != value else f"{round(100 * value, digits) + 0.0:.{digits}f} %"
+
+
+def interval(row: Mapping[str, Any], name: str, form: Any = number) -> str:
+    """The interval of a value, nothing where there is none."""
+    ends = [form(row.get(f"{name}_{end}")) for end in ("low", "high")]
+    return " to ".join(ends) if all(ends) else ""
+
+
+def check_output(output: Path | None) -> None:
+    """Refuse a file of a kind that is not written, before anything is scored.
+
+    Raises:
+        UsageError: neither CSV nor JSON.
+    """
+    if output is not None and output.suffix.lower() not in (".csv", ".json"):
+        raise UsageError(f"-o {output}: expected a file .csv or .json.")
+
+
+def save(output: Path, tables: Mapping[str, Rows], about: Mapping[str, Any]) -> list[Path]:
+    """Write tables: into one JSON, or as CSV, the first under the name given and the others beside it.
+
+    Raises:
+        IQAError: a file cannot be written.
+    """
+    from iqa_registry.agreement.rows import as_csv, defined, write_file
+
+    if output.suffix.lower() == ".json":
+        content = {**about, **{name: defined(rows) for name, rows in tables.items()}}
+        text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+        return [write_file(output, text.encode())]
+    written = []
+    for position, (name, rows) in enumerate(tables.items()):
+        path = output if position == 0 else output.with_name(f"{output.stem}-{name}{output.suffix}")
+        if rows:
+            written.append(write_file(path, as_csv(rows).encode()))
+    return written
