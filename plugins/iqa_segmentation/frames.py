@@ -61,7 +61,7 @@ def in_windows(network: Callable[[Tensor], Tensor], batch: Tensor, size: int) ->
 
     Example:
         >>> ramp = torch.arange(6.0).view(1, 1, 1, 6).expand(1, 1, 4, 6)
-        >>> in_windows(lambda window: 2 * window, ramp, 4)[0, 0, 0].tolist()
+        >>> [round(value, 4) for value in in_windows(lambda window: 2 * window, ramp, 4)[0, 0, 0].tolist()]
         [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
     """
     if set(batch.shape[2:]) == {size}:
@@ -73,7 +73,7 @@ def in_windows(network: Callable[[Tensor], Tensor], batch: Tensor, size: int) ->
     weight = weight.to(batch.device)
     total, weights = torch.zeros(1, device=batch.device), torch.zeros_like(batch)
     for box in itertools.product(*(_starts(length, size) for length in batch.shape[2:])):
-        place = (..., *(slice(start, start + size) for start in box))
+        place: Any = (..., *(slice(start, start + size) for start in box))
         output = network(batch[place])
         if total.ndim == 1:
             total = output.new_zeros(1, output.shape[1], *batch.shape[2:])
