@@ -36,11 +36,13 @@ class Comparison:
         scores: ``(N,)``; NaN where the metric does not apply to the pair.
         details: parts of the score by name, each ``(N,)`` (the branches of K-CROSS, say).
         reasons: for each index with a NaN score, why the metric does not apply.
+        part_reasons: for each part, what it means that it is NaN for a pair.
     """
 
     scores: Tensor
     details: Mapping[str, Tensor] = field(default_factory=dict)
     reasons: Mapping[int, str] = field(default_factory=dict)
+    part_reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 class Metric(nn.Module):

@@ -22,6 +22,8 @@ from iqa_registry.images.geometry import shift_between, shift_spectrum
 from iqa_registry.metrics import Comparison, Features, FullReferenceMetric, Metric, NoReferenceMetric
 
 Row = dict[str, Any]
+NO_MASK = "cannot be restricted to a mask"
+"""End of the message where a metric is asked for a region and takes none."""
 EMPTY_REGION = "the region is empty in this image, or smaller than the metric's window"
 NO_REFERENCE = "the pair has no reference image"
 
@@ -190,7 +192,7 @@ class Scorer:
                 results[name] = self._results(compare(None), region=False)
                 continue
             if isinstance(metric, NoReferenceMetric) or (metric.spec and metric.spec.mask_support == "none"):
-                reason = f"{metric.label} cannot be restricted to a mask"
+                reason = f"{metric.label} {NO_MASK}"
                 results[name] = [_Result(status="not_applicable", message=reason)] * len(stack.loaded)
                 continue
             shape = (1, *stack.synthesized.shape[2:])
@@ -208,7 +210,9 @@ class Scorer:
         parts = {name: tensor.float().tolist() for name, tensor in details.items()}
         found = []
         for number, score in enumerate(outcome.scores.float().tolist()):
-            own = {name: values[number] for name, values in parts.items()}
+            own = {
+                name: _Part(values[number], outcome.part_reasons.get(name)) for name, values in parts.items()
+            }
             if score == score:
                 found.append(_Result(score, "ok", None, own))
             elif number in outcome.reasons or region:
@@ -226,11 +230,19 @@ class Scorer:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a score, and why there is none where it is NaN."""
+
+    value: float
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Result:
     score: float | None = None
     status: str = "ok"
     message: str | None = None
-    details: dict[str, float] | None = None
+    details: dict[str, _Part] | None = None
 
 
 def concerns(item: Item, named: NamedMetric) -> bool:
@@ -265,15 +277,15 @@ def _failure_row(failed: Failed, named: NamedMetric) -> Row:
 
 def _result_rows(row: Row, result: _Result) -> list[Row]:
     rows = [row | {"score": result.score, "status": result.status, "message": result.message}]
-    for name, value in (result.details or {}).items():
-        absent = value != value
+    for name, part in (result.details or {}).items():
+        absent = part.value != part.value
         rows.append(
             row
             | {
                 "metric": f"{row['metric']}[{name}]",
-                "score": None if absent else value,
+                "score": None if absent else part.value,
                 "status": "not_applicable" if absent else "ok",
-                "message": result.message or EMPTY_REGION if absent else None,
+                "message": part.reason or result.message or EMPTY_REGION if absent else None,
             }
         )
     return rows

@@ -74,11 +74,14 @@ def _statistics(group: pl.DataFrame, resamples: int) -> dict[str, Any]:
 def problems(table: pl.DataFrame) -> list[tuple[str, str, int]]:
     """The distinct messages of rows that are not scored: status, message, number of rows.
 
+    Parts of a score (``kcross[tumor]``) are left out: that one does not apply to a pair is no problem.
+
     Example:
-        >>> problems(pl.DataFrame({"status": ["ok", "error"], "message": [None, "a.png: truncated"]}))
+        >>> rows = {"metric": ["psnr"] * 2, "status": ["ok", "error"], "message": [None, "a.png: truncated"]}
+        >>> problems(pl.DataFrame(rows))
         [('error', 'a.png: truncated', 1)]
     """
-    failed = table.filter(pl.col("status") != "ok")
+    failed = table.filter((pl.col("status") != "ok") & ~pl.col("metric").str.ends_with("]"))
     counted = failed.group_by("status", "message", maintain_order=True).len()
     return [(row[0], row[1] or "", row[2]) for row in counted.iter_rows()]
 

@@ -125,6 +125,8 @@ class Branch(nn.Module, ABC):
     """Which of the two score networks it uses; the descriptor of ``complex`` has real parts first."""
     needs_lesions: ClassVar[bool] = False
     """Whether :attr:`Context.lesions` is looked at; no segmenter is asked where no branch does."""
+    absence: ClassVar[str] = "has nothing to look at in this pair"
+    """Why it gives no score where it does not apply; follows the branch's name in a message."""
     mean: Tensor
     deviation: Tensor
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from iqa_registry.registry import Registry
     from iqa_registry.segmenter import Segmenter
 
-NO_LESION = "neither image shows a lesion, and no other branch was asked for"
-
 
 class KCross(FullReferenceMetric):
     """K-CROSS with a given model; ``registry.metric("kcross")`` brings the shipped one.
@@ -88,8 +86,9 @@ class KCross(FullReferenceMetric):
         """Scores, each branch's scores, and a reason where no branch applies."""
         parts = self.model.branch_scores(synthesized, reference)
         scores = mean_of_active(list(parts.values()))
-        reasons = dict.fromkeys(scores.isnan().nonzero().flatten().tolist(), NO_LESION)
-        return Comparison(scores, parts, reasons)
+        absences = {name: f"the {name} branch {self.model.branches[name].absence}" for name in parts}
+        nowhere = scores.isnan().nonzero().flatten().tolist()
+        return Comparison(scores, parts, dict.fromkeys(nowhere, "; ".join(absences.values())), absences)
 
 
 def build(

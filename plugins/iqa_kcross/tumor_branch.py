@@ -51,6 +51,7 @@ class TumorBranch(Branch):
     name = "tumor"
     summary = "lesions: each image inside its own lesion mask"
     needs_lesions = True
+    absence = "has nothing to look at: neither image shows a lesion"
 
     def __init__(self, settings: BranchSettings) -> None:
         super().__init__(settings, settings.channels)

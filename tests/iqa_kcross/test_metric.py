@@ -7,7 +7,6 @@ import torch
 
 from iqa_kcross.branch import BranchSettings
 from iqa_kcross.checkpoint import History, save_model
-from iqa_kcross.metric import NO_LESION
 from iqa_kcross.model import KCrossModel, ModelSettings
 from iqa_registry.errors import NotApplicableError, ParameterError, UnknownNameError, UsageError, WeightsError
 from iqa_registry.registry import build_registry
@@ -82,7 +81,8 @@ def test_without_a_lesion_the_tumor_branch_alone_does_not_apply(make, images, le
     first, second = (metric.encode(item, lesions) for item in images)
     outcome = metric.compare_in_detail(first, second)
     assert outcome.scores.isnan().tolist() == [False, True, True]
-    assert outcome.reasons == {1: NO_LESION, 2: NO_LESION}
+    reason = "the tumor branch has nothing to look at: neither image shows a lesion"
+    assert outcome.reasons == {1: reason, 2: reason}
 
 
 def test_lesions_of_either_image_count(make, images, lesions):

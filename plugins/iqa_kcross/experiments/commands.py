@@ -364,5 +364,5 @@ def _caveats(groups: Sequence[Group], settings: Settings) -> list[str]:
 
 
 def _echo(lines: Sequence[str], origin: Sequence[str]) -> None:
-    for line in [*lines, *([""] if origin else []), *origin]:
+    for line in [*lines, *origin]:
         click.echo(line)

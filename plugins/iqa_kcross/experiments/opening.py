@@ -174,7 +174,7 @@ def open_source(source: Source, registry: Registry) -> Opened:
     items = plan_items(pairs, options, {2})
     found = Scores(_table(items), {}, source.data)
     for name in source.columns:
-        column_of(found.table, name, source.data, "asked for")
+        column_of(found.table, name, source.data, "--group-by, --cluster")
     rated = rate(select(found, source.where), source.ratings, among=found)
     wanted = set(rated.scores.table[ID])
     kept = {id(item.pair) for item in items if item.pair_id in wanted}

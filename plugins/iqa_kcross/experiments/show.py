@@ -14,7 +14,7 @@ from iqa_registry.errors import UsageError
 
 if TYPE_CHECKING:
     from iqa_kcross.experiments.ablate import Ablation
-    from iqa_kcross.experiments.domain_gap import DomainGap
+    from iqa_kcross.experiments.domain_gap import Cell, DomainGap
     from iqa_kcross.experiments.evaluate import Evaluation
     from iqa_kcross.experiments.opening import Model, Opened
     from iqa_kcross.experiments.segmenters import Comparison
@@ -153,10 +153,10 @@ def comparison(found: Comparison, about: str) -> Iterator[str]:
         values = {short(group): number(found.inconsistencies(group).get(name)) for group in found.groups}
         rows.append({"segmenter": name} | values)
     yield f"inconsistency of kcross by segmenter, {about} (lower is better)\n"
-    for kind, digits in (("deviation", 3), ("variance", 4)):
+    for kind, title, digits in (("deviation", "standard deviation", 3), ("variance", "variance", 4)):
         spread = zip(found.groups, found.spreads(), strict=True)
         rows.append(
-            {"segmenter": f"{kind}, percent"}
+            {"segmenter": f"{title}, percent"}
             | {short(group): number(100 * item[kind], digits) for group, item in spread}
         )
     yield f"{render.table(rows)}\n"
@@ -181,16 +181,10 @@ def gap(found: DomainGap, about: str) -> Iterator[str]:
     letters = dict(zip((model.weights for model in found.models), string.ascii_uppercase, strict=False))
     numbers = {opened.place: str(number) for number, opened in enumerate(found.tests, start=1)}
     yield f"inconsistency, training set -> test set, {about} (lower is better; {STAR} the best of the column)\n"
-    columns: dict[str, dict[str, str]] = {}
-    for cell in found.cells:
-        values = {name: item.row["inconsistency"] for name, item in cell.judged.items()}
-        most = max((item.row["n"] for item in cell.judged.values()), default=0)
-        full = [values[name] for name, item in cell.judged.items() if item.row["n"] == most]
-        title = f"{letters[cell.model.weights]} -> {numbers[cell.opened.place]}"
-        columns[title] = {
-            name: number(value) + (STAR if full and value == min(full) else "")
-            for name, value in values.items()
-        }
+    columns = {
+        f"{letters[cell.model.weights]} -> {numbers[cell.opened.place]}": _column(cell)
+        for cell in found.cells
+    }
     yield render.table(
         [
             {"metric": name} | {title: values.get(name, "") for title, values in columns.items()}
@@ -205,6 +199,18 @@ def gap(found: DomainGap, about: str) -> Iterator[str]:
     for opened in found.tests:
         simulated = " (simulated images, simulated raters)" if opened.simulated else ""
         yield f"{numbers[opened.place]}: {opened.place}, {len(opened.rated.ratings)} images{simulated}"
+
+
+def _column(cell: Cell) -> dict[str, str]:
+    """By metric; the best of those that were judged on all images is marked."""
+    rows = {name: judged.row for name, judged in cell.judged.items()}
+    most = max((row["n"] for row in rows.values()), default=0)
+    best = min((row["inconsistency"] for row in rows.values() if row["n"] == most), default=None)
+    return {
+        name: number(row["inconsistency"])
+        + (STAR if row["n"] == most and row["inconsistency"] == best else "")
+        for name, row in rows.items()
+    }
 
 
 def number(value: float | None, digits: int = 4) -> str:
