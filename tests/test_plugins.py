@@ -170,6 +170,7 @@ def test_all_our_own_plugins_load():
     assert {item.origin.plugin: item.failure for item in load_plugins(find_candidates())} == {
         "iqa_classical": None,
         "iqa_datasets": None,
+        "iqa_kcross": None,
         "iqa_learned": None,
         "iqa_published": None,
         "iqa_rankers": None,

@@ -80,6 +80,7 @@ def train(
     The same command again goes on where it was interrupted. `iqa kcross settings` lists everything that --set and
     --config take. The result is OUT/model.safetensors: `iqa evaluate --metric kcross:weights=OUT/model.safetensors`.
     """
+    need_lightning()
     from iqa_kcross.training.run import STAGES, open_run, run_stage_one, run_stage_two
     from iqa_registry.errors import UsageError
     from iqa_registry.registry import build_registry
@@ -98,6 +99,17 @@ def train(
         return
     model = run_stage_two(session, begun)
     click.echo(f"{model}: use it with --metric kcross:weights={model}")
+
+
+def need_lightning() -> None:
+    """Raise :class:`MissingExtraError` where what training needs is not installed."""
+    from importlib.util import find_spec
+
+    from iqa_registry.errors import MissingExtraError
+
+    for package in ("lightning", "tensorboard"):
+        if find_spec(package) is None:
+            raise MissingExtraError(f'training K-CROSS needs {package}: pip install "iqa-registry[train]"')
 
 
 def _config(file: Path | None, changes: tuple[str, ...], given: dict[str, Any]) -> TrainingConfig:
