@@ -101,6 +101,14 @@ def test_domain_gap_names_training_and_test_sets(kcross):
     assert f"2: {DATA},seed=2, 16 images (simulated images, simulated raters)" in done.stdout
 
 
+def test_a_mistake_in_a_test_set_is_said_before_models_are_trained(tmp_path):
+    done = CliRunner().invoke(
+        NAMES["domain-gap"], ["--train", "absent.toml", "--runs", str(tmp_path / "runs"), "--test", "phantm"]
+    )
+    assert isinstance(done.exception, IQAError)
+    assert "no dataset 'phantm'" in str(done.exception)
+
+
 @pytest.fixture
 def manifest(tmp_path, weights):
     """A manifest of pictures that are not there: whatever is wrong is said before any is read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -193,6 +193,7 @@ def domain_gap(
     One column for each pair of training set and test set. Modalities may differ: that is a part of the gap.
     """
     from iqa_kcross.experiments import show
+    from iqa_kcross.experiments.domain_gap import check_tests
     from iqa_kcross.experiments.domain_gap import domain_gap as run
     from iqa_kcross.experiments.scoring import BASELINES
 
@@ -200,16 +201,13 @@ def domain_gap(
         raise UsageError("--ratings belongs to one --test; put the ratings of several into their manifests.")
     if not test:
         raise UsageError("name a dataset or a manifest of rated pairs with --test.")
-    chosen = _trained(train, runs) if _one_way(weights, train, runs) else list(weights)
-    request = _prepare(test, chosen, [segmenter], given)
-    found = run(
-        request.models,
-        request.opened,
-        request.segmenter,
-        request.place,
-        request.settings,
-        metric or BASELINES,
-    )
+    training = _one_way(weights, train, runs)
+    request = _prepare(test, weights, [segmenter], given)
+    baselines = metric or BASELINES
+    if training:
+        check_tests(request.opened, request.segmenter, request.place.registry, baselines)
+        request = replace(request, models=_trained(train, runs, request.place))
+    found = run(request.models, request.opened, request.segmenter, request.place, request.settings, baselines)
     _finish(request, {"rows": found.rows()}, show.gap(found, request.kind), found, legend=False)
 
 
@@ -314,12 +312,11 @@ def _one_way(weights: Sequence[str], train: Sequence[Path], runs: Path | None) -
     return bool(train)
 
 
-def _trained(train: Sequence[Path], runs: Path | None) -> list[str]:
+def _trained(train: Sequence[Path], runs: Path | None, place: Place) -> list[Model]:
     from iqa_kcross.experiments.domain_gap import train_models
-    from iqa_kcross.experiments.scoring import Place
-    from iqa_registry.registry import build_registry
+    from iqa_kcross.experiments.opening import read_model
 
-    return train_models(train, runs or Path(), Place(build_registry(), progress_bar))
+    return [read_model(path, place.registry) for path in train_models(train, runs or Path(), place)]
 
 
 def _finish(

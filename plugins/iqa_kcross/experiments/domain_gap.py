@@ -15,6 +15,7 @@ from iqa_kcross.experiments.scoring import BASELINES, Column, Place, Scored, kcr
 from iqa_registry.agreement.judging import Judged, Settings
 from iqa_registry.agreement.study import Group
 from iqa_registry.errors import UsageError
+from iqa_registry.registry import Registry
 
 OWN = (f"{KCROSS}-structure", f"{KCROSS}-complex", WITHOUT_LESIONS, KCROSS)
 """The rows of K-CROSS, in the order of the paper."""
@@ -99,11 +100,8 @@ def domain_gap(
         IQAError: K-CROSS cannot start.
     """
     _check([model.weights for model in models], "--weights", "a trained model")
-    _check([opened.place for opened in tests], "--test", "a dataset or a manifest of rated pairs")
-    for opened in tests:
-        opened.options_for(segmenter)
+    names = check_tests(tests, segmenter, place.registry, baselines)
     texts = [kcross_text(model, segmenter, place.registry) for model in models]
-    names = [place.registry.resolve_metric(name).text for name in baselines]
     cells: list[Cell] = []
     groups: list[Group] = []
     failures: list[str] = []
@@ -115,6 +113,20 @@ def domain_gap(
         cells += _cells(models, opened, of_group(groups[-1]), names)
         failures += [f"{opened.place}: {line}" for line in scored.failures]
     return DomainGap(models, tests, [*names, *OWN], cells, groups, [*failures, *left_out(groups)])
+
+
+def check_tests(
+    tests: Sequence[Opened], segmenter: str, registry: Registry, baselines: Sequence[str] = BASELINES
+) -> list[str]:
+    """What can be wrong with the test sets, to be said before models are trained; returns the baselines' names.
+
+    Raises:
+        UsageError: no test set, one twice, no lesions for the segmenter ``labels``, an unknown metric.
+    """
+    _check([opened.place for opened in tests], "--test", "a dataset or a manifest of rated pairs")
+    for opened in tests:
+        opened.options_for(segmenter)
+    return [registry.resolve_metric(name).text for name in baselines]
 
 
 def _own(models: Sequence[Model], scored: Scored, texts: Sequence[str]) -> list[Column]:

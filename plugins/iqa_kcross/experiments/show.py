@@ -69,7 +69,8 @@ def evaluation(found: Evaluation) -> Iterator[str]:
             yield f"{name} against the others (negative: {name} is more consistent)\n"
             yield render.table([_versus(row) for row in own])
             yield f"against the best of them, {own[0]['baseline']}: {_reduction(own[0])}\n"
-    yield f"{STAR} the most consistent metric and those not distinguishable from it (paired bootstrap, Holm, 5 %)\n"
+    equals = "the most consistent metric and those not distinguishable from it"
+    yield f"{STAR} {equals} (paired bootstrap, Holm over all pairs, 5 %)\n"
 
 
 def _headline(group: Group) -> str:
