@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from iqa_kcross.experiments.commands import COMMANDS
 from iqa_registry.cli.arguments import PATH, as_json, debug, together
 from iqa_registry.cli.progress import progress_bar
 
@@ -203,3 +204,7 @@ def describe(model: str, as_json: bool) -> None:
             ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
         )
         click.echo(f"{name:<12}{shown}")
+
+
+for _command in COMMANDS:
+    kcross.add_command(_command)

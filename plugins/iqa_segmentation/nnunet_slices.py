@@ -130,7 +130,8 @@ def _make(folder: ModelFolder, settings: dict[str, Any]) -> SliceReader:
         use_mask_for_norm=settings["use_mask_for_norm"][0], intensityproperties=intensities
     )
     return SliceReader(
-        network.eval().requires_grad_(False),
+        # Channels last: twice as fast on CPUs with few channels.
+        network.eval().requires_grad_(False).to(memory_format=torch.channels_last),
         normalization,
         tuple(settings["patch_size"]),
         tuple(settings["spacing"]),

@@ -35,7 +35,7 @@ def make_trainer(
     every = min(every or run.checkpoint_every, steps)
     checkpoint = ModelCheckpoint(
         dirpath=folder,
-        filename="best",
+        filename="best" if monitor else "{step}",
         monitor=monitor,
         save_last=True,
         every_n_train_steps=None if monitor else every,
