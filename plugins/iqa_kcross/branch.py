@@ -127,6 +127,7 @@ class Branch(nn.Module, ABC):
     """Whether :attr:`Context.lesions` is looked at; no segmenter is asked where no branch does."""
     absence: ClassVar[str] = "has nothing to look at in this pair"
     """Why it gives no score where it does not apply; follows the branch's name in a message."""
+    scale: Tensor
     mean: Tensor
     deviation: Tensor
 
@@ -135,6 +136,8 @@ class Branch(nn.Module, ABC):
         self.settings = settings
         self.training_networks = nn.ModuleDict()
         is_complex = self.score_network == "complex"
+        # Of the training pairs' descriptors: what is small, and then mean and deviation of their logarithms.
+        self.register_buffer("scale", torch.ones(size * (1 + is_complex)))
         self.register_buffer("mean", torch.zeros(size * (1 + is_complex)))
         self.register_buffer("deviation", torch.ones(size * (1 + is_complex)))
         linear = ComplexLinear if is_complex else nn.Linear
@@ -162,8 +165,12 @@ class Branch(nn.Module, ABC):
 
     def score(self, descriptor: Tensor, networks: ScoreNetworks) -> Tensor:
         """Scores ``(N,)`` in [0, 1], higher is better."""
-        standard = (descriptor - self.mean) / self.deviation
+        standard = (self.compress(descriptor) - self.mean) / self.deviation
         return networks(self.projection(standard), self.score_network)
+
+    def compress(self, descriptor: Tensor) -> Tensor:
+        """``log(1 + d / scale)``: differences span decades, and a network sees small ones too; 0 stays 0."""
+        return torch.log1p(descriptor / self.scale)
 
     def finish(self) -> None:
         """Make the branch fast for scoring; it is not trained afterwards. Nothing by default."""

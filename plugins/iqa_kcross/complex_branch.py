@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from iqa_kcross.branch import Branch, BranchSettings, Context, TrainingBatch
 from iqa_kcross.descriptor import describe, unit_maps
@@ -67,7 +68,11 @@ class ComplexBranch(Branch):
         kspace = kspace_channels(images)
         maps = encoder(kspace)
         reconstruction = decoder(maps)
-        return frequency_loss(kspace, reconstruction, maps, encoder(reconstruction), batch.settings.focal)
+        # As a yardstick the encoder is held fixed: it would else learn not to see what the decoder gets wrong.
+        fixed = {name: tensor.detach().clone() for name, tensor in encoder.state_dict().items()}
+        rebuilt_maps = functional_call(encoder, fixed, (reconstruction,))
+        yardstick = [item.detach() for item in maps]
+        return frequency_loss(kspace, reconstruction, yardstick, rebuilt_maps, batch.settings.focal)
 
     def finish(self) -> None:
         """Assemble the kernels and fold the batch norms in."""

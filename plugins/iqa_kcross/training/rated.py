@@ -65,7 +65,7 @@ def read_rated(config: DataConfig, registry: Registry) -> RatedPairs:
 
 def _open(place: str, registry: Registry) -> tuple[Dataset | None, list[Pair]]:
     path = Path(place)
-    if path.suffix.lower() in TABLES and ":" not in path.name:
+    if path.suffix.lower() in TABLES and place.partition(":")[0] not in registry.datasets:
         return None, list(read_manifest(path).pairs)
     dataset = registry.dataset(place)
     return dataset, list(dataset.pairs())

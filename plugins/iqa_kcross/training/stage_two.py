@@ -150,11 +150,17 @@ def _encode(
     return model.encode(stacked.to(memory_format=torch.channels_last), Context(lesions))
 
 
+SMALL = 0.1
+"""Share of a number's mean over the training pairs from which on its logarithm is taken."""
+
+
 def standardize(model: KCrossModel, data: RatedDescriptors) -> None:
-    """Keep mean and deviation of each branch's descriptors over the pairs that it applies to."""
+    """Keep scale, mean and deviation of each branch's descriptors over the pairs that it applies to."""
     for name, branch in model.branches.items():
         values = data.descriptors[name][data.applies[name]]
         if len(values) > 1:
+            branch.scale.copy_((SMALL * values.mean(dim=0)).clamp_min(1e-9))
+            values = branch.compress(values)
             branch.mean.copy_(values.mean(dim=0))
             branch.deviation.copy_(values.std(dim=0).clamp_min(1e-6))
 
