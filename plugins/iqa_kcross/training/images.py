@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from iqa_registry.errors import ImageError, UsageError
 from iqa_registry.evaluation.loader import Failed, Loaded, Loader
 from iqa_registry.evaluation.options import Options, parse_lesions
 from iqa_registry.evaluation.plan import Item, plan_items
+from iqa_registry.images.formats import read_image
 from iqa_registry.images.pairs import Pair
 from iqa_registry.segmenter import Segmenter
 
@@ -84,16 +85,25 @@ def read_subjects(
         ImageError: an image that cannot be read.
     """
     pairs = [_as_pair(subject, config) for subject in dataset.subjects()]
-    options = options_of(config, dataset, each=True)
-    items = plan_items(pairs, options, {2})
-    if not items:
+    if not pairs:
         raise UsageError(f"{config.data}: has no subjects to train on.")
+    options = options_of(config, dataset, each=True)
+    if options.intensity is None:
+        options = replace(options, intensity=_each_on_its_own_scale(pairs[0]))
+    items = plan_items(pairs, options, {2})
     parts: list[SubjectImages] = []
     loader = Loader(options)
     for done, batch in enumerate(loader.batches(_chunks(items)), start=1):
         parts.append(_stack([whole(item) for item in batch], config.size, segmenter))
         progress(min(done * BATCH, len(items)), len(items))
     return SubjectImages.join(parts)
+
+
+def _each_on_its_own_scale(pair: Pair) -> str:
+    """The automatic rule for two modalities: percentiles of the reference would be another modality's limits."""
+    sources = [pair.synthesized, *([] if pair.reference is None else [pair.reference])]
+    known = all(read_image(image).full_scale is not None for image in sources)
+    return "dtype" if known else "each-percentile"
 
 
 def _as_pair(subject: Subject, config: DataConfig) -> Pair:
