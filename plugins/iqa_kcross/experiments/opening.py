@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import polars as pl
-
 from iqa_kcross.checkpoint import History, read_settings
 from iqa_kcross.model import ModelSettings
+from iqa_kcross.training.rated import open_pairs, other_modality, table_of
 from iqa_kcross.weights import find_weights
 from iqa_registry.agreement.ratings import Rated, rate
 from iqa_registry.agreement.scores import ID, Scores, select
@@ -17,8 +16,8 @@ from iqa_registry.agreement.study import SIMULATED
 from iqa_registry.agreement.tables import column_of
 from iqa_registry.errors import UsageError, WeightsError
 from iqa_registry.evaluation.options import Options, parse_lesions
-from iqa_registry.evaluation.plan import Item, plan_items
-from iqa_registry.images.pairs import Pair, read_manifest
+from iqa_registry.evaluation.plan import plan_items
+from iqa_registry.images.pairs import Pair
 from iqa_registry.registry import Registry
 
 LABELS, NNUNET = "labels", "nnunet"
@@ -144,14 +143,13 @@ def check_modalities(model: Model, opened: Opened) -> None:
         WeightsError: they are not; the message names file and pair.
     """
     branch = model.settings.branch
-    for pair in opened.pairs:
-        for name, wanted in (("source", branch.source), ("target", branch.target)):
-            got = pair.groups.get(name)
-            if got is not None and str(got).lower() != wanted:
-                raise WeightsError(
-                    f"{model.path}: is for {model.modalities}, but the {name} of {pair.pair_id} in {opened.place} is "
-                    f"{got}; choose other weights, or the pairs with --where {name}={wanted}."
-                )
+    other = other_modality(opened.pairs, branch.source, branch.target)
+    if other is not None:
+        name, role, got, wanted = other
+        raise WeightsError(
+            f"{model.path}: is for {model.modalities}, but the {role} of {name} in {opened.place} is {got}; "
+            f"choose other weights, or the pairs with --where {role}={wanted}."
+        )
 
 
 def open_source(source: Source, registry: Registry) -> Opened:
@@ -160,7 +158,8 @@ def open_source(source: Source, registry: Registry) -> Opened:
     Raises:
         UsageError: no pairs, no ratings, no rated pair, a column that is not there.
     """
-    pairs, labels, notes = _pairs(source, registry)
+    labels = parse_lesions(source.lesions) if source.lesions not in (None, "dataset") else None
+    dataset, pairs, notes = open_pairs(source.data, registry)
     if not pairs:
         raise UsageError(f"{source.data}: has no pairs; name a dataset or a manifest that has.")
     options = Options(
@@ -172,35 +171,12 @@ def open_source(source: Source, registry: Registry) -> Opened:
         check_shift=False,
     )
     items = plan_items(pairs, options, {2})
-    found = Scores(_table(items), {}, source.data)
+    found = Scores(table_of(items), {}, source.data)
     for name in source.columns:
         column_of(found.table, name, source.data, "--group-by, --cluster")
     rated = rate(select(found, source.where), source.ratings, among=found)
     wanted = set(rated.scores.table[ID])
     kept = {id(item.pair) for item in items if item.pair_id in wanted}
     chosen = [pair for pair in pairs if id(pair) in kept]
-    return Opened(source.data, chosen, rated, options, labels, [*notes, *rated.notes])
-
-
-def _pairs(source: Source, registry: Registry) -> tuple[list[Pair], tuple[int, ...], list[str]]:
-    """The pairs, the labels that are lesion, and what was passed over."""
-    labels = parse_lesions(source.lesions) if source.lesions not in (None, "dataset") else None
-    name = source.data.partition(":")[0]
-    if name not in registry.datasets and Path(source.data).suffix.lower() in {".csv", ".tsv", ".parquet"}:
-        manifest = read_manifest(Path(source.data))
-        return list(manifest.pairs), labels or (), list(manifest.unmatched)
-    dataset = registry.dataset(source.data)
-    pairs = list(dataset.pairs())
-    return pairs, labels or tuple(dataset.lesion_labels), list(dataset.left_out)
-
-
-def _table(items: Sequence[Item]) -> pl.DataFrame:
-    """One row an image: its name, its subject and slice where known, and its pair's columns."""
-    names = {name: None for item in items for name in item.pair.groups}
-    columns = {name: [item.pair.groups.get(name) for item in items] for name in names}
-    for name in ("subject", "slice"):
-        values = [getattr(item, name) for item in items]
-        if any(value is not None for value in values):
-            columns[name] = values
-    table = {ID: [item.pair_id for item in items]} | columns
-    return pl.DataFrame(table, strict=False, infer_schema_length=None)
+    declared = () if dataset is None else tuple(dataset.lesion_labels)
+    return Opened(source.data, chosen, rated, options, labels or declared, [*notes, *rated.notes])

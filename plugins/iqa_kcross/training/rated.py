@@ -47,44 +47,54 @@ def read_rated(config: DataConfig, registry: Registry) -> RatedPairs:
         UsageError: no pairs, no ratings, or ratings outside their range.
     """
     place = config.rated or config.data
-    dataset, pairs = _open(place, registry)
-    _check_modalities(pairs, config)
-    items = plan_items(pairs, options_of(config, dataset), {2})
-    columns = {name: [item.pair.groups.get(name) for item in items] for name in _group_names(pairs)}
-    table = pl.DataFrame(
-        {ID: [item.pair_id for item in items], **columns}, strict=False, infer_schema_length=None
-    )
-    if not items:
+    dataset, pairs, _ = open_pairs(place, registry)
+    if not pairs:
         raise UsageError(f"{place}: has no pairs.")
-    rated = rate(Scores(table, {}, place), config.ratings or None)
+    other = other_modality(pairs, config.source, config.target)
+    if other is not None:
+        name, role, got, wanted = other
+        raise UsageError(
+            f"{name}: {role} is {got}, but the model is trained for {wanted}; choose with --{role}."
+        )
+    items = plan_items(pairs, options_of(config, dataset), {2})
+    rated = rate(Scores(table_of(items), {}, place), config.ratings or None)
     chosen = dict(zip(rated.scores.table[ID].to_list(), rated.ratings.tolist(), strict=True))
     kept = [item for item in items if item.pair_id in chosen]
     ratings = _on_unit_scale([chosen[item.pair_id] for item in kept], config, place)
     return RatedPairs(kept, ratings, [item.subject or item.pair_id for item in kept], dataset, place)
 
 
-def _open(place: str, registry: Registry) -> tuple[Dataset | None, list[Pair]]:
+def open_pairs(place: str, registry: Registry) -> tuple[Dataset | None, list[Pair], list[str]]:
+    """The pairs of a manifest or a dataset, the dataset if it is one, and what was passed over, a line each."""
     path = Path(place)
     if path.suffix.lower() in TABLES and place.partition(":")[0] not in registry.datasets:
-        return None, list(read_manifest(path).pairs)
+        manifest = read_manifest(path)
+        return None, list(manifest.pairs), list(manifest.unmatched)
     dataset = registry.dataset(place)
-    return dataset, list(dataset.pairs())
+    pairs = list(dataset.pairs())
+    return dataset, pairs, list(dataset.left_out)
 
 
-def _group_names(pairs: Sequence[Pair]) -> list[str]:
-    names = {name: None for pair in pairs for name in pair.groups}
-    return [name for name in names if name != ID]
+def table_of(items: Sequence[Item]) -> pl.DataFrame:
+    """One row an image: its name, its subject and slice where known, and its pair's columns."""
+    names = {name: None for item in items for name in item.pair.groups}
+    columns = {name: [item.pair.groups.get(name) for item in items] for name in names}
+    for name in ("subject", "slice"):
+        values = [getattr(item, name) for item in items]
+        if any(value is not None for value in values):
+            columns[name] = values
+    table = columns | {ID: [item.pair_id for item in items]}
+    return pl.DataFrame(table, strict=False, infer_schema_length=None).select(ID, pl.exclude(ID))
 
 
-def _check_modalities(pairs: Sequence[Pair], config: DataConfig) -> None:
-    """Pairs that say what they are must be what is trained for."""
+def other_modality(pairs: Sequence[Pair], source: str, target: str) -> tuple[str, str, str, str] | None:
+    """The first pair that says it is of other modalities: its name, ``source`` or ``target``, what it is, what not."""
     for pair in pairs:
-        for name, wanted in (("source", config.source), ("target", config.target)):
-            got = pair.groups.get(name)
-            if got is not None and str(got).lower() != wanted:
-                raise UsageError(
-                    f"{pair.pair_id}: {name} is {got}, but the model is trained for {wanted}; choose with --{name}."
-                )
+        for role, wanted in (("source", source), ("target", target)):
+            got = pair.groups.get(role)
+            if got is not None and str(got).lower() != wanted.lower():
+                return pair.pair_id, role, str(got), wanted
+    return None
 
 
 def _on_unit_scale(ratings: Sequence[float], config: DataConfig, place: str) -> list[float]:
