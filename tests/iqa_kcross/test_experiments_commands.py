@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from iqa_kcross.branch import BranchSettings
 from iqa_kcross.checkpoint import History, save_model
@@ -159,3 +160,23 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"iqa_kcross.experiments.commands", "click"} <= set(done.stdout.split())
     assert not {"torch", "polars", "pydantic", "scipy", "numpy"} & set(done.stdout.split())
+
+
+def test_images_that_are_too_small_are_said_to_be_left_out(kcross, tmp_path):
+    rows = []
+    for number in range(4):
+        Image.new("L", (16, 16), 40 * number).save(tmp_path / f"s{number}.png")
+        Image.new("L", (16, 16), 40 * number + 60).save(tmp_path / f"r{number}.png")
+        rows.append({"synthesized": f"s{number}.png", "reference": f"r{number}.png", "rating": number / 4})
+    pl.DataFrame(rows).write_csv(tmp_path / "small.csv")
+    done = kcross("evaluate", "--data", tmp_path / "small.csv", "--segmenter", "none", "-m", "mae")
+    assert done.exit_code == 1
+    assert "kcross scored no image here" in done.output
+    assert "no image is scored" in str(kcross("ablate", "--data", tmp_path / "small.csv").exception)
+
+
+def test_training_without_lightning_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    arguments = ["--train", "a.toml", "--runs", tmp_path, "--test", "phantom"]
+    done = CliRunner().invoke(NAMES["domain-gap"], list(map(str, arguments)))
+    assert "iqa-registry[train]" in str(done.exception)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from iqa_kcross.training import need_lightning
 from iqa_registry.cli import arguments, render
 from iqa_registry.cli.arguments import PATH, as_csv, as_json, flag, together
 from iqa_registry.cli.progress import progress_bar
@@ -265,7 +266,7 @@ def _prepare(
         raise UsageError("--fresh starts the folder of --run over; name it.")
     default = LABELS if given["lesions"] else NNUNET
     chosen = [name or default for name in segmenters]
-    if given["lesions"] and LABELS not in chosen:
+    if given["lesions"] and chosen and LABELS not in chosen:
         raise UsageError(f"--lesions goes with --segmenter labels, not {', '.join(chosen)}.")
     registry = build_registry()
     models = [read_model(name, registry) for name in weights]
@@ -309,6 +310,8 @@ def _one_way(weights: Sequence[str], train: Sequence[Path], runs: Path | None) -
         raise UsageError("give either trained models (--weights) or settings to train by (--train).")
     if train and runs is None:
         raise UsageError("--train needs a folder for the runs; name it with --runs FOLDER.")
+    if train:
+        need_lightning()
     return bool(train)
 
 

@@ -103,11 +103,10 @@ class Scored:
 
     def branches(self, text: str, model: Model, chosen: Sequence[str]) -> Column:
         """The mean of some branches' scores, where they apply."""
-        parts = self.table.select(
-            f"{text}[{name}]" if f"{text}[{name}]" in self.table.columns else pl.lit(None).alias(name)
-            for name in chosen
-        )
-        mean = parts.select(pl.mean_horizontal(pl.all()).cast(pl.Float64)).to_series()
+        # Where no image could be scored there are no columns of branches.
+        there = [f"{text}[{name}]" for name in chosen if f"{text}[{name}]" in self.table.columns]
+        value = pl.mean_horizontal(there) if there else pl.lit(None)
+        mean = self.table.with_columns(value.cast(pl.Float64).alias("mean"))["mean"]
         if set(chosen) == set(model.settings.branches):
             mean = self.table[text]
         apart = bool((mean.is_null() & self.table[text].is_not_null()).any())
