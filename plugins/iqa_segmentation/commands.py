@@ -59,11 +59,31 @@ def list_segmenters(as_json: bool) -> None:
 )
 @click.option("--architecture", default="AttentionUnet", show_default=True, help="Network of MONAI.")
 @click.option("--channels", metavar="N+N+...", help="Channels of the stages; a small network by default.")
-@click.option("--patch", default=256, show_default=True, help="Side of the slices in pixels.")
-@click.option("--steps", default=1000, show_default=True, help="How many batches.")
-@click.option("--batch", default=8, show_default=True, help="Slices in a batch.")
-@click.option("--rate", default=2e-3, show_default=True, help="Highest learning rate.")
-@click.option("--seed", default=0, show_default=True, help="Of weights, order and augmentation.")
+@click.option(
+    "--patch",
+    type=click.IntRange(min=16),
+    default=256,
+    show_default=True,
+    help="Side of the slices in pixels.",
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="How many batches."
+)
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Slices in a batch.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    default=2e-3,
+    show_default=True,
+    help="Highest learning rate.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of weights, order and augmentation.",
+)
 @click.option(
     "--dice",
     type=click.Choice(["batch", "image"]),
@@ -71,7 +91,13 @@ def list_segmenters(as_json: bool) -> None:
     show_default=True,
     help="Dice coefficient of the loss: over the batch, or the mean over its slices.",
 )
-@click.option("--held-out", default=0.1, show_default=True, help="Share of the subjects to measure on.")
+@click.option(
+    "--held-out",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Share of the subjects to measure on.",
+)
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16"]),
@@ -79,7 +105,7 @@ def list_segmenters(as_json: bool) -> None:
     show_default=True,
     help="bf16: mixed precision, faster where the processor has it.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @debug
 def train(out: Path, data: str, **settings: Any) -> None:
     """Train a 2-D network that finds lesions in single images of any of the dataset's modalities.
@@ -87,8 +113,10 @@ def train(out: Path, data: str, **settings: Any) -> None:
     Every modality of every subject with a label map is a training image, flipped, turned, scaled and degraded at
     random. The last subjects are held out; their Dice coefficients are printed and kept in training.json.
     """
+    from iqa_registry.evaluation.options import choose_device
     from iqa_segmentation.training.run import run
 
+    settings["device"] = choose_device(settings["device"])
     plan = _plan(data, settings)
     dataset = build_registry().dataset(data)
     with progress_bar("reading", "slices") as reading, progress_bar("training", "steps") as training:
@@ -134,7 +162,13 @@ def _numbers(text: str) -> tuple[int, ...]:
 @segment.command()
 @_segmenter
 @_data
-@click.option("--patch", default=256, show_default=True, help="Slices are cropped and padded to this side.")
+@click.option(
+    "--patch",
+    type=click.IntRange(min=16),
+    default=256,
+    show_default=True,
+    help="Slices are cropped and padded to this side.",
+)
 @flag("--synthesized", "Measure on the synthesized images of the pairs instead of the subjects' own images.")
 @as_json
 @debug

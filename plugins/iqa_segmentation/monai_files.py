@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from iqa_registry.errors import WeightsError
+from iqa_registry.files import write_atomically
 from iqa_registry.weights.containers import read
 from iqa_segmentation.monai_networks import ARCHITECTURES, Shape
 
@@ -18,7 +19,7 @@ _PREFIXES = ("", "module.", "_orig_mod.", "network.", "model.")
 
 def save_network(network: nn.Module, shape: Shape, normalization: str, path: Path) -> None:
     """Write weights as safetensors, the shape and the normalization as its metadata."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     described = {
         "architecture": shape.architecture,
@@ -28,11 +29,9 @@ def save_network(network: nn.Module, shape: Shape, normalization: str, path: Pat
         "patch": str(shape.patch),
         "normalization": normalization,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Copies, since DynUNet has some of its tensors under two names.
-    save_file(
-        {name: tensor.clone().contiguous() for name, tensor in network.state_dict().items()}, path, described
-    )
+    tensors = {name: tensor.clone().contiguous() for name, tensor in network.state_dict().items()}
+    write_atomically(path, save(tensors, described))
 
 
 def read_description(path: Path) -> dict[str, Any]:

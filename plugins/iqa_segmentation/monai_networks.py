@@ -162,6 +162,8 @@ def make_shape(
         raise ParameterError(
             f"monai: {architecture} takes the channels of at least 3 stages, as in {_joined(kind.channels)}."
         )
+    if min(chosen) < 1:
+        raise ParameterError(f"monai: {architecture} takes channels of at least 1, got {_joined(chosen)}.")
     unit = {"SwinUNETR": 12, "UNETR": 64, "SegResNet": 8}.get(architecture, 1)
     if chosen[-1] % unit:
         raise ParameterError(f"monai: {architecture} takes channels={unit} or a multiple, got {chosen[-1]}.")

@@ -179,6 +179,8 @@ def _checked(content: Any, file: Path) -> dict[str, Any]:
     missing = [key for key in needed if not isinstance(content, dict) or key not in content]
     if missing:
         raise WeightsError(f"{file}: has no {', '.join(missing)}; expected a checkpoint of nnU-Net v2.")
+    if "configuration" not in content["init_args"]:
+        raise WeightsError(f"{file}: does not say which configuration it was trained with; copy it again.")
     kept = {key: content[key] for key in needed}
     return kept | {"inference_allowed_mirroring_axes": content.get("inference_allowed_mirroring_axes")}
 

@@ -6,13 +6,15 @@ import torch
 
 from command_line import run_in_process
 from iqa_registry.datasets import Dataset, Subject
-from iqa_registry.errors import UsageError
+from iqa_registry.errors import ImageError, MissingExtraError, UsageError
+from iqa_registry.images.formats import Image
 from iqa_segmentation.nnunet import NnUNet
 from iqa_segmentation.nnunet_predictor import unchanged
 from iqa_segmentation.plans import make_plans
 from iqa_segmentation.training.augment import CHANGES, augment
 from iqa_segmentation.training.loop import Recipe, dice_and_entropy, train
-from iqa_segmentation.training.samples import Samples, collect, collect_synthesized, fit
+from iqa_segmentation.training.run import Plan, run
+from iqa_segmentation.training.samples import Samples, collect, collect_synthesized, fit, planes
 from iqa_segmentation.training.scores import measure
 
 DATA = "phantom:pairs=3,per_subject=1,size=128,seed=101,lesions=1"
@@ -176,3 +178,45 @@ def test_synthesized_images_come_with_their_own_name():
     samples = collect_synthesized(build_registry().dataset(DATA), 128)
     assert samples.modalities == ("synthesized t2",) * 3
     assert samples.lesions.flatten(1).any(dim=1).all()
+
+
+def test_slices_are_chosen_as_everywhere():
+    volume = Image(np.arange(24, dtype=np.float32).reshape(2, 2, 6), is_volume=True)
+    assert [len(planes(volume, chosen)) for chosen in (None, "1:5:2", "3", "2:")] == [6, 2, 1, 4]
+
+
+def test_a_label_map_of_another_shape_is_refused():
+    class Cut(Discs):
+        def subjects(self):
+            for subject in super().subjects():
+                yield Subject(subject.name, subject.images, np.ones((40, 39), np.uint8))
+
+    with pytest.raises(
+        ImageError, match=r"t1 image has the shape \(1, 40, 40\), its label map \(1, 40, 39\)"
+    ):
+        collect(Cut(), 48)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--batch", 0], "--batch"),
+        (["--held-out", 1.5], "--held-out"),
+        (["--device", "gpu7"], "expected auto, cpu, cuda"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(tmp_path, options, says):
+    done = run_in_process("segment", "train", *TINY, *options, "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_would_fail_after_training_fails_before(tmp_path, monkeypatch):
+    (tmp_path / "out").write_text("")
+    done = run_in_process("segment", "train", *TINY, "-o", tmp_path / "out")
+    assert "nnU-Net's models are folders" in done.stderr
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    plan = Plan("monai", Recipe(1), "SegResNet", None, 128, 0.1, None, "")
+    with pytest.raises(MissingExtraError, match=r"iqa-registry\[segment\]"):
+        run(plan, Discs(), tmp_path / "net.safetensors", (print, print))

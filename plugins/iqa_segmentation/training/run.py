@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from iqa_registry.datasets import Dataset
-from iqa_registry.errors import UsageError
+from iqa_registry.errors import MissingExtraError, UsageError
 from iqa_registry.segmenter import Segmenter
 from iqa_segmentation.training.loop import Recipe, train
 from iqa_segmentation.training.samples import Samples, collect
@@ -64,6 +65,10 @@ def run(plan: Plan, dataset: Dataset, out: Path, progress: tuple[Progress, Progr
     """
     if plan.segmenter == "monai" and out.suffix != ".safetensors":
         raise UsageError(f"{out}: a network of MONAI is written to a file; name it *.safetensors.")
+    if plan.segmenter == "monai" and importlib.util.find_spec("monai") is None:
+        raise MissingExtraError('--segmenter monai needs monai: pip install "iqa-registry[segment]"')
+    if plan.segmenter == "nnunet" and out.is_file():
+        raise UsageError(f"{out}: is a file, and nnU-Net's models are folders; name another.")
     trained = _train_nnunet if plan.segmenter == "nnunet" else _train_monai
     samples = collect(dataset, plan.patch, progress[0])
     first, last = samples.split(plan.held_out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iqa_registry.datasets import Dataset, Subject
-from iqa_registry.errors import UsageError
+from iqa_registry.errors import ImageError, UsageError
+from iqa_registry.evaluation.options import parse_slices
 from iqa_registry.images.formats import Image, Source, read_image, read_labels
 
 Array = NDArray[Any]
@@ -99,11 +100,8 @@ def collect_synthesized(dataset: Dataset, size: int) -> Samples:
             continue
         modality = f"synthesized {pair.groups.get('target', '')}".strip()
         name = str(pair.groups.get("subject", pair.pair_id))
-        marked = [
-            np.isin(part, dataset.lesion_labels) for part in planes(read_labels(pair.mask), pair.slices)
-        ]
-        for plane, lesion in zip(grey_planes(pair.synthesized, pair.slices), marked, strict=True):
-            rows.append((fit(plane, size), fit(lesion, size), modality, name))
+        marked = _lesions(pair.mask, pair.slices, dataset.lesion_labels)
+        rows += _rows(grey_planes(pair.synthesized, pair.slices), marked, size, (modality, name))
     if not rows:
         raise UsageError("the dataset has no pair with a label map of lesions.")
     return _together(rows)
@@ -119,10 +117,25 @@ def _together(rows: list[Row]) -> Samples:
 def _slices_of(subject: Subject, labels: tuple[int, ...], size: int) -> Iterator[Row]:
     if subject.labels is None:
         return
-    marked = [np.isin(part, labels) for part in planes(read_labels(subject.labels), subject.slices)]
+    marked = _lesions(subject.labels, subject.slices, labels)
     for modality, source in subject.images.items():
-        for plane, lesion in zip(grey_planes(source, subject.slices), marked, strict=True):
-            yield fit(plane, size), fit(lesion, size), modality, subject.name
+        yield from _rows(grey_planes(source, subject.slices), marked, size, (modality, subject.name))
+
+
+def _lesions(labels: Source, slices: str | None, lesion: Sequence[int]) -> list[Array]:
+    return [np.isin(part, lesion) for part in planes(read_labels(labels), slices)]
+
+
+def _rows(images: list[Array], lesions: list[Array], size: int, names: tuple[str, str]) -> list[Row]:
+    given, marked = ((len(parts), *parts[0].shape) if parts else (0,) for parts in (images, lesions))
+    if given != marked:
+        raise ImageError(
+            f"{names[1]}: the {names[0]} image has the shape {given}, its label map {marked} (slices, rows, columns); "
+            "bring both onto one grid."
+        )
+    return [
+        (fit(plane, size), fit(lesion, size), *names) for plane, lesion in zip(images, lesions, strict=True)
+    ]
 
 
 def grey_planes(source: Source, slices: str | None) -> list[Array]:
@@ -136,8 +149,7 @@ def planes(image: Image, slices: str | None) -> list[Array]:
     """The slices ``(H, W)`` of a picture (one) or a volume (axial, those of ``slices``, as in Python)."""
     if not image.is_volume:
         return [image.pixels.mean(axis=0)]
-    first, last = (int(part) if part else None for part in (slices or ":").split(":"))
-    return list(image.stack()[0][first:last])
+    return list(image.stack()[0][parse_slices(slices)])
 
 
 def fit(plane: Array, size: int) -> Array:
