@@ -145,12 +145,16 @@ def make_shape(
     """A checked shape; the architecture's own channels where none are given.
 
     Raises:
-        ParameterError: a number of channels or a patch that the architecture cannot have.
+        ParameterError: no such architecture, or a number of channels or a patch that it cannot have.
 
     Example:
         >>> make_shape("SegResNet", None, 2, 2, 256).channels
         (8,)
     """
+    if architecture not in ARCHITECTURES:
+        raise ParameterError(
+            f"monai: there is no architecture {architecture!r}, only {', '.join(ARCHITECTURES)}."
+        )
     kind = ARCHITECTURES[architecture]
     chosen = tuple(channels) if channels else kind.channels
     count = len(kind.channels)

@@ -216,6 +216,8 @@ def test_what_would_fail_after_training_fails_before(tmp_path, monkeypatch):
     (tmp_path / "out").write_text("")
     done = run_in_process("segment", "train", *TINY, "-o", tmp_path / "out")
     assert "nnU-Net's models are folders" in done.stderr
+    unknown = ["--segmenter", "monai", "--architecture", "Unet", "-o", tmp_path / "net.safetensors"]
+    assert "no architecture 'Unet', only" in run_in_process("segment", "train", *TINY, *unknown).stderr
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     plan = Plan("monai", Recipe(1), "SegResNet", None, 128, 0.1, None, "")
     with pytest.raises(MissingExtraError, match=r"iqa-registry\[segment\]"):

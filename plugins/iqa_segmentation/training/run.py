@@ -63,12 +63,7 @@ def run(plan: Plan, dataset: Dataset, out: Path, progress: tuple[Progress, Progr
     Raises:
         UsageError: a dataset that cannot teach, or a wrong name of the file.
     """
-    if plan.segmenter == "monai" and out.suffix != ".safetensors":
-        raise UsageError(f"{out}: a network of MONAI is written to a file; name it *.safetensors.")
-    if plan.segmenter == "monai" and importlib.util.find_spec("monai") is None:
-        raise MissingExtraError('--segmenter monai needs monai: pip install "iqa-registry[segment]"')
-    if plan.segmenter == "nnunet" and out.is_file():
-        raise UsageError(f"{out}: is a file, and nnU-Net's models are folders; name another.")
+    _check(plan, out)
     trained = _train_nnunet if plan.segmenter == "nnunet" else _train_monai
     samples = collect(dataset, plan.patch, progress[0])
     first, last = samples.split(plan.held_out)
@@ -77,6 +72,23 @@ def run(plan: Plan, dataset: Dataset, out: Path, progress: tuple[Progress, Progr
     record = out / "training.json" if plan.segmenter == "nnunet" else out.with_suffix(".json")
     write_json(record, _record(plan, samples, len(last), seconds) | {"held_out": rows})
     return rows
+
+
+def _check(plan: Plan, out: Path) -> None:
+    """Refuse what would fail only after images were read or a network was trained."""
+    from iqa_segmentation.monai_networks import make_shape
+    from iqa_segmentation.plans import FEATURES, make_plans
+
+    if plan.segmenter == "nnunet":
+        if out.is_file():
+            raise UsageError(f"{out}: is a file, and nnU-Net's models are folders; name another.")
+        make_plans("", plan.channels or FEATURES, plan.patch)
+        return
+    if out.suffix != ".safetensors":
+        raise UsageError(f"{out}: a network of MONAI is written to a file; name it *.safetensors.")
+    if importlib.util.find_spec("monai") is None:
+        raise MissingExtraError('--segmenter monai needs monai: pip install "iqa-registry[segment]"')
+    make_shape(plan.architecture, plan.channels, 2, 2, plan.patch)
 
 
 def _train_nnunet(plan: Plan, samples: Samples, out: Path, progress: Progress) -> tuple[Segmenter, float]:
