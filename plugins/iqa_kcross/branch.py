@@ -152,7 +152,7 @@ class Branch(nn.Module, ABC):
 
     @abstractmethod
     def descriptor(self, first: Features, second: Features) -> Tensor:
-        """How two encodings differ, ``(N, size)``, or ``(N, 2 size)`` with the real parts first."""
+        """How two encodings differ, not negative: ``(N, size)``, or ``(N, 2 size)`` with the real parts first."""
 
     def applies(self, first: Features, second: Features) -> Tensor:
         """Boolean ``(N,)``: whether the branch has something to look at in the pair. Always, by default."""

@@ -62,8 +62,12 @@ def save_model(model: KCrossModel, path: Path, history: History, for_scoring: bo
     }
     text = json.dumps({"format": FORMAT, "settings": model.settings.as_dict(), "history": asdict(history)})
     part = path.with_name(f".{path.name}.part")
-    save_file(tensors, part, metadata={KEY: text})
-    part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, part, metadata={KEY: text})
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be written: {error}") from error
 
 
 def read_settings(path: Path) -> tuple[ModelSettings, History]:

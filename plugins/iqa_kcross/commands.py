@@ -81,14 +81,23 @@ def train(
     The same command again goes on where it was interrupted. `iqa kcross settings` lists everything that --set and
     --config take. The result is OUT/model.safetensors: `iqa evaluate --metric kcross:weights=OUT/model.safetensors`.
     """
+    from iqa_kcross.training import need_lightning
+
     need_lightning()
+    from iqa_kcross.training.rated import read_rated
     from iqa_kcross.training.run import STAGES, open_run, run_stage_one, run_stage_two
     from iqa_registry.errors import UsageError
     from iqa_registry.registry import build_registry
 
     config = _config(config_file, changes, given)
     _check_data(config, stage)
-    session = open_run(config, folder, build_registry(), progress_bar)
+    if start is not None and stage != "two":
+        raise UsageError("--start is where stage two alone begins: add --stage two.")
+    registry = build_registry()
+    if stage != "one":
+        # What is wrong with the ratings is said before hours of stage one.
+        read_rated(config.data, registry)
+    session = open_run(config, folder, registry, progress_bar)
     if stage != "two":
         begun = run_stage_one(session)
         click.echo(f"stage one: {begun}", err=True)
@@ -100,17 +109,6 @@ def train(
         return
     model = run_stage_two(session, begun)
     click.echo(f"{model}: use it with --metric kcross:weights={model}")
-
-
-def need_lightning() -> None:
-    """Raise :class:`MissingExtraError` where what training needs is not installed."""
-    from importlib.util import find_spec
-
-    from iqa_registry.errors import MissingExtraError
-
-    for package in ("lightning", "tensorboard"):
-        if find_spec(package) is None:
-            raise MissingExtraError(f'training K-CROSS needs {package}: pip install "iqa-registry[train]"')
 
 
 def _config(file: Path | None, changes: tuple[str, ...], given: dict[str, Any]) -> TrainingConfig:

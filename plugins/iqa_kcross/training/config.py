@@ -111,7 +111,9 @@ class RunConfig(_Section):
     seed: Annotated[int, Field(ge=0, description="of initial weights, the split and the order")] = 0
     accelerator: Annotated[str, Field(description="auto, cpu or gpu")] = "auto"
     devices: Annotated[int, Field(ge=1, description="how many; several train stage one in parallel")] = 1
-    precision: Annotated[str, Field(description="auto, 32-true, bf16-mixed or 16-mixed")] = "auto"
+    precision: Annotated[
+        Literal["auto", "32-true", "bf16-mixed", "16-mixed"], Field(description="of the computations")
+    ] = "auto"
     checkpoint_every: Annotated[int, Field(ge=1, description="steps between checkpoints")] = 200
 
 
@@ -161,7 +163,9 @@ def read_config(path: Path | None, changes: Mapping[str, Any] | None = None) -> 
         section, dot, key = name.partition(".")
         if not dot:
             raise UsageError(f"--set {name}: expected SECTION.NAME=VALUE, say stage_one.steps=600.")
-        values.setdefault(section, {})[key] = _parsed(value, section, key)
+        if not isinstance(values.setdefault(section, {}), dict):
+            raise UsageError(f"{path}: {section} must be a table, [{section}].")
+        values[section][key] = _parsed(value, section, key)
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:

@@ -29,7 +29,7 @@ class RatedPairs:
         items: what is to be read, in order.
         ratings: of each item, 0 the worst possible and 1 the best.
         subjects: the subject of each item; its own name where none is known.
-        dataset: where the pairs come from, ``None`` for a manifest.
+        dataset: knows which labels are lesion; ``None`` for a manifest.
         place: what the user named.
     """
 
@@ -56,6 +56,9 @@ def read_rated(config: DataConfig, registry: Registry) -> RatedPairs:
         raise UsageError(
             f"{name}: {role} is {got}, but the model is trained for {wanted}; choose with --{role}."
         )
+    if config.lesions == "dataset" and (dataset is None or not dataset.lesion_labels) and config.data:
+        # A manifest does not say which labels are lesion; the dataset of stage one may.
+        dataset = registry.dataset(config.data)
     items = plan_items(pairs, options_of(config, dataset), {2})
     rated = rate(Scores(table_of(items), {}, place), config.ratings or None)
     chosen = dict(zip(rated.scores.table[ID].to_list(), rated.ratings.tolist(), strict=True))

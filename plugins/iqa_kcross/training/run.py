@@ -7,8 +7,8 @@ and, once the stage is finished, ``model.safetensors``; after stage two ``model.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import lightning
 import polars as pl
 import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from iqa_kcross.checkpoint import History, load_model, save_model
@@ -32,10 +33,12 @@ from iqa_registry.errors import UsageError
 from iqa_registry.files import write_atomically
 from iqa_registry.registry import Registry
 from iqa_registry.segmenter import Segmenter
+from iqa_registry.weights.fingerprints import file_sha256
 
 MODEL = "model.safetensors"
 CONFIG = "config.json"
 STAGES = ("stage-one", "stage-two")
+INPUTS = "inputs.json"
 
 
 class Bars(Protocol):
@@ -82,11 +85,12 @@ def open_run(config: TrainingConfig, folder: Path, registry: Registry, bars: Bar
     path = folder / CONFIG
     wanted = json.loads(config.model_dump_json())
     if path.is_file():
-        difference = _difference(json.loads(path.read_text(encoding="utf-8")), wanted)
+        difference = _difference(_read_json(path), wanted, (folder / STAGES[1]).exists())
         if difference:
             raise UsageError(
                 f"{folder}: was begun with {difference}; choose another folder, or the same settings."
             )
+        write_atomically(path, json.dumps(wanted, indent=2).encode())
     elif folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: is not empty and no training run; choose another folder.")
     else:
@@ -95,13 +99,24 @@ def open_run(config: TrainingConfig, folder: Path, registry: Registry, bars: Bar
     return Session(config, folder, registry, bars)
 
 
-def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """The first setting that differs, but for those that only say how fast it goes."""
-    free = {"accelerator", "devices", "checkpoint_every"}
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); choose another folder with -o.") from error
+    return values if isinstance(values, dict) else {}
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any], two_begun: bool = True) -> str:
+    """The first setting that differs, but for those that only say how fast it goes, or are of a stage to come."""
+    free = {"run.accelerator", "run.devices", "run.checkpoint_every"}
+    if not two_begun:
+        free |= {"data.rated", "data.ratings", "data.rating_range"}
     for section, values in new.items():
         for name, value in values.items():
             before = old.get(section, {}).get(name)
-            if before != value and name not in free:
+            to_come = section == "stage_two" and not two_begun
+            if before != value and f"{section}.{name}" not in free and not to_come:
                 return f"{section}.{name} = {before}, not {value}"
     return ""
 
@@ -124,7 +139,7 @@ def run_stage_one(session: Session) -> Path:
     settings = config.stage_one
     training = images.part(held_out, inside=False)
     loaders = (
-        stage_one.make_loader(training, settings.batch_size, settings.steps, config.run.seed),
+        stage_one.make_loader(training, settings.batch_size, settings.steps, _order_seed(config, folder)),
         stage_one.make_loader(images.part(held_out, inside=True), settings.batch_size, None, 0),
     )
     numbers = _fit(session, folder, module, settings.steps, loaders, None)
@@ -142,43 +157,99 @@ def _subjects(session: Session) -> SubjectImages:
 
 
 def run_stage_two(session: Session, start: Path) -> Path:
-    """Train score networks on ratings; returns the file of the whole model.
+    """Train score networks on ratings; returns the file of the whole model. What is finished is not done again.
 
     Args:
         session: the run.
-        start: a model after stage one.
+        start: a model after stage one, or a finished one, whose score networks are then trained on.
+
+    Raises:
+        UsageError: no ratings, ratings of one subject only, a branch that applies to none of the pairs, or a folder
+            that was begun with another start or other ratings.
     """
-    folder = session.folder / STAGES[1]
-    if (session.folder / MODEL).is_file():
-        return session.folder / MODEL
+    folder, final = session.folder / STAGES[1], session.folder / MODEL
     config, started = session.config, time.monotonic()
     model, history = load_model(start)
     rated = read_rated(config.data, session.registry)
+    _check_inputs(folder, start, rated)
+    if final.is_file():
+        return final
     data = _described(session, model, rated, folder)
-    held_out = held_out_subjects(rated.subjects, config.data.held_out, config.run.seed)
-    inside = torch.tensor([name in held_out for name in rated.subjects])
-    if not bool(inside.any()) or bool(inside.all()):
-        raise UsageError("ratings of a single subject cannot be split; give ratings of several subjects.")
+    training, held_out = _split(data, rated, config)
     lightning.seed_everything(config.run.seed, verbose=False)
     model = _with_dropout(model, config.stage_two.dropout)
-    training = data.rows(~inside)
     stage_two.standardize(model, training)
     stage_two.freeze_for_stage_two(model)
     module = stage_two.StageTwo(model, config.stage_two)
     settings = config.stage_two
     loaders = (
-        stage_two.make_loader(training, settings.batch_size, settings.steps, config.run.seed),
-        stage_two.make_loader(data.rows(inside), settings.batch_size, None, 0),
+        stage_two.make_loader(training, settings.batch_size, settings.steps, _order_seed(config, folder)),
+        stage_two.make_loader(held_out, settings.batch_size, None, 0),
     )
-    numbers = _fit(session, folder, module, settings.steps, loaders, "held_out_loss")
+    # On descriptors a step costs next to nothing; several devices would only wait for each other.
+    single = replace(session, config=_on_one_device(config))
+    numbers = _fit(single, folder, module, settings.steps, loaders, "held_out_loss")
     own = {**settings.model_dump(), **numbers, "pairs": len(training), "seconds": _since(started)}
-    history = replace(history, stages={**history.stages, STAGES[1]: own}, rated=rated.place)
+    simulated = history.simulated or _is_simulated(rated.place)
+    history = replace(
+        history,
+        stages={**history.stages, STAGES[1]: own},
+        rated=rated.place,
+        simulated=simulated,
+        segmenter=config.data.segmenter,
+    )
     full, _ = load_model(start, training=has_training_networks(start))
     full.load_state_dict(module.model.state_dict(), strict=False)
-    save_model(full, folder / MODEL, history)
-    shutil.copyfile(folder / MODEL, session.folder / f".{MODEL}.part")
-    (session.folder / f".{MODEL}.part").replace(session.folder / MODEL)
-    return session.folder / MODEL
+    save_model(full, final, history)
+    return final
+
+
+def _check_inputs(folder: Path, start: Path, rated: RatedPairs) -> None:
+    """Note what stage two is begun with, or refuse to go on with something else."""
+    pairs = repr([(item.pair_id, rating) for item, rating in zip(rated.items, rated.ratings, strict=True)])
+    inputs = {"start": file_sha256(start), "rated pairs": hashlib.sha256(pairs.encode()).hexdigest()}
+    path = folder / INPUTS
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(inputs, indent=2).encode())
+        return
+    before = _read_json(path)
+    for name, value in inputs.items():
+        if before.get(name) != value:
+            raise UsageError(f"{folder}: was begun with another {name}; choose another folder with -o.")
+
+
+def _split(
+    data: stage_two.RatedDescriptors, rated: RatedPairs, config: TrainingConfig
+) -> tuple[stage_two.RatedDescriptors, stage_two.RatedDescriptors]:
+    """The pairs to learn from, and those of the subjects that are held out."""
+    held_out = held_out_subjects(rated.subjects, config.data.held_out, config.run.seed)
+    inside = torch.tensor([name in held_out for name in rated.subjects])
+    if not bool(inside.any()) or bool(inside.all()):
+        raise UsageError("ratings of a single subject cannot be split; give ratings of several subjects.")
+    parts = data.rows(~inside), data.rows(inside)
+    for part, what in zip(parts, ("rated", "held-out"), strict=True):
+        idle = [name for name, applies in part.applies.items() if int(applies.sum()) < 2]
+        if idle and (part is parts[0] or len(idle) == len(part.applies)):
+            others = [name for name in data.applies if name not in idle]
+            raise UsageError(
+                f"{rated.place}: the {', '.join(idle)} branch has nothing to look at in the {what} pairs; "
+                f"give others, or train without it: --set network.branches={json.dumps(others)}."
+            )
+    return parts
+
+
+def _on_one_device(config: TrainingConfig) -> TrainingConfig:
+    return config.model_copy(update={"run": config.run.model_copy(update={"devices": 1})})
+
+
+def _order_seed(config: TrainingConfig, folder: Path) -> int:
+    """Of the order of batches: another one after an interruption, lest the first batches come again."""
+    return config.run.seed + 1000 * len(list(folder.glob("csv*")))
+
+
+def _is_simulated(place: str) -> bool:
+    return place.partition(":")[0] == "phantom"
 
 
 def has_training_networks(path: Path) -> bool:
@@ -231,8 +302,16 @@ def _fit(
     """Train, or go on with training; with ``monitor`` the best state by it is kept. Returns what was logged last."""
     folder.mkdir(parents=True, exist_ok=True)
     with quiet():
-        trainer = make_trainer(folder, session.config.run, steps, monitor)
+        try:
+            trainer = make_trainer(folder, session.config.run, steps, monitor)
+        except MisconfigurationException as error:
+            raise UsageError(
+                f"run.accelerator, devices or precision: {str(error).splitlines()[0]}"
+            ) from error
         trainer.fit(module, *loaders, ckpt_path=last_checkpoint(folder), weights_only=False)
+        if not trainer.is_global_zero:
+            # One process of several writes the model and goes on.
+            raise SystemExit(0)
         best = folder / "best.ckpt"
         if monitor and best.is_file():
             state: dict[str, Tensor] = torch.load(best, map_location="cpu", weights_only=False)["state_dict"]
@@ -256,8 +335,7 @@ def held_out_subjects(subjects: Sequence[str], share: float, seed: int) -> set[s
 
 def _history(session: Session, stages: dict[str, Any]) -> History:
     data = session.config.data
-    simulated = data.data.startswith("phantom")
-    return History(data.data, simulated, data.segmenter, stages=stages)
+    return History(data.data, _is_simulated(data.data), data.segmenter, stages=stages)
 
 
 def _since(started: float) -> float:

@@ -24,6 +24,7 @@ from iqa_registry.evaluation.features import select
 from iqa_registry.evaluation.loader import Loaded
 from iqa_registry.evaluation.options import Options
 from iqa_registry.evaluation.plan import Item
+from iqa_registry.images.formats import source_key
 from iqa_registry.segmenter import Segmenter
 from iqa_registry.statistics.inconsistency import inconsistency
 
@@ -110,13 +111,10 @@ def describe_pairs(
 
 
 def _key(item: Loaded) -> tuple[Any, ...]:
-    columns = item.columns
-    return (
-        item.item.reference_key,
-        columns["reference_low"],
-        columns["reference_high"],
-        id(item.lesions) if item.lesions is not None else None,
-    )
+    """What tells an encoded reference from others: the image, its scale, and the mask where lesions are given."""
+    columns, mask = item.columns, item.item.pair.mask
+    lesions = None if item.lesions is None or mask is None else source_key(mask)
+    return (item.item.reference_key, columns["reference_low"], columns["reference_high"], lesions)
 
 
 def _references(

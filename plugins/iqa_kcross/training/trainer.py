@@ -32,7 +32,9 @@ def make_trainer(
         monitor: a logged number, smaller is better.
         every: steps between checkpoints and validations; by default as ``run`` says.
     """
-    every = min(every or run.checkpoint_every, steps)
+    # Equal spans, so that the last one ends, and is validated, with the last step.
+    spans = -(-steps // min(every or run.checkpoint_every, steps))
+    every = steps // spans
     checkpoint = ModelCheckpoint(
         dirpath=folder,
         filename="best" if monitor else "{step}",
