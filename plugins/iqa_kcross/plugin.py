@@ -21,7 +21,14 @@ def _shipped(name: str, modalities: str, sha256: str, size: int) -> WeightSpec:
     )
 
 
-WEIGHTS = (_shipped("kcross-t1-t2", "T1 to T2", "0" * 64, 1),)
+WEIGHTS = (
+    _shipped(
+        "kcross-t1-t2",
+        "T1 to T2",
+        "2b4a6ddf5aed241feaf1e26f833bd5cf5295a08ff36dc465e2dd284265a32c7b",
+        8567300,
+    ),
+)
 
 METRICS = (
     MetricSpec(
