@@ -28,6 +28,7 @@ from scipy.stats import spearmanr
 from tabulate import tabulate
 
 from iqa_datasets.phantom import degradations
+from iqa_registry.evaluation.features import select
 from iqa_registry.metrics import FullReferenceMetric
 from iqa_registry.registry import build_registry
 
@@ -157,7 +158,9 @@ def score(metric: FullReferenceMetric, images: list[Array], reference: Array) ->
     """Scores of several images against one reference, larger is better."""
     stacked = torch.from_numpy(np.stack(images).clip(0, 1))[:, None]
     with torch.inference_mode():
-        found = metric(stacked, torch.from_numpy(reference)[None, None].expand_as(stacked))
+        encoded = metric.encode(torch.from_numpy(reference)[None, None])
+        every = select(encoded, torch.zeros(len(images), dtype=torch.long))
+        found = metric.compare(metric.encode(stacked), every)
     return found.double().numpy()
 
 

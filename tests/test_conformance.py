@@ -42,6 +42,15 @@ def case(text):
     return pytest.param(text, marks=[*marks, *([pytest.mark.slow] if text in VARIANTS else [])])
 
 
+LEARNED = {
+    # Learned on brain slices, it is not monotone near the top for the probes' textures.
+    "kcross-complex": {"direction"},
+    # The probes have no lesions, which is all that it looks at.
+    "kcross-tumor": {"direction", "constant images"},
+}
+"""Checks that a learned branch need not pass by itself."""
+
+
 @pytest.mark.parametrize("text", [case(text) for text in (*OWN, *VOLUMES, *VARIANTS)])
 def test_metric_conforms(text):
     if needs_network(text):
@@ -49,7 +58,11 @@ def test_metric_conforms(text):
             REGISTRY.metric(text)
         except WeightsError as error:
             pytest.skip(f"no source of its weights can be reached: {error}")
-    assert_conforms(text, REGISTRY)
+    if text not in LEARNED:
+        assert_conforms(text, REGISTRY)
+        return
+    failed = {item.name for item in run_checks(text, REGISTRY) if item.status == "fail"}
+    assert failed <= LEARNED[text]
 
 
 @pytest.mark.slow

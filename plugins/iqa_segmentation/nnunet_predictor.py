@@ -53,6 +53,13 @@ class Predictor:
         self._made: dict[torch.device, Any] = {}
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A lock cannot be pickled; a copy gets one of its own.
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
     def segment(self, image: NDArray[Any], spacing: list[float], device: torch.device) -> NDArray[np.uint8]:
         """Label map of ``(H, W)`` or ``(D, H, W)``; not all zero."""
         volume = image.astype(np.float32).reshape((1,) * (4 - image.ndim) + image.shape)

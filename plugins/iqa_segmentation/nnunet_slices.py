@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,11 @@ class SliceReader:
     normalization: Any
     patch: tuple[int, ...]
     spacing: tuple[float, ...]
-    lock: threading.Lock
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A lock cannot be pickled; a copy gets one of its own.
+        return SliceReader, (self.network, self.normalization, self.patch, self.spacing)
 
     def fits(self, shape: Sequence[int], spacing: Sequence[float]) -> bool:
         """Whether slices of this shape need neither resampling nor several windows."""
@@ -135,5 +139,4 @@ def _make(folder: ModelFolder, settings: dict[str, Any]) -> SliceReader:
         normalization,
         tuple(settings["patch_size"]),
         tuple(settings["spacing"]),
-        threading.Lock(),
     )
