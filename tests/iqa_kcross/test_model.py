@@ -145,7 +145,8 @@ def test_score_standardises_projects_and_asks_the_branchs_score_network():
     branch = model.branches["structure"]
     branch.mean.uniform_(), branch.deviation.uniform_(0.5, 2)
     descriptor = torch.rand(3, 92)
-    hidden = branch.projection((descriptor - branch.mean) / branch.deviation)
+    branch.scale.uniform_(0.05, 0.2)
+    hidden = branch.projection((torch.log1p(descriptor / branch.scale) - branch.mean) / branch.deviation)
     first, _, _, last = model.score_networks.natural
     expected = torch.sigmoid(last(nn.functional.leaky_relu(first(hidden), 0.2)))[:, 0]
     torch.testing.assert_close(branch.score(descriptor, model.score_networks), expected)
