@@ -325,7 +325,7 @@ def held_out_subjects(subjects: Sequence[str], share: float, seed: int) -> set[s
 
     Example:
         >>> sorted(held_out_subjects(["a", "b", "c", "d", "e"], 0.2, seed=0))
-        ['c']
+        ['e']
     """
     names = sorted(set(subjects))
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed)).tolist()
