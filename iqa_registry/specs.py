@@ -189,7 +189,7 @@ class RankerSpec(_NamedFactory):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmenterSpec(_NamedFactory):
-    """A segmenter: ``factory(...)`` gives a callable ``(array, affine) -> label map``."""
+    """A segmenter: ``factory(...)`` gives a :class:`~iqa_registry.segmenter.Segmenter`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
