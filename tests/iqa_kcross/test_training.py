@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from iqa_kcross.checkpoint import load_model, read_settings
+from iqa_kcross.metric import KCross
 from iqa_kcross.model import KCrossModel
 from iqa_kcross.training import images as training_images
 from iqa_kcross.training import run, stage_one, stage_two
@@ -58,7 +59,7 @@ def test_both_stages_leave_models_and_logs(trained):
     assert history.simulated
     assert set(history.stages) == {"stage-one", "stage-two"}
     assert history.stages["stage-two"]["pairs"] == 32
-    log = run.progress_of(session.folder / "stage-one")
+    log = pl.read_csv(session.folder / "stage-one" / "csv" / "metrics.csv")
     assert {"train_frequency", "train_tumor", "train_structure", "train_similarity"} <= set(log.columns)
     assert list((session.folder / "stage-two" / "tensorboard").glob("events*"))
     assert json.loads((session.folder / "config.json").read_text())["network"]["width"] == 4
@@ -81,7 +82,7 @@ def test_the_model_learned_something(trained, registry):
     rated = read_rated(trained[0].config.data, registry)
     model = load_model(trained[2])[0].finish()
     options = training_images.options_of(trained[0].config.data, dataset)
-    described = stage_two.describe_pairs(model, rated.items, options, None)
+    described = stage_two.describe_pairs(KCross(model), rated.items, options)
     scores = torch.stack(list(model.scores_of(described).values())).nanmean(dim=0).detach().double().numpy()
     assert inconsistency(scores, np.array(rated.ratings)) < 0.8 * chance(np.array(rated.ratings))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from iqa_kcross.checkpoint import History, read_settings
 from iqa_kcross.model import ModelSettings
-from iqa_kcross.training.rated import open_pairs, other_modality, table_of
+from iqa_kcross.training.rated import is_simulated, open_pairs, other_modality, table_of
 from iqa_kcross.weights import find_weights
 from iqa_registry.agreement.ratings import Rated, rate
 from iqa_registry.agreement.scores import ID, Scores, select
@@ -21,7 +21,6 @@ from iqa_registry.images.pairs import Pair
 from iqa_registry.registry import Registry
 
 LABELS, NNUNET = "labels", "nnunet"
-SIMULATED_DATA = "phantom"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +73,7 @@ class Opened:
     @property
     def simulated(self) -> bool:
         """Whether images and raters are this project's simulation."""
-        return bool(self.rated.scores.table[ID].str.starts_with(SIMULATED).all()) or (
-            self.place.partition(":")[0] == SIMULATED_DATA
-        )
+        return bool(self.rated.scores.table[ID].str.starts_with(SIMULATED).all()) or is_simulated(self.place)
 
     def options_for(self, segmenter: str) -> Options:
         """The settings of a run with a segmenter: ``labels`` takes lesions from the masks, all others look themselves.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -188,24 +188,14 @@ def _stack(batch: Sequence[Loaded], size: int, segmenter: Segmenter | None) -> S
 
 
 def lesions_of(
-    images: Tensor, given: Sequence[Tensor | None], size: int | None, segmenter: Segmenter | None
+    images: Tensor, given: Sequence[Tensor | None], size: int, segmenter: Segmenter | None
 ) -> Tensor:
     """Lesion masks ``(N, 1, H, W)``: those that are given, the segmenter's for the others."""
     absent = [number for number, mask in enumerate(given) if mask is None]
     masks = torch.zeros_like(images, dtype=torch.bool)
     for number, mask in enumerate(given):
         if mask is not None:
-            masks[number] = mask if size is None else fit(mask.float(), size) > 0
+            masks[number] = fit(mask.float(), size) > 0
     if absent and segmenter is not None:
         masks[absent] = segmenter.lesions(images[absent])
     return masks
-
-
-def rated_batches(items: Sequence[Item], options: Options) -> Iterator[list[Loaded]]:
-    """Batches of loaded pairs, in order; those of one shape together."""
-    for batch in Loader(options).batches(_chunks(items)):
-        shapes: dict[torch.Size, list[Loaded]] = {}
-        for item in batch:
-            loaded = whole(item)
-            shapes.setdefault(loaded.synthesized.shape, []).append(loaded)
-        yield from shapes.values()

@@ -78,6 +78,11 @@ def open_pairs(place: str, registry: Registry) -> tuple[Dataset | None, list[Pai
     return dataset, pairs, list(dataset.left_out)
 
 
+def is_simulated(place: str) -> bool:
+    """Whether a dataset's name says that its images and raters are this project's simulation."""
+    return place.partition(":")[0] == "phantom"
+
+
 def table_of(items: Sequence[Item]) -> pl.DataFrame:
     """One row an image: its name, its subject and slice where known, and its pair's columns."""
     names = {name: None for item in items for name in item.pair.groups}

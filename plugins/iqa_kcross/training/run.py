@@ -17,18 +17,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import lightning
-import polars as pl
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from iqa_kcross.checkpoint import History, load_model, save_model
+from iqa_kcross.metric import KCross
 from iqa_kcross.model import KCrossModel
 from iqa_kcross.training import stage_one, stage_two
 from iqa_kcross.training.config import TrainingConfig
 from iqa_kcross.training.images import SubjectImages, options_of, read_subjects
-from iqa_kcross.training.rated import RatedPairs, read_rated
-from iqa_kcross.training.trainer import last_checkpoint, make_trainer, quiet
+from iqa_kcross.training.rated import RatedPairs, is_simulated, read_rated
+from iqa_kcross.training.trainer import last_checkpoint, make_trainer, quiet, random_batches
 from iqa_registry.errors import UsageError
 from iqa_registry.files import write_atomically
 from iqa_registry.registry import Registry
@@ -139,8 +140,8 @@ def run_stage_one(session: Session) -> Path:
     settings = config.stage_one
     training = images.part(held_out, inside=False)
     loaders = (
-        stage_one.make_loader(training, settings.batch_size, settings.steps, _order_seed(config, folder)),
-        stage_one.make_loader(images.part(held_out, inside=True), settings.batch_size, None, 0),
+        random_batches(training, settings.batch_size, settings.steps, _order_seed(config, folder)),
+        DataLoader(images.part(held_out, inside=True), settings.batch_size),
     )
     numbers = _fit(session, folder, module, settings.steps, loaders, None)
     stages = {
@@ -183,14 +184,16 @@ def run_stage_two(session: Session, start: Path) -> Path:
     module = stage_two.StageTwo(model, config.stage_two)
     settings = config.stage_two
     loaders = (
-        stage_two.make_loader(training, settings.batch_size, settings.steps, _order_seed(config, folder)),
-        stage_two.make_loader(held_out, settings.batch_size, None, 0),
+        random_batches(
+            training, settings.batch_size, settings.steps, _order_seed(config, folder), stage_two.as_it_is
+        ),
+        DataLoader(held_out, batch_size=4096, collate_fn=stage_two.as_it_is),
     )
     # On descriptors a step costs next to nothing; several devices would only wait for each other.
     single = replace(session, config=_on_one_device(config))
     numbers = _fit(single, folder, module, settings.steps, loaders, "held_out_loss")
     own = {**settings.model_dump(), **numbers, "pairs": len(training), "seconds": _since(started)}
-    simulated = history.simulated or _is_simulated(rated.place)
+    simulated = history.simulated or is_simulated(rated.place)
     history = replace(
         history,
         stages={**history.stages, STAGES[1]: own},
@@ -248,10 +251,6 @@ def _order_seed(config: TrainingConfig, folder: Path) -> int:
     return config.run.seed + 1000 * len(list(folder.glob("csv*")))
 
 
-def _is_simulated(place: str) -> bool:
-    return place.partition(":")[0] == "phantom"
-
-
 def has_training_networks(path: Path) -> bool:
     """Whether a model file holds what stage one needs."""
     from safetensors import safe_open
@@ -280,9 +279,9 @@ def _described(
         tensors = load_file(path)
     else:
         options = options_of(session.config.data, rated.dataset)
-        fast = copy.deepcopy(model).finish().to(memory_format=torch.channels_last)
+        metric = KCross(copy.deepcopy(model), session.segmenter())
         with session.bars("describing pairs") as progress:
-            found = stage_two.describe_pairs(fast, rated.items, options, session.segmenter(), progress)
+            found = stage_two.describe_pairs(metric, rated.items, options, progress)
         tensors = {f"{name}.descriptor": values for name, (values, _) in found.items()}
         tensors |= {f"{name}.applies": applies for name, (_, applies) in found.items()}
         folder.mkdir(parents=True, exist_ok=True)
@@ -335,14 +334,8 @@ def held_out_subjects(subjects: Sequence[str], share: float, seed: int) -> set[s
 
 def _history(session: Session, stages: dict[str, Any]) -> History:
     data = session.config.data
-    return History(data.data, _is_simulated(data.data), data.segmenter, stages=stages)
+    return History(data.data, is_simulated(data.data), data.segmenter, stages=stages)
 
 
 def _since(started: float) -> float:
     return round(time.monotonic() - started, 1)
-
-
-def progress_of(folder: Path) -> pl.DataFrame:
-    """What a stage logged, one row a log entry."""
-    parts = [pl.read_csv(path) for path in sorted(folder.glob("csv*/metrics.csv"))]
-    return pl.concat(parts, how="diagonal_relaxed")

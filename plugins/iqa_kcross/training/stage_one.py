@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import lightning
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, RandomSampler
 
 from iqa_kcross.branch import LossSettings, TrainingBatch
 from iqa_kcross.model import KCrossModel
 from iqa_kcross.training.config import StageOneConfig
-from iqa_kcross.training.images import SubjectImages
 
 if TYPE_CHECKING:
     from iqa_registry.registry import Registry
@@ -94,15 +92,6 @@ def freeze_for_stage_one(model: KCrossModel) -> None:
     model.requires_grad_(False)
     for parameter in trained_in_stage_one(model):
         parameter.requires_grad_(True)
-
-
-def make_loader(images: SubjectImages, batch_size: int, steps: int | None, seed: int) -> DataLoader[Any]:
-    """Batches of subjects: ``steps`` random ones with replacement over passes, or each subject once in order."""
-    if steps is None:
-        return DataLoader(images, batch_size=batch_size)
-    generator = torch.Generator().manual_seed(seed)
-    sampler = RandomSampler(images, replacement=True, num_samples=steps * batch_size, generator=generator)
-    return DataLoader(images, batch_size=batch_size, sampler=sampler)
 
 
 def make_perceptual(registry: Registry, text: str) -> nn.Module | None:

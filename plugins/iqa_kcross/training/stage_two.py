@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import lightning
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, RandomSampler
 from torch.utils.data import Dataset as TorchDataset
 
-from iqa_kcross.branch import Context
+from iqa_kcross.metric import KCross
 from iqa_kcross.model import KCrossModel
 from iqa_kcross.training.config import StageTwoConfig
-from iqa_kcross.training.images import Progress, grey, lesions_of, rated_batches
-from iqa_registry.evaluation.features import select
-from iqa_registry.evaluation.loader import Loaded
+from iqa_kcross.training.images import BATCH, Progress, whole
+from iqa_registry.errors import ImageError
+from iqa_registry.evaluation.features import ReferenceFeatures, select
+from iqa_registry.evaluation.loader import Loader
 from iqa_registry.evaluation.options import Options
-from iqa_registry.evaluation.plan import Item
-from iqa_registry.images.formats import source_key
-from iqa_registry.segmenter import Segmenter
+from iqa_registry.evaluation.plan import Item, make_batches
+from iqa_registry.evaluation.scoring import NO_REFERENCE
+from iqa_registry.evaluation.stacks import Kind, Stack, by_lesions, by_shape, make_stack
 from iqa_registry.statistics.inconsistency import inconsistency
 
 
@@ -73,79 +73,49 @@ class RatedDescriptors(TorchDataset[dict[str, Any]]):
 
 @torch.no_grad()
 def describe_pairs(
-    model: KCrossModel,
+    metric: KCross,
     items: Sequence[Item],
     options: Options,
-    segmenter: Segmenter | None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Descriptors of pairs and whether each branch applies, in the order of the items.
 
     Args:
-        model: its encoders, in evaluation mode.
+        metric: encodes the images and finds their lesions, as in scoring.
         items: what to describe.
         options: how images are read.
-        segmenter: finds lesions where none are given.
         progress: told the pairs done.
+
+    Raises:
+        ImageError: an image that cannot be read, or a pair without reference.
     """
     rows: dict[int, dict[str, tuple[Tensor, Tensor]]] = {}
-    device = next(model.parameters()).device
-    kept: tuple[Any, Any] = (None, None)
-    for batch in rated_batches(items, options):
-        kept = _references(model, batch, segmenter, kept, device)
-        keys, features = kept
-        index = torch.tensor([keys[_key(item)] for item in batch], device=device)
-        synthesized = _encode(model, batch, [grey(item.synthesized) for item in batch], segmenter, device)
-        described = model.descriptors(synthesized, select(features, index))
-        for number, item in enumerate(batch):
-            rows[item.item.order] = {
-                name: (values[number].cpu(), applies[number].cpu())
-                for name, (values, applies) in described.items()
-            }
+    device = next(metric.parameters()).device
+    kept = {kind: ReferenceFeatures() for kind in get_args(Kind)}
+    for batch in Loader(options).batches(make_batches(items, BATCH)):
+        for group in by_shape([whole(item) for item in batch]):
+            for stack in by_lesions(make_stack(group, device)):
+                described = _describe(metric, stack, kept[stack.kind])
+                for number, item in enumerate(stack.loaded):
+                    rows[item.item.order] = {
+                        name: (values[number].cpu(), applies[number].cpu())
+                        for name, (values, applies) in described.items()
+                    }
         progress(len(rows), len(items))
     ordered = [rows[item.order] for item in items]
     return {
         name: (torch.stack([row[name][0] for row in ordered]), torch.stack([row[name][1] for row in ordered]))
-        for name in model.branches
+        for name in metric.model.branches
     }
 
 
-def _key(item: Loaded) -> tuple[Any, ...]:
-    """What tells an encoded reference from others: the image, its scale, and the mask where lesions are given."""
-    columns, mask = item.columns, item.item.pair.mask
-    lesions = None if item.lesions is None or mask is None else source_key(mask)
-    return (item.item.reference_key, columns["reference_low"], columns["reference_high"], lesions)
-
-
-def _references(
-    model: KCrossModel,
-    batch: Sequence[Loaded],
-    segmenter: Segmenter | None,
-    kept: tuple[Any, Any],
-    device: torch.device,
-) -> tuple[dict[Any, int], Any]:
-    """The encoded references of a batch, each once; those of the batch before where they are the same."""
-    first: dict[Any, Loaded] = {}
-    for item in batch:
-        first.setdefault(_key(item), item)
-    keys = {key: number for number, key in enumerate(first)}
-    if kept[0] == keys:
-        return kept
-    loaded = list(first.values())
-    images = [grey(item.reference) for item in loaded if item.reference is not None]
-    return keys, _encode(model, loaded, images, segmenter, device)
-
-
-def _encode(
-    model: KCrossModel,
-    batch: Sequence[Loaded],
-    images: Sequence[Tensor],
-    segmenter: Segmenter | None,
-    device: torch.device,
-) -> dict[str, Any]:
-    stacked = torch.stack(list(images)).to(device)
-    lesions = lesions_of(stacked, [item.lesions for item in batch], None, segmenter)
-    return model.encode(stacked.to(memory_format=torch.channels_last), Context(lesions))
+def _describe(metric: KCross, stack: Stack, kept: ReferenceFeatures) -> dict[str, tuple[Tensor, Tensor]]:
+    references = stack.references
+    if references is None:
+        raise ImageError(f"{stack.loaded[0].item.pair_id}: {NO_REFERENCE}")
+    encoded = kept.get(stack.keys, "kcross", lambda: metric.encode_with(references, stack.reference_lesions))
+    synthesized = metric.encode_with(stack.synthesized, stack.lesions)
+    return metric.model.descriptors(synthesized, select(encoded, stack.index))
 
 
 SMALL = 0.1
@@ -271,15 +241,6 @@ def freeze_for_stage_two(model: KCrossModel) -> None:
         parameter.requires_grad_(True)
 
 
-def make_loader(data: RatedDescriptors, batch_size: int, steps: int | None, seed: int) -> DataLoader[Any]:
-    """Random batches for ``steps`` steps, or every pair once in order."""
-    if steps is None:
-        return DataLoader(data, batch_size=4096, collate_fn=_as_it_is)
-    generator = torch.Generator().manual_seed(seed)
-    sampler = RandomSampler(data, replacement=True, num_samples=steps * batch_size, generator=generator)
-    return DataLoader(data, batch_size=batch_size, sampler=sampler, collate_fn=_as_it_is)
-
-
-def _as_it_is(batch: Any) -> Any:
+def as_it_is(batch: Any) -> Any:
     """What ``__getitems__`` gave is a batch already."""
     return batch

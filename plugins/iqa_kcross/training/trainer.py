@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from iqa_kcross.training.config import RunConfig
 
 LAST = "last.ckpt"
+Collate = Callable[[list[Any]], Any] | None
 
 
 def make_trainer(
@@ -107,6 +109,15 @@ def quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+def random_batches(
+    data: Dataset[Any], batch_size: int, steps: int, seed: int, collate: Collate = None
+) -> DataLoader[Any]:
+    """So many random batches, drawn with replacement: a stage is counted in steps, not in passes."""
+    generator = torch.Generator().manual_seed(seed)
+    sampler = RandomSampler(data, replacement=True, num_samples=steps * batch_size, generator=generator)  # type: ignore[arg-type]
+    return DataLoader(data, batch_size=batch_size, sampler=sampler, collate_fn=collate)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
