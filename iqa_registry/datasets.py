@@ -59,9 +59,7 @@ class Dataset(ABC):
     spec: DatasetSpec | None = None
     """The declaration; set by the registry."""
     label_names: ClassVar[Mapping[str, tuple[int, ...]]] = {}
-    """The regions of the label maps, name to labels."""
-    lesion_labels: ClassVar[tuple[int, ...]] = ()
-    """The labels that are lesion."""
+    """What the labels of the label maps are called, name to labels; names may overlap."""
 
     def __init__(self) -> None:
         self.left_out: list[str] = []
@@ -91,7 +89,10 @@ class Dataset(ABC):
         rows = [
             {
                 "pair_id": pair.pair_id,
-                **{name: _text(getattr(pair, name)) for name in ("synthesized", "reference", "mask")},
+                **{
+                    name: _text(getattr(pair, name))
+                    for name in ("synthesized", "reference", "mask", "labels")
+                },
                 **pair.groups,
             }
             for pair in self.pairs()

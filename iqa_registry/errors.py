@@ -19,6 +19,27 @@ class UsageError(IQAError):
     """The request itself is wrong (unknown name, wrong parameter, contradictory options): exit code 2."""
 
 
+class OptionError(UsageError):
+    """A value that an option does not take.
+
+    Attributes:
+        option: the name of the field in Python; the command line shows it with its dashes.
+        problem: what is wrong with the value.
+
+    Example:
+        >>> str(OptionError("batch_size", "0 is not a number of at least 1."))
+        'batch_size: 0 is not a number of at least 1.'
+    """
+
+    def __init__(self, option: str, problem: str) -> None:
+        super().__init__(f"{option}: {problem}")
+        self.option = option
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[OptionError], tuple[str, str]]:
+        return type(self), (self.option, self.problem)
+
+
 class UnknownNameError(UsageError):
     """A name that nothing is registered under; the message offers the nearest ones."""
 

@@ -5,8 +5,8 @@ hundred candidates is encoded once; ``compare`` sets two encodings against each 
 composition with the input checked, so a metric is also a loss.
 
 Images are ``(N, C, H, W)`` (or ``(N, 1, D, H, W)`` in three dimensions), C = 1 or 3, floats in [0, 1]. Masks are
-boolean ``(N, 1, H, W)``: a pixel outside the mask is left out of every sum and count. Lesions, for the metrics that
-look at them, are boolean of the same shape. Scores are ``(N,)`` float32.
+boolean ``(N, 1, H, W)``: a pixel outside the mask is left out of every sum and count. Labels, for the metrics that
+look at them, are boolean masks of the same shape by name. Scores are ``(N,)`` float32.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Metric(nn.Module):
 
     spec: MetricSpec | None = None
     """The resolved declaration; set by the registry."""
+    text: str = ""
+    """What the metric was asked for by, say ``ssim:window=7``; set by the registry."""
     configuration: str = ""
     """Name and full set of parameters, say ``ssim:dimensions=2,window=11``; set by the registry."""
     dimensions: int = 2
@@ -71,6 +73,25 @@ class Metric(nn.Module):
     def minimum_size(self) -> int:
         """Least side in pixels; override where it depends on the parameters."""
         return self.spec.minimum_size if self.spec else 1
+
+    @property
+    def uses_labels(self) -> tuple[str, ...]:
+        """Names of the labels that ``encode`` takes as keywords; override where it depends on the parameters."""
+        return self.spec.uses_labels if self.spec else ()
+
+    def encode(self, images: Tensor) -> Features:
+        """All that depends on one image; ``images`` is ``(N, C, H, W)`` in [0, 1]. The identity by default."""
+        return images
+
+    def encode_with(self, images: Tensor, labels: Mapping[str, Tensor]) -> Features:
+        """``encode``, told where the labels are that the metric looks at; what the engine calls.
+
+        Args:
+            images: ``(N, C, H, W)`` in [0, 1].
+            labels: boolean ``(N, 1, H, W)`` by name; what is not known is left out.
+        """
+        encode: Callable[..., Features] = self.encode
+        return encode(images, **{name: labels.get(name) for name in self.uses_labels})
 
     @property
     def label(self) -> str:
@@ -120,12 +141,12 @@ class Metric(nn.Module):
 class FullReferenceMetric(Metric):
     """A metric of a synthesized image against its reference.
 
-    A metric that looks at lesions sets :attr:`takes_lesions` and has ``encode(images, lesions=None)``: ``lesions`` is
-    boolean ``(N, 1, H, W)``, or ``None``, and then the metric finds them itself.
+    A metric that looks at labels declares their names in its spec (``uses_labels=("lesions",)``) and takes each as a
+    keyword of ``encode``: boolean ``(N, 1, H, W)``, or ``None``, and then the metric finds them itself.
 
     Example:
         >>> class LesionMean(FullReferenceMetric):
-        ...     takes_lesions = True
+        ...     uses_labels = ("lesions",)
         ...     def encode(self, images, lesions=None):
         ...         inside = images > 0.5 if lesions is None else lesions
         ...         return (images * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3))
@@ -136,26 +157,6 @@ class FullReferenceMetric(Metric):
         >>> [round(LesionMean()(reference * 0.75, reference, lesions=where).item(), 4) for where in (None, left)]
         [0.25, 0.0625]
     """
-
-    takes_lesions: bool = False
-    """Whether ``encode`` takes a mask of lesions as its second argument."""
-
-    def encode(self, images: Tensor) -> Features:
-        """All that depends on one image; ``images`` is ``(N, C, H, W)`` in [0, 1]. The identity by default."""
-        return images
-
-    def encode_with(self, images: Tensor, lesions: Tensor | None) -> Features:
-        """``encode``, told where the lesions are if the metric takes them; what the engine calls.
-
-        Args:
-            images: ``(N, C, H, W)`` in [0, 1].
-            lesions: boolean ``(N, 1, H, W)``; ``None`` if that is not known.
-        """
-        if not self.takes_lesions:
-            return self.encode(images)
-        # The base's signature has one argument, that of a metric which takes lesions has two.
-        encode: Callable[..., Features] = self.encode
-        return encode(images, lesions)
 
     def compare(self, synthesized: Features, reference: Features, mask: Tensor | None = None) -> Tensor:
         """Scores ``(N,)`` of two encodings, inside ``mask`` if given; NaN where the mask leaves nothing."""
@@ -176,7 +177,7 @@ class FullReferenceMetric(Metric):
         synthesized: Tensor,
         reference: Tensor,
         mask: Tensor | None = None,
-        lesions: Tensor | None = None,
+        **labels: Tensor | None,
     ) -> Tensor:
         """Check the input, encode both images, compare.
 
@@ -184,14 +185,14 @@ class FullReferenceMetric(Metric):
             synthesized: ``(N, C, H, W)`` in [0, 1].
             reference: the same shape.
             mask: boolean ``(N, 1, H, W)``, or ``None`` for the whole image.
-            lesions: where the lesions of both images are, boolean ``(N, 1, H, W)``, for metrics that look at them;
+            **labels: for metrics that look at labels, where these are in both images, boolean ``(N, 1, H, W)`` by name;
                 ``None`` lets the metric find them itself.
 
         Returns:
             Scores ``(N,)``, float32.
 
         Raises:
-            UsageError: shapes or types that do not fit, or a mask or lesions that the metric cannot take.
+            UsageError: shapes or types that do not fit, or a mask or labels that the metric cannot take.
             ImageError: values that are not finite or lie outside [0, 1].
             NotApplicableError: images smaller than :attr:`minimum_size`.
         """
@@ -204,15 +205,18 @@ class FullReferenceMetric(Metric):
             )
         if mask is not None:
             mask = self._check_mask(mask, synthesized)
-        if lesions is not None:
-            lesions = self._check_lesions(lesions, synthesized)
-        encoded = self.encode_with(synthesized, lesions), self.encode_with(reference, lesions)
+        told = {
+            name: self._check_label(name, where, synthesized)
+            for name, where in labels.items()
+            if where is not None
+        }
+        encoded = self.encode_with(synthesized, told), self.encode_with(reference, told)
         return self.compare(*encoded, mask).float()
 
-    def _check_lesions(self, lesions: Tensor, images: Tensor) -> Tensor:
-        if not self.takes_lesions:
-            raise UsageError(f"{self.label} does not look at lesions; leave them out.")
-        return self._check_boolean(lesions, images, "lesions")
+    def _check_label(self, name: str, where: Tensor, images: Tensor) -> Tensor:
+        if name not in self.uses_labels:
+            raise UsageError(f"{self.label} does not look at {name}; leave them out.")
+        return self._check_boolean(where, images, name)
 
 
 class NoReferenceMetric(Metric):

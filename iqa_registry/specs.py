@@ -83,6 +83,7 @@ class MetricSpec:
         weights: names of the weight files it needs; ``{net}`` stands for the parameter ``net``.
         weights_licence: SPDX identifier of those files.
         extra: the pip extra it needs, say ``pyiqa``.
+        uses_labels: names of the labels that ``encode`` takes as keywords, say ``("lesions",)``.
         provides_map: whether :meth:`~iqa_registry.metrics.FullReferenceMetric.local_map` is implemented.
         base: name of the metric that this is a configuration of.
         defaults: the parameters that the configuration sets.
@@ -113,6 +114,7 @@ class MetricSpec:
     weights: tuple[str, ...] = ()
     weights_licence: str | None = None
     extra: str | None = None
+    uses_labels: tuple[str, ...] = ()
     provides_map: bool = False
     base: str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -156,7 +158,15 @@ class MetricSpec:
             item.name: getattr(self, item.name)
             for item in fields(self)
             if item.name
-            not in ("parameters", "weights", "weights_licence", "extra", "provides_map", "defaults")
+            not in (
+                "parameters",
+                "weights",
+                "weights_licence",
+                "extra",
+                "uses_labels",
+                "provides_map",
+                "defaults",
+            )
             and getattr(self, item.name) is not UNDECLARED
         }
         return replace(base, **declared, defaults={**base.defaults, **self.defaults})

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from iqa_registry.errors import IQAError, UsageError
+from iqa_registry.errors import IQAError, OptionError, UsageError
 from iqa_registry.plugins import Command
 from iqa_registry.registry import Registry, build_registry
 
@@ -70,7 +70,7 @@ class IQAGroup(click.Group):
         except IQAError as error:
             if debugging():
                 raise
-            click.echo(f"iqa: error: {error}", err=True)
+            click.echo(f"iqa: error: {_shown(error)}", err=True)
             raise click.exceptions.Exit(2 if isinstance(error, UsageError) else 1) from None
         except BrokenPipeError:
             # The reader of our output (head, say) has seen enough.
@@ -82,6 +82,13 @@ def _import(target: str) -> click.Command:
     module, _, attribute = target.partition(":")
     command: click.Command = getattr(importlib.import_module(module), attribute)
     return command
+
+
+def _shown(error: IQAError) -> str:
+    """The message; the name of an option gets its dashes."""
+    if isinstance(error, OptionError):
+        return f"--{error.option.replace('_', '-')}: {error.problem}"
+    return str(error)
 
 
 def debugging() -> bool:

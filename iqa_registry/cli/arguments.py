@@ -112,17 +112,35 @@ scale = together(
 )
 """How stored numbers become [0, 1]."""
 
-regions = click.option(
-    "--regions",
-    multiple=True,
-    metavar="NAME=LABELS",
-    help="A region of a label map, NAME=LABEL,LABEL; may be repeated.",
+masks = together(
+    click.option(
+        "--mask", type=PATH, help="A mask, or a folder of masks matched by name: which pixels count."
+    ),
+    click.option("--labels", type=PATH, help="A label map, or a folder of label maps matched by name."),
+    click.option(
+        "--regions",
+        multiple=True,
+        metavar="NAME[=LABELS]",
+        help="Add a region of the label map: a name that the dataset gives (core), or NAME=LABEL,LABEL; "
+        "may be repeated.",
+    ),
+    click.option(
+        "--label-names",
+        multiple=True,
+        metavar="NAME=LABELS",
+        help="Name labels for the metrics that look at them, such as lesions=1,4; may be repeated.",
+    ),
+    flag(
+        "--use-labels",
+        "Hand the label maps to the metrics that look at labels, in place of what they find themselves.",
+    ),
+    flag("--foreground", "Add the nonzero region of the reference as a region."),
+    click.option("--lesions", hidden=True),
 )
-lesions = click.option(
-    "--lesions",
-    metavar="LABELS",
-    help="Labels of the masks that are lesion, LABEL,LABEL, or the word dataset for those that the dataset declares; "
-    "metrics that look at lesions take them in place of their segmenter.",
+"""Where in the images: which pixels count, and label maps."""
+
+components = click.option(
+    "--components", "--details", is_flag=True, help="Add the components of a score as rows of their own."
 )
 device = click.option(
     "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda or cuda:N."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +10,15 @@ import click
 from iqa_registry.cli import arguments, complete, render
 from iqa_registry.cli.arguments import PATH, flag
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.cli.request import Request, read_options, warn_of_lesions
+from iqa_registry.cli.request import open_request, read_options, warn_of_labels
 from iqa_registry.errors import IQAError, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from iqa_registry.evaluation.evaluate import Outcome, Started
     from iqa_registry.evaluation.options import Options
-    from iqa_registry.evaluation.runner import Outcome, Run, Started
-    from iqa_registry.images.pairs import Pair
+    from iqa_registry.inputs import Inputs
     from iqa_registry.registry import Registry
 
 DEFAULT_METRICS = ("psnr", "ssim")
@@ -35,10 +34,7 @@ DEFAULT_METRICS = ("psnr", "ssim")
 )
 @flag("--fresh", "Start the run folder over.")
 @arguments.grid
-@click.option("--mask", type=PATH, help="A mask, or a folder matched by name: scores inside it are added.")
-@arguments.regions
-@arguments.lesions
-@flag("--foreground", "Add scores inside the reference's nonzero region.")
+@arguments.masks
 @arguments.scale
 @arguments.device
 @click.option(
@@ -53,7 +49,7 @@ DEFAULT_METRICS = ("psnr", "ssim")
 )
 @arguments.workers
 @flag("--strict", "Stop at the first pair that is not scored.")
-@flag("--details", "Add the parts of a score, as METRIC[PART].")
+@arguments.components
 @click.option(
     "--shift-check/--no-shift-check",
     "check_shift",
@@ -71,7 +67,7 @@ def evaluate(
     pairs: Path | None,
     dataset: str | None,
     mask: Path | None,
-    lesions: str | None,
+    labels: Path | None,
     metric: tuple[str, ...],
     output: Path | None,
     fresh: bool,
@@ -89,48 +85,46 @@ def evaluate(
     if as_json and as_csv:
         raise UsageError("--json and --csv contradict each other; choose one.")
     if fresh and output is None:
-        raise UsageError("--fresh starts a run folder over; name it with -o.")
+        raise UsageError("--fresh discards what is in a run folder; name the folder with -o.")
     options = read_options(settings)
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
-    request = Request(synthesized, reference, pairs, dataset, mask)
-    if options.regions and mask is None and not (pairs or dataset):
-        raise UsageError("--regions names labels of a mask; give it with --mask.")
-    options = replace(options, lesions=request.lesions(lesions, registry))
-    chosen, unmatched = request.collect(registry)
-    run, started = _start(registry, chosen, list(metric or DEFAULT_METRICS), options)
-    for line in unmatched:
-        render.warn(f"left out: {line}")
-    outcome = _execute(run, output, fresh, request.arguments())
+    given = {
+        "synthesized": synthesized, "reference": reference, "pairs": pairs, "dataset": dataset,
+        "mask": mask, "labels": labels,
+    }  # fmt: skip
+    inputs, options = open_request(given, options, registry)
+    started = _start(registry, list(metric or DEFAULT_METRICS), options)
+    outcome = _evaluate(inputs, started, options, registry, output, fresh)
     _print(outcome, group_by.split(",") if group_by else [], "json" if as_json else "csv" if as_csv else None)
-    _report(outcome, started, unmatched, output)
+    _report(outcome, output)
 
 
-def _start(
-    registry: Registry, pairs: list[Pair], metrics: list[str], options: Options
-) -> tuple[Run, Started]:
+def _start(registry: Registry, metrics: list[str], options: Options) -> Started:
+    from iqa_registry.evaluation.evaluate import start_metrics
     from iqa_registry.evaluation.options import choose_device
-    from iqa_registry.evaluation.runner import Run, start_metrics
 
-    device = choose_device(options.device)
-    started = start_metrics(registry, metrics, device)
+    started = start_metrics(registry, metrics, choose_device(options.device))
     for reason in started.failed.values():
         render.warn(f"error: {reason}")
     if not started.ready:
         raise IQAError("none of the metrics can start.")
-    warn_of_lesions(options, (named.metric for named in started.ready))
-    return Run(pairs, started, options, device), started
+    warn_of_labels(options, started.ready)
+    return started
 
 
-def _execute(run: Run, output: Path | None, fresh: bool, arguments: dict[str, Any]) -> Outcome:
-    from iqa_registry.evaluation.store import MemoryStore, RunFolder
+def _evaluate(
+    inputs: Inputs, started: Started, options: Options, registry: Registry, output: Path | None, fresh: bool
+) -> Outcome:
+    from iqa_registry.evaluation import evaluate as engine
+    from iqa_registry.evaluation.store import RunFolder
 
+    for line in inputs.left_out:
+        render.warn(f"left out: {line}")
+    folder = None if output is None else RunFolder(output, fresh)
     with progress_bar("scoring") as progress:
-        if output is None:
-            return run.execute(MemoryStore(), progress)
-        with RunFolder(output).opened(run.record(arguments), fresh) as store:
-            return run.execute(store, progress)
+        return engine.evaluate(inputs, started, options, registry, folder, progress)
 
 
 def _print(outcome: Outcome, group_by: list[str], form: str | None) -> None:
@@ -170,7 +164,7 @@ def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, 
     return rows
 
 
-def _report(outcome: Outcome, started: Started, unmatched: list[str], output: Path | None) -> None:
+def _report(outcome: Outcome, output: Path | None) -> None:
     """Say on stderr what was not scored, and end with exit code 1 if there is any."""
     from iqa_registry.evaluation.scoring import NO_MASK
     from iqa_registry.evaluation.summary import problems, shifted_pairs
@@ -193,5 +187,5 @@ def _report(outcome: Outcome, started: Started, unmatched: list[str], output: Pa
         render.warn(f"{outcome.table.height} rows in {output}/scores, settings in {output}/run.json")
     # What a metric cannot do by its nature is said, and is no failure of the run.
     failed = [message for _, message, _ in found if not message.endswith(NO_MASK)]
-    if failed or started.failed or unmatched:
+    if failed or outcome.failed or outcome.left_out:
         raise click.exceptions.Exit(1)

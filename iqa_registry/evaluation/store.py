@@ -27,6 +27,7 @@ COLUMNS: dict[str, Any] = {
     "slice": pl.Int64,
     "region": pl.String,
     "metric": pl.String,
+    "component": pl.String,
     "score": pl.Float64,
     "status": pl.String,
     "message": pl.String,
@@ -67,7 +68,7 @@ class Store(ABC):
         if not frames:
             return pl.DataFrame(schema=COLUMNS).drop("order")
         rank = {name: number for number, name in enumerate(metrics)}
-        place = pl.col("metric").str.replace(r"\[[^\]]*\]$", "").replace_strict(rank, default=len(rank))
+        place = pl.col("metric").replace_strict(rank, default=len(rank))
         table = pl.concat(frames, how="vertical").with_columns(place.alias("_metric"))
         return table.sort("order", "_metric", maintain_order=True).drop("order", "_metric")
 
@@ -94,22 +95,26 @@ class MemoryStore(Store):
 class RunFolder(Store):
     """A run folder on disk.
 
+    Args:
+        path: the folder.
+        fresh: discard what is there.
+
     Raises:
         UsageError: the folder holds a run made with other arguments (they are named), another process is
             writing to it, or it is no run folder at all.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fresh: bool = False) -> None:
         self.path = path
+        self._fresh = fresh
         self._scores = path / "scores"
 
     @contextlib.contextmanager
-    def opened(self, record: Mapping[str, Any], fresh: bool = False) -> Iterator[RunFolder]:
+    def opened(self, record: Mapping[str, Any]) -> Iterator[RunFolder]:
         """Take the folder for this run: create it, or go on from what is there if the arguments agree.
 
         Args:
             record: what the run is; ``record["fixed"]`` must agree with what an earlier start has left.
-            fresh: throw away what is there.
         """
         from filelock import FileLock, Timeout
 
@@ -124,8 +129,8 @@ class RunFolder(Store):
         except Timeout:
             raise UsageError(f"{self.path}: another process is writing to this run folder.") from None
         try:
-            self._remove_leftovers(parts=fresh)
-            if not fresh:
+            self._remove_leftovers(parts=self._fresh)
+            if not self._fresh:
                 self._compare(record)
             self.write_record(record)
             yield self

@@ -77,11 +77,12 @@ def problems(table: pl.DataFrame) -> list[tuple[str, str, int]]:
     Parts of a score (``kcross[tumor]``) are left out: that one does not apply to a pair is no problem.
 
     Example:
-        >>> rows = {"metric": ["psnr"] * 2, "status": ["ok", "error"], "message": [None, "a.png: truncated"]}
+        >>> rows = {"metric": ["psnr"] * 2, "component": ["", ""], "status": ["ok", "error"]}
+        >>> rows["message"] = [None, "a.png: truncated"]
         >>> problems(pl.DataFrame(rows))
         [('error', 'a.png: truncated', 1)]
     """
-    failed = table.filter((pl.col("status") != "ok") & ~pl.col("metric").str.ends_with("]"))
+    failed = table.filter((pl.col("status") != "ok") & (pl.col("component") == ""))
     counted = failed.group_by("status", "message", maintain_order=True).len()
     return [(row[0], row[1] or "", row[2]) for row in counted.iter_rows()]
 

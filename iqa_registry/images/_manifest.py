@@ -14,6 +14,8 @@ from iqa_registry.errors import UsageError, nearest
 Row = dict[str, Any]
 
 _COLUMNS = ("synthesized", "reference", "mask", "pair_id")
+_NAMES = (*_COLUMNS, "labels")
+"""Columns of names; a column called label is none of ours, so labels is not among those that may be misspelled."""
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?")
 _MISSPELLED = 0.85
@@ -77,7 +79,7 @@ def _typed(name: str, cells: Sequence[str]) -> list[Any]:
     """A column's values as numbers if all are, so that ``007`` stays a name."""
     given = [cell for cell in cells if cell]
     kind: type = str
-    if given and name not in _COLUMNS:
+    if given and name not in _NAMES:
         if all(_INTEGER.fullmatch(cell) for cell in given):
             kind = int
         elif all(_NUMBER.fullmatch(cell) and any(sign.isdigit() for sign in cell) for cell in given):

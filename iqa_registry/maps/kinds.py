@@ -160,6 +160,7 @@ def start_maps(registry: Registry, names: Iterable[str], device: str) -> Started
     for text in dict.fromkeys(names):
         if text in ERRORS:
             started.ready[text] = ERRORS[text]()
+            started.ready[text].text = text
             continue
         check_has_map(registry, text)
         try:

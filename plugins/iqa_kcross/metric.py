@@ -59,8 +59,12 @@ class KCross(FullReferenceMetric):
         super().__init__()
         self.model = model.finish().to(memory_format=torch.channels_last)
         self.segmenter = segmenter
-        # An instance that has no branch for lesions does not ask for them, and shares its encodings more widely.
-        self.takes_lesions = any(branch.needs_lesions for branch in model.branches.values())
+        self._needs_lesions = any(branch.needs_lesions for branch in model.branches.values())
+
+    @property
+    def uses_labels(self) -> tuple[str, ...]:
+        """``lesions``, where a branch looks at them; else the encodings are shared more widely."""
+        return ("lesions",) if self._needs_lesions else ()
 
     def encode(self, images: Tensor, lesions: Tensor | None = None) -> dict[str, Features]:
         """What the branches keep of images.
@@ -70,7 +74,7 @@ class KCross(FullReferenceMetric):
             lesions: boolean ``(N, 1, H, W)``; the segmenter finds them where they are not given.
         """
         images = images.float().mean(dim=1, keepdim=True)
-        if lesions is None and self.takes_lesions and self.segmenter is not None:
+        if lesions is None and self._needs_lesions and self.segmenter is not None:
             lesions = self.segmenter.lesions(images.detach())
         return self.model.encode(images, Context(lesions))
 

@@ -47,6 +47,7 @@ METRICS = (
         licence="Apache-2.0",
         reference="arXiv:2307.04296",
         factory="iqa_kcross.metric:build",
+        uses_labels=("lesions",),
         weights=("{weights}",),
         weights_licence="Apache-2.0",
     ),

@@ -113,7 +113,7 @@ def test_subjects_with_labels_and_brain_mask(brats_folder):
     assert np.array_equal(first.mask.make().pixels, first.images["t2"].make().pixels != 0)
     assert first.groups["lesion"] is True
     assert subjects["BraTS20_Training_001"].labels is None
-    assert dataset.label_names["tumor"] == dataset.lesion_labels
+    assert dataset.label_names["tumor"] == dataset.label_names["lesions"]
 
 
 def test_labels_on_another_grid_are_not_taken(brats_folder, write_nifti):

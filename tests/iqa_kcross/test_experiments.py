@@ -67,7 +67,9 @@ def direct(opened, models):
     columns = {}
     for chosen in (["complex", "structure"], ["tumor"], ["complex", "tumor", "structure"]):
         text = f"kcross:weights={models[0].path},branches={'+'.join(chosen)},segmenter=labels"
-        table = iqa.evaluate(opened.pairs, [text], lesions=(4, 5, 6)).filter(pl.col("region") == "image")
+        table = iqa.evaluate(
+            opened.pairs, [text], label_names={"lesions": (4, 5, 6)}, use_labels=True
+        ).filter(pl.col("region") == "image")
         columns["+".join(chosen)] = table["score"].to_numpy()
     return columns
 

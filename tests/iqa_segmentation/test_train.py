@@ -24,7 +24,7 @@ TINY = ["--data", DATA, "--patch", 128, "--steps", 3, "--batch", 2]
 class Discs(Dataset):
     """Bright discs are lesions; the volume has two slices."""
 
-    lesion_labels = (2,)
+    label_names = {"lesions": (2,)}
 
     def pairs(self):
         yield from ()
@@ -52,7 +52,7 @@ def test_every_modality_of_a_subject_with_labels_is_a_slice():
 
 def test_a_dataset_that_cannot_teach():
     class Nothing(Discs):
-        lesion_labels = ()
+        label_names = {}
 
     with pytest.raises(UsageError, match="does not say which labels are lesion"):
         collect(Nothing(), 48)

@@ -50,7 +50,7 @@ class SharingMetric(CountingMetric):
 class LesionGap(FullReferenceMetric):
     """Absolute difference of the means inside the lesions: where an image exceeds one half, if nobody says."""
 
-    takes_lesions = True
+    uses_labels = ("lesions",)
 
     def __init__(self, *, dimensions: Literal[2, 3] = 2) -> None:
         super().__init__()

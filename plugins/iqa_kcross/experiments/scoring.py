@@ -17,11 +17,12 @@ import polars as pl
 from iqa_kcross.experiments.opening import Model, Opened
 from iqa_registry.agreement.scores import ID
 from iqa_registry.errors import IQAError
-from iqa_registry.evaluation.loader import WHOLE_IMAGE
+from iqa_registry.evaluation.evaluate import evaluate, start_metrics
+from iqa_registry.evaluation.items import WHOLE_IMAGE
 from iqa_registry.evaluation.options import choose_device
-from iqa_registry.evaluation.runner import Outcome, Run, start_metrics
-from iqa_registry.evaluation.store import MemoryStore, RunFolder
+from iqa_registry.evaluation.store import RunFolder
 from iqa_registry.evaluation.summary import problems
+from iqa_registry.inputs import Inputs
 from iqa_registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -155,11 +156,13 @@ def score(opened: Opened, texts: Sequence[str], segmenter: str, place: Place) ->
     for text, reason in started.failed.items():
         if text.startswith("kcross"):
             raise IQAError(reason)
-    # Without need for its lesions a mask would only be a region, scored by the metrics that can and used by nobody.
-    masked = options.lesions is not None
-    pairs = opened.pairs if masked else [replace(pair, mask=None) for pair in opened.pairs]
-    run = Run(pairs, started, options, device)
-    table = _execute(run, place, opened.place).table.filter(pl.col("region") == WHOLE_IMAGE)
+    # A mask would only be a region that nobody uses here.
+    pairs = [replace(pair, mask=None, labels=pair.label_map) for pair in opened.pairs]
+    folder = None if place.folder is None else RunFolder(place.folder, place.fresh)
+    with place.bars("scoring") as progress:
+        inputs = Inputs(pairs, arguments={"data": opened.place})
+        table = evaluate(inputs, started, options, place.registry, folder, progress).table
+    table = table.filter(pl.col("region") == WHOLE_IMAGE)
     failures = [
         *started.failed.values(),
         *(
@@ -167,26 +170,19 @@ def score(opened: Opened, texts: Sequence[str], segmenter: str, place: Place) ->
             for _, message, count in problems(table.filter(pl.col("status") == "error"))
         ),
     ]
-    names = [item.text for item in started.ready]
+    names = [metric.text for metric in started.ready]
     if failures and not (table["status"] == "ok").any():
         raise IQAError(f"{opened.place}: no image was scored: {failures[0]}")
     return Scored(_wide(table, opened), _directions(table, names), failures)
-
-
-def _execute(run: Run, place: Place, data: str) -> Outcome:
-    with place.bars("scoring") as progress:
-        if place.folder is None:
-            return run.execute(MemoryStore(), progress)
-        with RunFolder(place.folder).opened(run.record({"data": data}), place.fresh) as store:
-            return run.execute(store, progress)
 
 
 def _wide(table: pl.DataFrame, opened: Opened) -> pl.DataFrame:
     """One row a rated image, in the order of the ratings; null where a metric gave none."""
     valid = table.with_columns(pl.when(pl.col("status") == "ok").then("score").alias("score"))
     wide = opened.rated.scores.table.select(ID)
-    for part in valid.partition_by("metric", maintain_order=True):
-        column = part.select(ID, pl.col("score").alias(part["metric"][0]))
+    for part in valid.partition_by("metric", "component", maintain_order=True):
+        metric, component = part["metric"][0], part["component"][0]
+        column = part.select(ID, pl.col("score").alias(f"{metric}[{component}]" if component else metric))
         wide = wide.join(column, on=ID, how="left", maintain_order="left")
     return wide
 

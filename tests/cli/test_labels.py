@@ -1,4 +1,4 @@
-"""``--lesions``: label maps of the user's for metrics that look at lesions."""
+"""Label maps of the user's for metrics that look at labels: ``--labels``, ``--label-names``, ``--use-labels``."""
 
 import csv
 import json
@@ -20,10 +20,11 @@ PLUGIN = """
 
         def pairs(self):
             for n in range(3):
-                yield Pair(str(n), *(f"{self.path}/{kind}/{n}.png" for kind in ("synthesized", "reference", "labels")))
+                images = [f"{self.path}/{kind}/{n}.png" for kind in ("synthesized", "reference")]
+                yield Pair(str(n), *images, labels=f"{self.path}/labels/{n}.png")
 
     class Patients(Healthy):
-        lesion_labels = (1, 4)
+        label_names = {"lesions": (1, 4), "core": (4,)}
 
     @hookimpl
     def iqa_register_datasets(register):
@@ -68,87 +69,111 @@ def scores(done):
     return [float(row["score"]) for row in rows if row["region"] == "image"]
 
 
-def test_labels_of_a_manifest(iqa, study, manifest):
-    done = iqa("evaluate", "--pairs", manifest, "-m", "toy-lesions", "--lesions", "4", "--csv")
+NAMED = ("--label-names", "lesions=4", "--use-labels")
+
+
+@pytest.mark.parametrize("options", [NAMED, ("--lesions", "4")])
+def test_labels_of_a_manifest(iqa, study, manifest, options):
+    done = iqa("evaluate", "--pairs", manifest, "-m", "toy-lesions", *options, "--csv")
     expected = [gap(study, 0, (4,)), gap(study, 1, (4,)), gap(study, 2, ())]
     assert scores(done) == pytest.approx(expected, abs=1e-6)
-    assert "--lesions" not in done.stderr
+    assert "label" not in done.stderr
 
 
-def test_labels_of_a_folder_of_masks(iqa, study):
-    arguments = ("synthesized", "reference", "--mask", "labels", "-m", "toy-lesions", "--csv")
-    done = iqa("evaluate", *arguments, "--lesions", "1, 4")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--labels", "labels", "--label-names", "lesions=1,4", "--use-labels"),
+        ("--mask", "labels", "--lesions", "1, 4"),
+    ],
+)
+def test_labels_of_a_folder(iqa, study, options):
+    done = iqa("evaluate", "synthesized", "reference", "-m", "toy-lesions", "--csv", *options)
     assert scores(done) == pytest.approx([gap(study, n, (1, 4)) for n in range(3)], abs=1e-6)
 
 
-def test_labels_that_the_dataset_declares(iqa, study):
-    arguments = ("--dataset", f"patients:{study}", "-m", "toy-lesions", "--lesions", "dataset")
+@pytest.mark.parametrize("options", [("--use-labels",), ("--lesions", "dataset")])
+def test_labels_that_the_dataset_names(iqa, study, options):
+    arguments = ("--dataset", f"patients:{study}", "-m", "toy-lesions", *options)
     done = iqa("evaluate", *arguments, "--csv", "-o", "run")
     assert scores(done) == pytest.approx([gap(study, n, (1, 4)) for n in range(3)], abs=1e-6)
     record = json.loads((study / "run" / "run.json").read_text())
-    assert record["fixed"]["options"]["lesions"] == [1, 4]
+    assert record["fixed"]["options"]["label_names"] == {"lesions": [1, 4], "core": [4]}
 
 
-def test_a_run_with_other_lesions_is_refused(iqa, study, manifest):
-    command = ("evaluate", "--pairs", manifest, "-m", "toy-lesions", "-o", "run", "--lesions")
-    first, again, other = (iqa(*command, labels) for labels in ("4", "4", "1"))
+def test_regions_by_the_names_of_the_dataset(iqa, study):
+    done = iqa("evaluate", "--dataset", f"patients:{study}", "-m", "mae", "--regions", "core", "--csv")
+    rows = [row for row in csv.DictReader(done.stdout.splitlines()) if row["region"] == "core"]
+    maps = [np.asarray(Image.open(study / "labels" / f"{n}.png")) == 4 for n in range(3)]
+    assert [float(row["region_fraction"]) for row in rows] == pytest.approx([part.mean() for part in maps])
+
+
+def test_a_run_with_other_labels_is_rejected(iqa, study, manifest):
+    command = (
+        "evaluate",
+        "--pairs",
+        manifest,
+        "-m",
+        "toy-lesions",
+        "-o",
+        "run",
+        "--use-labels",
+        "--label-names",
+    )
+    first, again, other = (iqa(*command, f"lesions={labels}") for labels in ("4", "4", "1"))
     assert first.stdout == again.stdout
     assert other.returncode == 2
     assert "lesions" in other.stderr
 
 
 @pytest.mark.parametrize(("command", "metric"), [("evaluate", "mae"), ("maps", "error")])
-def test_lesions_for_no_metric_are_warned_about(iqa, study, manifest, command, metric):
-    done = iqa(command, "--pairs", manifest, "-m", metric, "--lesions", "4", "-o", "out")
+def test_labels_for_no_metric_are_warned_about(iqa, study, manifest, command, metric):
+    done = iqa(command, "--pairs", manifest, "-m", metric, *NAMED, "-o", "out")
     assert done.returncode == 0
-    assert done.stderr.count("none of the metrics looks at lesions") == 1
+    assert done.stderr.count("none of the metrics looks at labels") == 1
 
 
-def test_maps_of_a_metric_that_looks_at_lesions(iqa, study, manifest):
-    done = iqa("maps", "--pairs", manifest, "-m", "toy-lesions", "--lesions", "4", "--bare", "-o", "out")
+def test_maps_of_a_metric_that_looks_at_labels(iqa, study, manifest):
+    done = iqa("maps", "--pairs", manifest, "-m", "toy-lesions", *NAMED, "--bare", "-o", "out")
     assert done.returncode == 0, done.stderr
     rows = csv.DictReader((study / "out" / "maps.csv").read_text().splitlines())
     means = [float(row["mean"]) for row in rows if row["region"] == "image"]
     assert means == pytest.approx([gap(study, 0, (4,)), gap(study, 1, (4,)), gap(study, 2, ())], abs=1e-5)
 
 
-def test_maps_of_one_reference_under_two_masks(iqa, study):
+def test_maps_of_one_reference_under_two_label_maps(iqa, study):
     lines = [f"{n},synthesized/{n}.png,reference/0.png,labels/{n}.png" for n in range(3)]
-    (study / "pairs.csv").write_text("\n".join(["pair_id,synthesized,reference,mask", *lines]))
-    command = ("--pairs", "pairs.csv", "-m", "toy-lesions", "--lesions", "4")
+    (study / "pairs.csv").write_text("\n".join(["pair_id,synthesized,reference,labels", *lines]))
+    command = ("--pairs", "pairs.csv", "-m", "toy-lesions", *NAMED)
     expected = scores(iqa("evaluate", *command, "--csv"))
     assert iqa("maps", *command, "--bare", "-o", "out").returncode == 0
     rows = csv.DictReader((study / "out" / "maps.csv").read_text().splitlines())
-    assert [float(row["mean"]) for row in rows if row["region"] == "image"] == pytest.approx(
-        expected, abs=1e-5
-    )
+    means = [float(row["mean"]) for row in rows if row["region"] == "image"]
+    assert means == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_sample_has_label_maps(iqa, study):
-    plain, given = (
-        iqa("evaluate", "-m", "toy-lesions", "--csv", *more) for more in ((), ("--lesions", "1,2"))
-    )
+    named = ("--label-names", "lesions=1,2", "--use-labels")
+    plain, given = (iqa("evaluate", "-m", "toy-lesions", "--csv", *more) for more in ((), named))
     assert len(scores(given)) == 48
     assert scores(given) != scores(plain)
 
 
-@pytest.mark.parametrize("text", ["core", "1;4", "", "1,,4", "0", "1.5"])
+@pytest.mark.parametrize("text", ["core", "1;4", "", "1,,4", "1.5"])
 def test_what_are_no_labels_is_wrong_usage(iqa, study, manifest, text):
-    done = iqa("evaluate", "--pairs", manifest, "-m", "toy-lesions", "--lesions", text)
+    done = iqa("evaluate", "--pairs", manifest, "-m", "toy-lesions", "--label-names", f"lesions={text}")
     assert done.returncode == 2
-    assert "expected LABEL,LABEL" in done.stderr
+    assert "is not LABEL,LABEL" in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--dataset", "healthy:.", "--lesions", "dataset"), "declares no labels of lesions"),
-        (("--pairs", "pairs.csv", "--lesions", "dataset"), "goes with --dataset"),
-        (("synthesized", "reference", "--lesions", "1"), "give it with --mask"),
-    ],
-)
-def test_lesions_without_what_they_need_are_wrong_usage(iqa, manifest, arguments, message):
-    done = iqa("evaluate", "-m", "toy-lesions", *arguments)
+def test_a_name_that_a_metric_looks_at_and_nobody_gives_is_warned_about(iqa, study):
+    done = iqa("evaluate", "-m", "toy-lesions", "--dataset", f"healthy:{study}", "--use-labels")
+    assert done.returncode == 0
+    assert "no label is called lesions" in done.stderr
+
+
+def test_labels_without_label_maps_are_wrong_usage(iqa, study):
+    done = iqa("evaluate", "-m", "toy-lesions", "synthesized", "reference", "--use-labels")
     assert done.returncode == 2
-    assert message in done.stderr
+    assert "give it with --labels" in done.stderr
