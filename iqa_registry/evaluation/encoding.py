@@ -265,7 +265,7 @@ def _reference_key(item: Loaded, labels: frozenset[str]) -> tuple[Any, ...]:
     """Identifies a reference: under another scaling, crop or label map, one image is another."""
     columns = item.columns
     limits = tuple(columns.get(name) for name in ("intensity", "reference_low", "reference_high"))
-    labeled = (source_key(item.item.pair.label_map),) if labels else ()
+    labeled = (source_key(item.item.pair.labels),) if labels else ()
     return (item.item.reference_key, tuple(item.synthesized.shape), limits, *labeled)
 
 

@@ -198,11 +198,13 @@ class Loader:
         options = self._options
         wanted = {*options.regions, *self._labels}
         labels = mask = None
-        if wanted and pair.label_map is not None:
-            labels = read_mask(pair.label_map, like, resample=options.resample)
-        if pair.mask is not None and not (options.regions and pair.labels is None):
-            same = labels is not None and source_key(pair.mask) == source_key(pair.label_map)
-            mask = labels if same else read_mask(pair.mask, like, resample=options.resample)
+        if wanted and pair.labels is not None:
+            labels = read_mask(pair.labels, like, resample=options.resample)
+        same = labels is not None and source_key(pair.mask) == source_key(pair.labels)
+        if same:
+            mask = None if options.regions else labels
+        elif pair.mask is not None:
+            mask = read_mask(pair.mask, like, resample=options.resample)
         regions: dict[str, np.ndarray] = {}
         if mask is not None:
             regions["mask"] = mask != 0

@@ -24,7 +24,8 @@ class Pair:
         pair_id: unique in a run.
         synthesized: path, array or tensor.
         reference: likewise; ``None`` for metrics that need none.
-        mask: which pixels count: nonzero is inside.
+        mask: which pixels count: nonzero is inside. Where it is the label map too, and regions of that are asked for,
+            it is not scored as a region of its own.
         groups: further columns of the table: subject, model, epoch ...
         slices: which slices of a volume are scored where the run does not say (``50:80``); all by default.
         labels: a label map of structures, 0 is background.
@@ -37,11 +38,6 @@ class Pair:
     groups: Mapping[str, Group] = field(default_factory=dict)
     slices: str | None = None
     labels: Source | None = None
-
-    @property
-    def label_map(self) -> Source | None:
-        """The label map; where there is none, the mask serves as one."""
-        return self.mask if self.labels is None else self.labels
 
     @property
     def sources(self) -> tuple[Source | None, ...]:
@@ -70,7 +66,8 @@ def pair_paths(
         synthesized: a file, a folder of files, or a DICOM series.
         reference: likewise; ``None`` where the metrics need none.
         mask: one mask for all pairs, or a folder of masks matched like the references.
-        labels: one label map for all pairs, or a folder of label maps matched like the references.
+        labels: one label map for all pairs, or a folder of label maps matched like the references; by default the
+            mask serves as one.
 
     Raises:
         UsageError: a path that does not exist, a folder without images, two files of one name, or no match at all.
@@ -99,7 +96,7 @@ def pair_paths(
                 str(first),
                 _text(second),
                 _text(further.get("mask")),
-                labels=_text(further.get("labels")),
+                labels=_text(further.get("labels", further.get("mask"))),
             )
         ]
     )
@@ -137,7 +134,8 @@ def _pair_folders(first: Path, second: Path | None, further: Mapping[str, Path])
         unmatched += [
             f"{other} is the {kind} of no pair" for name, other in there.items() if name not in names
         ]
-    masks, labels = found.get("mask", {}), found.get("labels", {})
+    masks = found.get("mask", {})
+    labels = found.get("labels", masks)
     pairs = [
         Pair(name, str(ours[name]), _text(theirs[name]), masks.get(name), labels=labels.get(name))
         for name in names
@@ -197,7 +195,8 @@ def read_manifest(path: str | Path) -> Pairing:
 
     It has a column ``synthesized`` and optional columns ``reference``, ``mask``, ``labels`` and ``pair_id``. Further
     columns become group columns: a column of a CSV is numeric if every value in it is a number without leading zeros.
-    Relative paths start at the folder of the manifest. Without ``pair_id`` a pair is named after its synthesized file.
+    Relative paths start at the folder of the manifest. Without ``pair_id`` a pair is named after its synthesized file,
+    and without ``labels`` its mask serves as the label map too.
 
     Raises:
         UsageError: unreadable, a column that is missing or misspelled, an empty cell, or a ``pair_id`` that is
@@ -236,7 +235,7 @@ def _manifest_pair(path: Path, place: str, row: Mapping[str, Any]) -> Pair:
         found["reference"],
         found["mask"],
         groups,
-        labels=found["labels"],
+        labels=found["labels" if "labels" in row else "mask"],
     )
 
 
@@ -289,9 +288,17 @@ def _make_pair(number: int, item: Any) -> Pair:
         groups = {str(name): _group(value) for name, value in item.items() if name not in _OWN}
         first = item["synthesized"]
         name = str(item.get("pair_id") or _name(number, first))
-        return Pair(name, first, item.get("reference"), item.get("mask"), groups, labels=item.get("labels"))
+        return Pair(
+            name,
+            first,
+            item.get("reference"),
+            item.get("mask"),
+            groups,
+            labels=item.get("labels", item.get("mask")),
+        )
     if isinstance(item, tuple | list) and len(item) in (2, 3):
-        return Pair(_name(number, item[0]), item[0], item[1], item[2] if len(item) == 3 else None)
+        mask = item[2] if len(item) == 3 else None
+        return Pair(_name(number, item[0]), item[0], item[1], mask, labels=mask)
     raise UsageError(
         f"pair {number}: expected (synthesized, reference), (synthesized, reference, mask), a dict or a Pair, "
         f"got {type(item).__name__}."

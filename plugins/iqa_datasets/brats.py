@@ -48,8 +48,8 @@ _NAME = re.compile(
 class BraTS(Cohort):
     """BraTS from a folder of patients' folders, at any depth; matched by the patient (BraTS2021_00000).
 
-    The mask of a pair is the brain, since BraTS is 0 outside it. Its label map is that of the tumor: ``--regions core``
-    scores a part of it by its name. A patient without ``_seg`` has no label map. Without ``synthesized`` the source is
+    The label map of a pair is that of the tumor: ``--regions core`` scores a part of it by its name. ``--foreground``
+    adds the brain, since BraTS is 0 outside it. A patient without ``_seg`` has no label map. Without ``synthesized`` the source is
     compared with the target as it is, which is the floor that any translation must beat. The split ranks patients by a
     hash of seed and name and puts 80 % of them into ``train``.
 
@@ -96,8 +96,8 @@ class BraTS(Cohort):
         super().__init__(Path(path), settings)
 
     def pair_mask(self, files: Files, target: Volume, index: int | None = None) -> LazyImage | None:
-        """The brain: the images are published without the skull."""
-        return self.brain_mask(_brain(target), index)
+        """None: the images are published without the skull, so that the foreground is the brain."""
+        return None
 
     def pair_labels(self, files: Files, index: int | None = None) -> LazyImage | None:
         """The label map of the tumor where there is one."""
@@ -109,16 +109,13 @@ class BraTS(Cohort):
     def make_subject(self, files: Files, modalities: list[str]) -> Subject:
         """A patient with a tumor."""
         target = self.volume(files, self.settings.target)
+        brain = Volume(target.file, target.target, target.size, strip="nonzero")
         labels = SEGMENTATION in modalities
         return Subject(
             name=files.subject,
             images=self.images(files, [name for name in modalities if name != SEGMENTATION]),
             labels=lazy_volume(self.label_volume(files, SEGMENTATION)) if labels else None,
-            mask=lazy_mask(_brain(target)),
+            mask=lazy_mask(brain),
             slices=self.settings.range,
             groups={"split": self.parts[files.subject], "lesion": True},
         )
-
-
-def _brain(target: Volume) -> Volume:
-    return Volume(target.file, target.target, target.size, strip="nonzero")

@@ -29,6 +29,8 @@ from iqa_registry.statistics.inconsistency import align_to_levels, inconsistency
 
 pytest.importorskip("nilearn")
 
+SHOWN = {"label_names": {"lesions": (4, 5, 6)}, "use_labels": True}
+"""The options that show the lesions of the phantom to metrics."""
 DATA = "phantom:pairs=24,size=128"
 SETTINGS = Settings(resamples=100)
 PLAIN = Settings(resamples=0)
@@ -67,9 +69,7 @@ def direct(opened, models):
     columns = {}
     for chosen in (["complex", "structure"], ["tumor"], ["complex", "tumor", "structure"]):
         text = f"kcross:weights={models[0].path},branches={'+'.join(chosen)},segmenter=labels"
-        table = iqa.evaluate(
-            opened.pairs, [text], label_names={"lesions": (4, 5, 6)}, use_labels=True
-        ).filter(pl.col("region") == "image")
+        table = iqa.evaluate(opened.pairs, [text], **SHOWN).filter(pl.col("region") == "image")
         columns["+".join(chosen)] = table["score"].to_numpy()
     return columns
 

@@ -1,4 +1,5 @@
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ TINY = ["--data", DATA, "--patch", 128, "--steps", 3, "--batch", 2]
 class Discs(Dataset):
     """Bright discs are lesions; the volume has two slices."""
 
-    label_names = {"lesions": (2,)}
+    label_names: ClassVar = {"lesions": (2,)}
 
     def pairs(self):
         yield from ()
@@ -52,9 +53,9 @@ def test_every_modality_of_a_subject_with_labels_is_a_slice():
 
 def test_a_dataset_that_cannot_teach():
     class Nothing(Discs):
-        label_names = {}
+        label_names: ClassVar = {}
 
-    with pytest.raises(UsageError, match="does not say which labels are lesion"):
+    with pytest.raises(UsageError, match="has no labels called lesions"):
         collect(Nothing(), 48)
     with pytest.raises(UsageError, match="training needs two, one of them held out"):
         collect(Discs(), 48).take([0, 1]).split(0.5)
@@ -202,7 +203,7 @@ def test_a_label_map_of_another_shape_is_refused():
     [
         (["--batch", 0], "--batch"),
         (["--held-out", 1.5], "--held-out"),
-        (["--device", "gpu7"], "expected auto, cpu, cuda"),
+        (["--device", "gpu7"], "is not auto, cpu, cuda"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path, options, says):

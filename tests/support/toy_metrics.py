@@ -144,6 +144,13 @@ class MeanGap(DistributionMetric):
         return synthesized.total / synthesized.count - reference.total / reference.count
 
 
+class BrokenGap(MeanGap):
+    """Fails at the end, with an error that is none of the project's."""
+
+    def compare(self, synthesized: Summary, reference: Summary) -> float:
+        raise ZeroDivisionError("no covariance")
+
+
 def unstartable() -> FullReferenceMetric:
     raise NotApplicableError("its weights are not here")
 
@@ -166,6 +173,7 @@ def iqa_register_metrics(register):
     register(spec("toy-nan", "NanMetric"))
     register(spec("toy-brightness", "Brightness", kind="no-reference"))
     register(spec("toy-gap", "MeanGap", kind="distribution"))
+    register(spec("toy-broken-set", "BrokenGap", kind="distribution"))
     register(spec("toy-unstartable", "unstartable"))
     register(replace(spec("toy-lesions", "LesionGap"), provides_map=True))
     register(spec("toy-lesions-a", "SharingLesionGap"))

@@ -90,7 +90,7 @@ class Opened:
                 f"{self.place}: says not which labels are lesion, which the segmenter 'labels' must know; "
                 "name them with --lesions LABEL,LABEL."
             )
-        if all(pair.label_map is None for pair in self.pairs):
+        if all(pair.labels is None for pair in self.pairs):
             raise UsageError(
                 f"{self.place}: has no label maps, which the segmenter 'labels' takes the lesions from; "
                 "add a column 'labels', or choose another with --segmenter."

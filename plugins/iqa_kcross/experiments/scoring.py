@@ -157,7 +157,7 @@ def score(opened: Opened, texts: Sequence[str], segmenter: str, place: Place) ->
         if text.startswith("kcross"):
             raise IQAError(reason)
     # A mask would only be a region that nobody uses here.
-    pairs = [replace(pair, mask=None, labels=pair.label_map) for pair in opened.pairs]
+    pairs = [replace(pair, mask=None, labels=pair.labels) for pair in opened.pairs]
     folder = None if place.folder is None else RunFolder(place.folder, place.fresh)
     with place.bars("scoring") as progress:
         inputs = Inputs(pairs, arguments={"data": opened.place})
