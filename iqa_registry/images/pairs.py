@@ -288,14 +288,9 @@ def _make_pair(number: int, item: Any) -> Pair:
         groups = {str(name): _group(value) for name, value in item.items() if name not in _OWN}
         first = item["synthesized"]
         name = str(item.get("pair_id") or _name(number, first))
-        return Pair(
-            name,
-            first,
-            item.get("reference"),
-            item.get("mask"),
-            groups,
-            labels=item.get("labels", item.get("mask")),
-        )
+        mask = item.get("mask")
+        labels = item.get("labels", mask)
+        return Pair(name, first, item.get("reference"), mask, groups, labels=labels)
     if isinstance(item, tuple | list) and len(item) in (2, 3):
         mask = item[2] if len(item) == 3 else None
         return Pair(_name(number, item[0]), item[0], item[1], mask, labels=mask)
