@@ -49,8 +49,8 @@ class BraTS(Cohort):
     """BraTS from a folder of patients' folders, at any depth; matched by the patient (BraTS2021_00000).
 
     The label map of a pair is that of the tumor: ``--regions core`` scores a part of it by its name. ``--foreground``
-    adds the brain, since BraTS is 0 outside it. A patient without ``_seg`` has no label map. Without ``synthesized`` the
-    source is compared with the target as it is, which is the floor that any translation must beat. The split ranks
+    adds the brain, since BraTS is 0 outside it. A patient without ``_seg`` has no label map. Without ``synthesized``
+    the source is compared with the target as it is, which is the floor that any translation must beat. The split ranks
     patients by a hash of seed and name and puts 80 % of them into ``train``.
 
     Example:
