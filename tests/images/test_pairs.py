@@ -142,7 +142,7 @@ def test_a_file_and_a_folder_are_no_pair(fill: Callable[..., Path]) -> None:
     folder = fill("s", "a.png")
     with pytest.raises(UsageError, match=r"s is a folder of images, .*a\.png is one image. Give two"):
         pair_paths(folder, folder / "a.png")
-    with pytest.raises(UsageError, match=r"s is a folder of masks, .*a\.png is one image"):
+    with pytest.raises(UsageError, match=r"s is a folder and .*a\.png is one image"):
         pair_paths(folder / "a.png", folder / "a.png", folder)
 
 
