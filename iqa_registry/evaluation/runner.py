@@ -206,9 +206,8 @@ def start_metrics(registry: Registry, texts: Sequence[str], device: str) -> Star
     for text, metric in resolved.items():
         try:
             built = registry.metric(metric, device)
-            declared = {name: registry.weights.loaded.get(name, "") for name in metric.weights}
             started.ready.append(NamedMetric(text, built))
-            started.weights[text] = declared | dict(built.weights_used)
+            started.weights[text] = dict(built.weights_used)
         except UsageError:
             raise
         except IQAError as error:

@@ -9,7 +9,6 @@ import torch
 
 import iqa_registry as iqa
 from iqa_kcross.checkpoint import describe_file
-from iqa_kcross.weights import find_weights
 from iqa_registry.registry import build_registry
 from iqa_registry.statistics.inconsistency import inconsistency
 
@@ -42,12 +41,12 @@ def of(table, metric):
 
 
 def test_the_file_says_what_it_is(registry):
-    path, digest = find_weights(registry, WEIGHTS)
-    facts = describe_file(path)
+    file = registry.weights.open(WEIGHTS)
+    facts = describe_file(file)
     assert facts["simulated"] is True
     assert (facts["source"], facts["target"], facts["branches"]) == ("t1", "t2", "complex+tumor+structure")
-    assert path.stat().st_size < 10e6
-    assert registry.metric("kcross").weights_used[WEIGHTS] == digest
+    assert file.path.stat().st_size < 10e6
+    assert registry.metric("kcross").weights_used[WEIGHTS] == file.sha256
 
 
 def test_it_agrees_with_simulated_raters_better_than_its_rivals(scored):

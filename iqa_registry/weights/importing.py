@@ -1,28 +1,28 @@
-"""Recognizing a file that a user brings: which of the declared weights are in it."""
+"""Importing: which of the declared weights are in a file that a user brings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqa_registry.errors import WeightsError
-from iqa_registry.weights.fingerprints import file_sha256, fingerprint
+from iqa_registry.weights.files import WeightFile, read_file
+from iqa_registry.weights.formats import named_tensors
+from iqa_registry.weights.hashing import file_sha256, fingerprint
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from iqa_registry.specs import WeightSpec
 
-Found = tuple["WeightSpec", Path, "Callable[[Path], dict[str, Tensor]]"]
+Found = tuple["WeightSpec", Path, "Callable[[Path, WeightSpec], WeightFile]"]
 
 
 def recognize(path: Path, candidates: Sequence[WeightSpec], folder: Path) -> list[Found]:
     """Find the declared weights in a file.
 
-    First by the hash of the file, which tells a published file or archive; then by the fingerprint of the
-    tensors in it, which tells the same numbers in any container.
+    First by the hash of the file, which identifies a published file or archive; then by the hash of the tensors in
+    it, which identifies the same numbers in any format.
 
     Args:
         path: the file.
@@ -30,7 +30,7 @@ def recognize(path: Path, candidates: Sequence[WeightSpec], folder: Path) -> lis
         folder: where members of an archive may be written.
 
     Returns:
-        Declaration, file, and what reads its tensors; at least one.
+        Declaration, file, and what opens it; at least one.
 
     Raises:
         WeightsError: the file cannot be read, or is none of the candidates.
@@ -38,7 +38,7 @@ def recognize(path: Path, candidates: Sequence[WeightSpec], folder: Path) -> lis
     try:
         sha256 = file_sha256(path)
     except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror}.") from error
+        raise WeightsError(f"{path}: {error.strerror}. Give the path of a weight file or archive.") from error
     found = list(_by_file(path, sha256, candidates, folder)) or list(_by_tensors(path, candidates))
     if found:
         return found
@@ -46,38 +46,40 @@ def recognize(path: Path, candidates: Sequence[WeightSpec], folder: Path) -> lis
         spec = candidates[0]
         raise WeightsError(
             f"{path} is not the declared {spec.name!r}: expected sha256 {spec.sha256} of the {spec.hashed}, "
-            f"the file's own is {sha256}."
+            f"the file's own is {sha256}. Give another file."
         )
     raise WeightsError(
-        f"{path} is none of the declared weights; its sha256 is {sha256}. See them with: iqa weights list"
+        f"{path} is none of the declared weights; its sha256 is {sha256}. `iqa weights list` shows all."
     )
 
 
 def _by_file(path: Path, sha256: str, candidates: Sequence[WeightSpec], folder: Path) -> Iterator[Found]:
     for spec in candidates:
         if spec.hashed == "file" and sha256.startswith(spec.sha256):
-            yield spec, path, spec.sources[0].tensors
-            continue
-        for source in spec.sources:
-            if source.sha256 and sha256.startswith(source.sha256):
-                yield spec, source.unpack(path, folder), source.tensors
-                break
+            source, file = spec.sources[0], path
+        else:
+            known = (item for item in spec.sources if item.sha256 and sha256.startswith(item.sha256))
+            source = next(known, None)
+            if source is None:
+                continue
+            file = source.unpack(path, folder)
+        yield spec, file, source.open
 
 
 def _by_tensors(path: Path, candidates: Sequence[WeightSpec]) -> Iterator[Found]:
     """Read the file once, then try each declared way of naming its tensors."""
-    from iqa_registry.weights.containers import converted, read, read_payload
-
-    payload = read_payload(path)
+    file = read_file(path, str(path))
     for spec in candidates:
         if spec.hashed == "file":
             continue
         ways = {None} | {source.convert for source in spec.sources if source.container == "tensors"}
         for convert in sorted(ways, key=str):
             try:
-                got = fingerprint(converted(payload, convert, path))
+                tensors = named_tensors(file.content, convert, path)
             except WeightsError:
                 continue
+            got = fingerprint(tensors)
             if got.startswith(spec.sha256):
-                yield spec, path, partial(read, convert=convert)
+                opened = replace(file, content=tensors, sha256=got)
+                yield spec, path, lambda *_, opened=opened: opened
                 break

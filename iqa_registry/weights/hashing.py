@@ -1,4 +1,4 @@
-"""Fingerprints: one hash for the same numbers, whatever container they come in."""
+"""Hashes: of a file's bytes, and of named tensors, which are the same in every file format."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import mmap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +56,14 @@ def fingerprint_of_file(path: Path) -> str:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(file)
+
+
+def sha256_of(file: IO[bytes]) -> str:
+    """:func:`file_sha256` of an open file, which is back at its start afterwards."""
+    digest = hashlib.file_digest(cast("Any", file), "sha256").hexdigest()
+    file.seek(0)
+    return digest
 
 
 def _digest(arrays: Iterable[tuple[str, str, Sequence[int], Any]]) -> str:

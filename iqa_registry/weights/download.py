@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from iqa_registry.errors import WeightsError
-from iqa_registry.weights.fingerprints import file_sha256
+from iqa_registry.weights.hashing import file_sha256
 from iqa_registry.weights.pip_settings import PipSettings
 
 TIMEOUT = 60.0
@@ -43,7 +43,7 @@ class Connection:
         return {"http": proxy, "https": proxy} if proxy else None
 
 
-def download(url: str, target: Path, sha256: str, connection: Connection) -> Path:
+def download_file(url: str, target: Path, sha256: str, connection: Connection) -> Path:
     """Bring ``url`` (``http``, ``https`` or ``file``) to ``target``.
 
     Args:
