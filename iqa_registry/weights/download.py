@@ -1,11 +1,14 @@
-"""Downloads: one file to a given place, its hash checked, failures put in a few words."""
+"""Downloads: one file to a given place, with its hash checked and failures put in a few words."""
 
 from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
 
@@ -13,8 +16,13 @@ from iqa_registry.errors import WeightsError
 from iqa_registry.weights.hashing import file_sha256
 from iqa_registry.weights.pip_settings import PipSettings
 
+if TYPE_CHECKING:
+    from requests import Response
+
 TIMEOUT = 60.0
 """Seconds without any answer after which a server is given up."""
+
+_CHUNK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +31,7 @@ class Connection:
 
     Attributes:
         settings: certificate, proxy and trusted hosts.
-        auth: user name and password, where the address alone does not carry them.
+        auth: user name and password, where they are not part of the address.
         progress: whether to draw a progress bar on stderr.
     """
 
@@ -37,18 +45,37 @@ class Connection:
         trusted = {parts.hostname, parts.netloc.rpartition("@")[2]} & self.settings.trusted_hosts
         return False if trusted else self.settings.verify
 
-    def proxies(self) -> dict[str, str] | None:
-        """The configured proxy in the form that ``requests`` takes."""
+    @contextmanager
+    def get(self, url: str, **options: Any) -> Iterator[Response]:
+        """The answer to a request; raises :class:`WeightsError` if there is none, or while it is read."""
+        import requests
+        import urllib3
+
         proxy = self.settings.proxy
-        return {"http": proxy, "https": proxy} if proxy else None
+        with warnings.catch_warnings():
+            # The user's pip settings say that the certificates of these hosts need not be checked.
+            warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+            try:
+                with requests.get(
+                    url,
+                    timeout=TIMEOUT,
+                    verify=self.verify(url),
+                    proxies={"http": proxy, "https": proxy} if proxy else None,
+                    auth=self.auth,
+                    **options,
+                ) as response:
+                    response.raise_for_status()
+                    yield response
+            except requests.RequestException as error:
+                raise WeightsError(f"{shown(url)}: {_reason(error)}") from error
 
 
 def download_file(url: str, target: Path, sha256: str, connection: Connection) -> Path:
-    """Bring ``url`` (``http``, ``https`` or ``file``) to ``target``.
+    """Download ``url`` (``http``, ``https`` or ``file``) to ``target``.
 
     Args:
         url: where the file is.
-        target: a path that does not exist yet, in a folder that is thrown away on failure.
+        target: a path that does not exist yet, in a folder that is discarded on failure.
         sha256: the hash, or its first digits.
         connection: how to reach the server.
 
@@ -56,19 +83,22 @@ def download_file(url: str, target: Path, sha256: str, connection: Connection) -
         WeightsError: unreachable, or the hash differs; the message is a few words, for a list of reasons.
     """
     if urlsplit(url).scheme == "file":
-        _copy(local_path(url), target)
+        source = local_path(url)
+        try:
+            shutil.copyfile(source, target)
+        except OSError as error:
+            raise WeightsError(f"{source}: {error.strerror}") from error
     else:
         _request(url, target, connection)
     check_sha256(target, sha256)
     return target
 
 
-def check_sha256(path: Path, expected: str) -> str:
-    """Return the hash of ``path`` after comparing it with ``expected``, the hash or its first digits."""
+def check_sha256(path: Path, expected: str) -> None:
+    """Raise :class:`WeightsError` if the hash of ``path`` is not ``expected``, the hash or its first digits."""
     got = file_sha256(path)
     if not got.startswith(expected):
         raise WeightsError(f"{path.name} has sha256 {got}, expected {expected}")
-    return got
 
 
 def local_path(url: str) -> Path:
@@ -83,7 +113,7 @@ def shown(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def reason(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """A failed request in a few words; the original text may hold a password, so it is not quoted."""
     import requests
 
@@ -100,72 +130,14 @@ def reason(error: Exception) -> str:
     return next((text for kind, text in known.items() if isinstance(error, kind)), type(error).__name__)
 
 
-def quiet_about_trusted_hosts() -> None:
-    """The user has said in pip's settings that these hosts need no certificate."""
-    import urllib3
-
-    warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
-
-
-def _copy(source: Path, target: Path) -> None:
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise WeightsError(f"{source}: {error.strerror}") from error
-
-
 def _request(url: str, target: Path, connection: Connection) -> None:
-    import pooch
-    import requests
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    bar = _Bar(target.name) if connection.progress else None
-    downloader = pooch.HTTPDownloader(
-        progressbar=bar or False,
-        timeout=TIMEOUT,
-        verify=connection.verify(url),
-        proxies=connection.proxies(),
-        auth=connection.auth,
-    )
-    with warnings.catch_warnings():
-        quiet_about_trusted_hosts()
-        try:
-            downloader(url, str(target), None)
-        except requests.RequestException as error:
-            raise WeightsError(f"{shown(url)}: {reason(error)}") from error
-        finally:
-            if bar is not None:
-                bar.close()
-
-
-class _Bar:
-    """A progress bar on stderr with the four names that pooch calls."""
-
-    def __init__(self, label: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._progress.add_task(label, total=None)
-        self._progress.start()
-
-    @property
-    def total(self) -> float | None:
-        """Expected bytes."""
-        return self._progress.tasks[0].total
-
-    @total.setter
-    def total(self, total: float) -> None:
-        self._progress.update(self._task, total=total or None)
-
-    def update(self, count: int) -> None:
-        """``count`` more bytes have come."""
-        self._progress.advance(self._task, count)
-
-    def reset(self) -> None:
-        """Back to none."""
-        self._progress.reset(self._task)
-
-    def close(self) -> None:
-        """Take the bar off the terminal."""
-        self._progress.stop()
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not connection.progress)
+    with connection.get(url, stream=True) as response, bar, target.open("wb") as out:
+        total = int(response.headers.get("Content-Length", 0)) or None
+        task = bar.add_task(target.name, total=total)
+        for chunk in response.iter_content(_CHUNK):
+            bar.advance(task, out.write(chunk))

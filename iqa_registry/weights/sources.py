@@ -131,14 +131,18 @@ class PackageFile(Source):
 
     def obtain(self, folder: Path, progress: bool = False) -> Path:
         """Find it; see :meth:`Source.obtain`."""
+        path = self.find()
+        if path is None:
+            installed = importlib.util.find_spec(self.package) is not None
+            raise WeightsError(f"the installed version has no {self.path}" if installed else "not installed")
+        return path
+
+    def find(self) -> Path | None:
+        """The file, if the package is installed and has it."""
         spec = importlib.util.find_spec(self.package)
-        if spec is None or not spec.submodule_search_locations:
-            raise WeightsError("not installed")
-        for location in spec.submodule_search_locations:
-            path = Path(location, *self.path.split("/"))
-            if path.is_file():
-                return path
-        raise WeightsError(f"the installed version has no {self.path}")
+        folders = (spec and spec.submodule_search_locations) or ()
+        paths = (Path(folder, *self.path.split("/")) for folder in folders)
+        return next(filter(Path.is_file, paths), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

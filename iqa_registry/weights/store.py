@@ -249,9 +249,8 @@ def default_directory() -> Path:
 def _carried(spec: WeightSpec) -> Iterator[tuple[Source, Path]]:
     """The files of installed packages that should hold the weights; not yet checked."""
     for source in spec.sources:
-        if isinstance(source, PackageFile):
-            with suppress(WeightsError):
-                yield source, source.obtain(Path())
+        if isinstance(source, PackageFile) and (path := source.find()) is not None:
+            yield source, path
 
 
 def _report(spec: WeightSpec, path: Path, source: Source | None) -> WeightReport:
