@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from iqa_registry.errors import WeightsError
 from iqa_registry.weights.formats import Container, Convert, named_tensors, read
-from iqa_registry.weights.hashing import fingerprint, sha256_of
+from iqa_registry.weights.hashing import check_sha256, fingerprint, sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,7 +120,7 @@ def read_file(
     """
     try:
         with path.open("rb") as file:
-            digest = _check(sha256_of(file), expected, path) if hashed == "file" else ""
+            digest = check_sha256(path, expected, sha256_of(file)) if hashed == "file" else ""
             content, metadata = read(file, path, container, trust)
             # Only safetensors are read by path; all else comes from the file that was hashed.
             if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
@@ -130,11 +130,5 @@ def read_file(
         raise WeightsError(f"{path}: {reason}. Give the path of a weight file.") from error
     if convert is not None or hashed == "tensors":
         content = named_tensors(content, convert, path)
-    digest = digest or _check(fingerprint(content), expected, path)
+    digest = digest or check_sha256(path, expected, fingerprint(content))
     return WeightFile(name, path, digest, content, metadata)
-
-
-def _check(sha256: str, expected: str, path: Path) -> str:
-    if not sha256.startswith(expected):
-        raise WeightsError(f"{path.name} has sha256 {sha256}, expected {expected}")
-    return sha256

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from iqa_registry.errors import WeightsError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -57,6 +59,14 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as file:
         return sha256_of(file)
+
+
+def check_sha256(path: Path, expected: str, got: str = "") -> str:
+    """The hash of ``path``, or ``got``; raises :class:`WeightsError` unless it begins with ``expected``."""
+    got = got or file_sha256(path)
+    if not got.startswith(expected):
+        raise WeightsError(f"{path.name} has sha256 {got}, expected {expected}")
+    return got
 
 
 def sha256_of(file: IO[bytes]) -> str:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqa_registry.errors import WeightsError
-from iqa_registry.weights.files import WeightFile, read_file
+from iqa_registry.weights.files import read_file
 from iqa_registry.weights.formats import named_tensors
 from iqa_registry.weights.hashing import file_sha256, fingerprint
 
 if TYPE_CHECKING:
     from iqa_registry.specs import WeightSpec
+    from iqa_registry.weights.sources import Source
 
-Found = tuple["WeightSpec", Path, "Callable[[Path, WeightSpec], WeightFile]"]
 
-
-def recognize(path: Path, candidates: Sequence[WeightSpec], folder: Path) -> list[Found]:
+def recognize(
+    path: Path, candidates: Sequence[WeightSpec], folder: Path
+) -> list[tuple[WeightSpec, Path, Source]]:
     """Find the declared weights in a file.
 
     First by the hash of the file, which identifies a published file or archive; then by the hash of the tensors in
@@ -30,7 +32,7 @@ def recognize(path: Path, candidates: Sequence[WeightSpec], folder: Path) -> lis
         folder: where members of an archive may be written.
 
     Returns:
-        Declaration, file, and what opens it; at least one.
+        Declaration, file, and a source that can open it; at least one.
 
     Raises:
         WeightsError: the file cannot be read, or is none of the candidates.
@@ -53,7 +55,9 @@ def recognize(path: Path, candidates: Sequence[WeightSpec], folder: Path) -> lis
     )
 
 
-def _by_file(path: Path, sha256: str, candidates: Sequence[WeightSpec], folder: Path) -> Iterator[Found]:
+def _by_file(
+    path: Path, sha256: str, candidates: Sequence[WeightSpec], folder: Path
+) -> Iterator[tuple[WeightSpec, Path, Source]]:
     for spec in candidates:
         if spec.hashed == "file" and sha256.startswith(spec.sha256):
             source, file = spec.sources[0], path
@@ -63,23 +67,16 @@ def _by_file(path: Path, sha256: str, candidates: Sequence[WeightSpec], folder: 
             if source is None:
                 continue
             file = source.unpack(path, folder)
-        yield spec, file, source.open
+        yield spec, file, source
 
 
-def _by_tensors(path: Path, candidates: Sequence[WeightSpec]) -> Iterator[Found]:
+def _by_tensors(path: Path, candidates: Sequence[WeightSpec]) -> Iterator[tuple[WeightSpec, Path, Source]]:
     """Read the file once, then try each declared way of naming its tensors."""
-    file = read_file(path, str(path))
+    content = read_file(path, str(path)).content
     for spec in candidates:
-        if spec.hashed == "file":
-            continue
         ways = {None} | {source.convert for source in spec.sources if source.container == "tensors"}
-        for convert in sorted(ways, key=str):
-            try:
-                tensors = named_tensors(file.content, convert, path)
-            except WeightsError:
-                continue
-            got = fingerprint(tensors)
-            if got.startswith(spec.sha256):
-                opened = replace(file, content=tensors, sha256=got)
-                yield spec, path, lambda *_, opened=opened: opened
-                break
+        for convert in sorted(ways, key=str) if spec.hashed == "tensors" else ():
+            with suppress(WeightsError):
+                if fingerprint(named_tensors(content, convert, path)).startswith(spec.sha256):
+                    yield spec, path, replace(spec.sources[0], container="tensors", convert=convert)
+                    break

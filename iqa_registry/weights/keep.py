@@ -5,17 +5,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqa_registry.errors import WeightsError
-from iqa_registry.weights.download import check_sha256
+from iqa_registry.weights.hashing import check_sha256
 
 if TYPE_CHECKING:
     from iqa_registry.specs import WeightSpec
-    from iqa_registry.weights.files import WeightFile
+    from iqa_registry.weights.sources import Source
 
 _PREFIX = ".incoming-"
 _DAY = 86400.0
@@ -48,15 +48,13 @@ def workspace(directory: Path) -> Iterator[Path]:
         ) from error
 
 
-def keep(
-    spec: WeightSpec, file: Path, read: Callable[[Path, WeightSpec], WeightFile], target: Path, folder: Path
-) -> Path:
+def keep(spec: WeightSpec, file: Path, source: Source, target: Path, folder: Path) -> Path:
     """Check ``file`` against the declaration and put it where it belongs.
 
     Args:
         spec: the declaration.
         file: what a source delivered, or a user brought.
-        read: opens ``file`` and checks it, as :meth:`Source.open` does.
+        source: opens it.
         target: the final path.
         folder: a workspace on the same disk.
 
@@ -70,7 +68,7 @@ def keep(
     else:
         from iqa_registry.weights.formats import write
 
-        write(read(file, spec).tensors, ready)
+        write(source.open(file, spec).tensors, ready)
     ready.replace(target)
     return target
 

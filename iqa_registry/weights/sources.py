@@ -168,7 +168,7 @@ class TorchHubFile(Source):
 
     def obtain(self, folder: Path, progress: bool = False) -> Path:
         """Find it and check its hash; see :meth:`Source.obtain`."""
-        from iqa_registry.weights.download import check_sha256
+        from iqa_registry.weights.hashing import check_sha256
 
         path = torch_hub_folder() / self.folder / self.name
         if not path.is_file():

@@ -182,8 +182,8 @@ class WeightStore:
         candidates = [self.spec(name)] if name else list(self.specs.values())
         names = []
         with workspace(self.directory) as folder:
-            for spec, file, read in recognize(Path(path), candidates, folder):
-                keep(spec, file, read, self.path(spec.name), folder)
+            for spec, file, source in recognize(Path(path), candidates, folder):
+                keep(spec, file, source, self.path(spec.name), folder)
                 names.append(spec.name)
         return tuple(names)
 
@@ -212,7 +212,7 @@ class WeightStore:
                 continue
             try:
                 file = source.obtain(folder, self.progress)
-                return keep(spec, file, source.open, self.path(spec.name), folder)
+                return keep(spec, file, source, self.path(spec.name), folder)
             except WeightsError as error:
                 reasons.append(f"{source.describe()} ({error})")
         raise WeightsError(self._unavailable(spec.name, reasons))
