@@ -111,7 +111,7 @@ def read_pickled_arrays(file: IO[bytes], path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: rejected, a pickle of more than numpy arrays ({error}).") from error
     except (EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
-        raise WeightsError(f"{path}: a damaged pickle ({error!r}).") from error
+        raise WeightsError(f"{path}: a damaged pickle ({error!r}). Copy it again.") from error
 
 
 def _multiarray() -> Any:
@@ -147,7 +147,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
-        raise WeightsError(f"{path}: a damaged safetensors file ({error}).") from error
+        raise WeightsError(f"{path}: a damaged safetensors file ({error}). Copy it again.") from error
 
 
 def _read_torch(file: IO[bytes], path: Path, trust: bool | None) -> Any:
@@ -159,7 +159,9 @@ def _read_torch(file: IO[bytes], path: Path, trust: bool | None) -> Any:
     except Exception as error:  # bytes that are not a pickle can raise any error
         foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
         if foreign is None:
-            raise WeightsError(f"{path}: damaged, or not a weight file ({type(error).__name__}).") from error
+            raise WeightsError(
+                f"{path}: damaged, or not a weight file ({type(error).__name__}). Copy it again."
+            ) from error
         if not trust:
             raise WeightsError(
                 f"{path}: rejected, it holds more than weights and plain values ({foreign[1]}), and reading it could "

@@ -37,6 +37,9 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     Returns:
         64 hexadecimal digits.
 
+    Raises:
+        WeightsError: tensors of complex or quantized numbers.
+
     Example:
         >>> import torch
         >>> fingerprint({"weight": torch.arange(4.0)})[:16]
@@ -87,7 +90,10 @@ def _digest(arrays: Iterable[tuple[str, str, Sequence[int], Any]]) -> str:
 def _raw(tensor: Tensor) -> tuple[str, Sequence[int], Any]:
     import torch
 
-    code = _CODES[str(tensor.dtype).removeprefix("torch.")]
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if kind not in _CODES:
+        raise WeightsError(f"tensors of type {kind} have no hash. Save them as real numbers.")
+    code = _CODES[kind]
     # Through bytes, because numpy has no bfloat16.
     data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     return code, tuple(tensor.shape), data

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pypi_simple import ProjectPage
 
 LARGEST_MEMBER = 2**31
-"""Bytes; a member that claims or holds more is rejected before it fills the disk."""
+"""Bytes; a larger member is rejected before it fills the disk."""
 
 _CHUNK = 2**20
 
@@ -138,7 +138,7 @@ def _get_page(settings: PipSettings, url: str, distribution: str) -> ProjectPage
         with download.Connection(settings).get(url, headers={"Accept": ACCEPT_ANY}) as response:
             return ProjectPage.from_response(response, distribution)
     except (UnsupportedContentTypeError, UnsupportedRepoVersionError) as error:
-        raise WeightsError("it does not answer as a package index") from error
+        raise WeightsError("not a package index") from error
 
 
 def _read_page(path: Path, distribution: str) -> ProjectPage:
@@ -155,7 +155,7 @@ def _pick(page: ProjectPage, file: str) -> str:
 
 
 def _password(place: str, url: str) -> tuple[str, str] | None:
-    """A mirror's password stands in its own address; files on the same host lie behind the same password."""
+    """The password in a mirror's own address; files on the same host need the same one."""
     parts = urlsplit(place)
     if not parts.username or parts.hostname != urlsplit(url).hostname:
         return None

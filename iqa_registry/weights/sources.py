@@ -1,4 +1,4 @@
-"""Sources: where a weight file can be had. Declarations only, so that a plugin's ``plugin.py`` stays light.
+"""Sources: where a weight file is available. Declarations only, so that a plugin's ``plugin.py`` stays light.
 
 A source brings a file into a folder (:meth:`Source.obtain`) and opens it (:meth:`Source.open`). A plugin
 may declare its own kind by deriving from :class:`Source`.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a weight file can be had.
+    """Where a weight file is available.
 
     Attributes:
         container: format of the file, see :mod:`iqa_registry.weights.formats`.

@@ -1,4 +1,4 @@
-"""The weight store: the declared weight files, those that installed packages carry and the folder of the others.
+"""The weight store: the declared weight files, in installed packages and in the weights folder.
 
 A file is checked each time it is opened and never replaced silently. What is fetched or imported goes to
 a temporary folder first, is checked there, and only then gets its name, so that several processes can do it
@@ -50,7 +50,7 @@ class WeightReport:
 
 
 class WeightStore:
-    """The declared weight files and the folder that they are kept in.
+    """The declared weight files and the folder for those that no installed package carries.
 
     Args:
         specs: the declarations by name.
@@ -142,7 +142,7 @@ class WeightStore:
         return open_file(path, name_or_path)
 
     def fetch(self, name: str, force: bool = False) -> Path:
-        """Bring a weight file into the folder from the first of its sources that has it.
+        """Fetch a weight file into the folder from the first of its sources that has it.
 
         Args:
             name: of the weights.
@@ -230,8 +230,8 @@ class WeightStore:
         file = self.path(name).name
         why = "and IQA_OFFLINE forbids the network" if self.offline else "and no source has them"
         return (
-            f"weights {name!r} are missing from {self.directory} {why}: {'; '.join(reasons)}.\n"
-            f"On a machine with a network run `iqa weights fetch {name}`, copy {file} from its weights "
+            f"The weights {name!r} are missing from {self.directory} {why}: {'; '.join(reasons)}.\n"
+            f"On a machine with a network, run `iqa weights fetch {name}`, copy {file} from its weights "
             f"folder here and run `iqa weights import {file}`, or set IQA_WEIGHTS_DIR to its folder."
         )
 

@@ -1,8 +1,8 @@
 """Trained-model folders of nnU-Net v2: what must be there, and reading it without running anything in it.
 
-A checkpoint is a pickle, which may run any code while it is read. So it is read with ``weights_only=True``, which
-admits tensors, plain values and the numbers of numpy and nothing else; the checkpoints of nnU-Net's own trainers are
-read that way. One that holds more is unpickled only where the user says ``trust=true``.
+A checkpoint is a pickle, which may run any code while it is read. :func:`iqa_registry.weights.open_file` admits only
+tensors, plain values and numbers of numpy, which is all that nnU-Net's own trainers write. A checkpoint that holds more
+is unpickled only with ``trust=true``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ModelFolder:
 
     @property
     def configuration(self) -> str:
-        """Name of the configuration that was trained, say ``2d``."""
+        """Name of the configuration that was trained, such as ``2d``."""
         return str(self.checkpoint["init_args"]["configuration"])
 
     @property

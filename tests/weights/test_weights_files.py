@@ -155,6 +155,12 @@ def test_import_of_something_else_says_what_was_expected(tmp_path, make_store):
     assert store.status("demo") == "missing"
 
 
+def test_import_of_complex_numbers_is_an_error_and_no_defect(tmp_path, make_store):
+    torch.save({"net.weight": torch.zeros(1, dtype=torch.complex64)}, tmp_path / "complex.pth")
+    with pytest.raises(WeightsError, match=r"is none of the declared weights|is not the declared"):
+        make_store(NOWHERE).import_file(tmp_path / "complex.pth")
+
+
 def test_import_of_an_archive_with_a_bad_member(tmp_path, make_store, source):
     content = tar_with({"demo-1.0/other": b"1"})
     (tmp_path / "a.tar.gz").write_bytes(content)
