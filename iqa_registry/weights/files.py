@@ -23,7 +23,7 @@ Hashed = Literal["file", "tensors"]
 _recorders: ContextVar[tuple[dict[str, str], ...]] = ContextVar("recorders", default=())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightFile:
     """A weight file that was read and hashed.
 

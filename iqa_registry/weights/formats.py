@@ -66,11 +66,16 @@ def named_tensors(content: Any, convert: Convert | None, path: Path) -> dict[str
     try:
         tensors = _function(convert)(content) if convert else content
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise WeightsError(f"{path}: does not hold what {convert} expects ({error!r}).") from error
+        name = getattr(convert, "__name__", convert)
+        raise WeightsError(
+            f"{path}: does not hold what {name} expects ({error!r}). Give another file."
+        ) from error
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in tensors.items()
     ):
-        raise WeightsError(f"{path}: expected named tensors, got {type(tensors).__name__}.")
+        raise WeightsError(
+            f"{path}: expected named tensors, got {type(tensors).__name__}. Give another file."
+        )
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
 

@@ -63,6 +63,11 @@ def test_the_folder_serves_where_the_package_holds_other_numbers(carried, make_s
     assert store.open("demo").path == store.path("demo")
 
 
+def test_a_path_that_the_user_gives_has_a_status_too(carried, make_store):
+    report = make_store(CARRIED).report(str(carried))
+    assert (report.status, report.path, report.sha256) == ("present", carried, file_sha256(carried))
+
+
 def test_without_the_package_it_is_missing(make_store):
     assert make_store(CARRIED, offline=True).status("demo") == "missing"
 
