@@ -61,8 +61,8 @@ class Metric(nn.Module):
     allows_bf16: bool = False
     """Whether the score survives ``--precision bf16``; for networks, not for sums of squares."""
     weights_used: Mapping[str, str]
-    """Name and SHA-256 of each weight file that was loaded beside those that the declaration names (from a path that
-    the user gave, or by a segmenter); they go into the record of a run."""
+    """Name and SHA-256 of each weight file that was opened while the metric was built; set by the registry, and part of
+    the record of a run."""
 
     def __init__(self) -> None:
         # Without this, a metric that has no constructor would show nn.Module's *args to the registry.

@@ -171,8 +171,12 @@ class Registry:
             UnknownNameError, ParameterError, MissingExtraError: see :meth:`resolve_metric`.
             WeightsError: a weight file is missing or is not what was declared.
         """
+        from iqa_registry.weights import recording
+
         resolved = text if isinstance(text, ResolvedMetric) else self.resolve_metric(text)
-        metric: Metric = self._build(resolved.spec, resolved.parameters)
+        with recording() as used:
+            metric: Metric = self._build(resolved.spec, resolved.parameters)
+        metric.weights_used = used
         metric.spec = resolved.spec
         metric.configuration = resolved.configuration
         return metric.eval().requires_grad_(False).to(device)

@@ -9,7 +9,6 @@ from iqa_registry.evaluation.features import map_features
 from iqa_registry.registry import build_registry
 from iqa_registry.testing import assert_conforms, run_checks
 from iqa_registry.testing.probes import head_images
-from iqa_registry.weights import PackageFile
 
 REGISTRY = build_registry()
 BRIDGED = ("pyiqa/psnr", "pyiqa/ssim", "pyiqa/gmsd", "pyiqa/nlpd", "pyiqa/vif")
@@ -29,12 +28,7 @@ VOLUMES = [
 
 def needs_network(text):
     """Whether a weight file is neither in the folder of weights nor brought by an installed package."""
-    weights = REGISTRY.weights
-    return any(
-        not weights.path(name).is_file()
-        and not any(isinstance(source, PackageFile) for source in weights.spec(name).sources)
-        for name in REGISTRY.resolve_metric(text).weights
-    )
+    return any(REGISTRY.weights.status(name) == "missing" for name in REGISTRY.resolve_metric(text).weights)
 
 
 def case(text):

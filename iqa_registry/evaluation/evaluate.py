@@ -110,8 +110,6 @@ def start_metrics(registry: Registry, texts: Sequence[str], device: str) -> Star
         try:
             built = registry.metric(metric, device)
             built.text = text
-            declared = {name: registry.weights.loaded.get(name, "") for name in metric.weights}
-            built.weights_used = declared | dict(built.weights_used)
             started.ready.append(built)
         except UsageError:
             raise

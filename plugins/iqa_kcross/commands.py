@@ -188,12 +188,11 @@ def export(model: Path, out: Path) -> None:
 def describe(model: str, as_json: bool) -> None:
     """Show what MODEL, a file or the name of shipped weights, was built and trained with."""
     from iqa_kcross.checkpoint import describe_file
-    from iqa_kcross.weights import find_weights
     from iqa_registry.cli import render
     from iqa_registry.registry import build_registry
 
-    path, digest = find_weights(build_registry(), model)
-    facts = describe_file(path) | {"sha256": digest}
+    file = build_registry().weights.open(model)
+    facts = describe_file(file) | {"sha256": file.sha256}
     if as_json:
         render.echo_json(facts)
         return

@@ -149,4 +149,4 @@ def build(*, registry: Registry) -> DeepIQA:
     Raises:
         WeightsError: they cannot be had, or are not what was declared.
     """
-    return DeepIQA(state=registry.weights.load("deepiqa"))
+    return DeepIQA(state=registry.weights.open("deepiqa").tensors)

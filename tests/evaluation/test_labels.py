@@ -10,6 +10,7 @@ import iqa_registry as iqa
 import toy_metrics
 from iqa_registry.errors import OptionError, UsageError
 from iqa_registry.evaluation.options import Options
+from iqa_registry.weights.hashing import file_sha256
 
 
 @pytest.fixture(autouse=True)
@@ -197,11 +198,16 @@ def test_a_run_is_resumed_with_the_same_lesions_only(run, tmp_path, counts):
             run(**other)
 
 
-@pytest.mark.parametrize("other", [{"finder.pt": "ffff"}, {"another.pt": "0a1b"}, {}])
-def test_weights_that_a_metric_loaded_are_recorded_and_compared(run, tmp_path, monkeypatch, other):
+@pytest.mark.parametrize("other", ["new/finder.pt", "another.pt", None])
+def test_weights_that_a_metric_opened_are_recorded_and_compared(run, tmp_path, monkeypatch, other):
+    (tmp_path / "new").mkdir()
+    for name, value in (("finder.pt", 0.0), ("another.pt", 0.0), ("new/finder.pt", 1.0)):
+        torch.save({"weight": torch.full((2,), value)}, tmp_path / name)
+    monkeypatch.setattr(toy_metrics, "finder_weights", [tmp_path / "finder.pt"])
     run()
     metrics = json.loads((tmp_path / "run" / "run.json").read_text())["fixed"]["metrics"]
-    assert metrics["toy-lesions"]["weights"] == {"finder.pt": "0a1b"}
-    monkeypatch.setattr(toy_metrics, "finder_weights", other)
+    digest = file_sha256(tmp_path / "finder.pt")
+    assert metrics["toy-lesions"]["weights"] == {"finder.pt": digest}
+    monkeypatch.setattr(toy_metrics, "finder_weights", [tmp_path / other] if other else [])
     with pytest.raises(UsageError, match=r"other arguments.*finder\.pt"):
         run()

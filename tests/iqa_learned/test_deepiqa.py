@@ -13,7 +13,7 @@ from iqa_learned.deepiqa import PATCH, DeepIQA, _features, _regression, build, c
 from iqa_learned.plugin import WEIGHTS
 from iqa_registry.errors import WeightsError
 from iqa_registry.weights import WeightStore
-from iqa_registry.weights.fingerprints import file_sha256
+from iqa_registry.weights.hashing import file_sha256
 from learned_references import colour, image_pairs
 
 

@@ -42,7 +42,7 @@ def test_equals_the_references_with_random_weights(metric, tensors, reference):
 @pytest.mark.network
 def test_equals_the_references_with_published_weights(published):
     pytest.importorskip("DISTS_pytorch")
-    trunk, weights = published.load("imagenet-vgg"), published.load("dists")
+    trunk, weights = published.open("imagenet-vgg").tensors, published.open("dists").tensors
     ours = DISTS(trunk=trunk, weights=weights)
     models = package_dists(trunk, weights), piq_dists(trunk, weights)
     with torch.no_grad():

@@ -57,7 +57,7 @@ def test_equals_the_package_with_random_weights(models, net):
 @pytest.mark.network
 @pytest.mark.parametrize("net", ["alex", "vgg"])
 def test_equals_the_package_with_published_weights(published, net):
-    trunk, heads = published.load(f"imagenet-{net}"), published.load(f"lpips-{net}")
+    trunk, heads = published.open(f"imagenet-{net}").tensors, published.open(f"lpips-{net}").tensors
     ours, package = LPIPS(net=net, trunk=trunk, heads=heads), package_lpips(net, trunk, heads)
     other = piq_lpips(trunk, heads) if net == "vgg" else None
     with torch.no_grad():
@@ -72,7 +72,7 @@ def test_equals_the_package_with_published_weights(published, net):
 
 def test_heads_are_those_of_the_installed_package(registry):
     for net in NETS:
-        heads = registry.weights.load(f"lpips-{net}")
+        heads = registry.weights.open(f"lpips-{net}").tensors
         model = package_lpips(net, random_trunk(net), random_heads(net))
         path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -19,6 +20,7 @@ from iqa_registry.metrics import (
 )
 from iqa_registry.plugins import Candidate
 from iqa_registry.specs import MetricSpec, Origin
+from iqa_registry.weights import open_file
 
 encoded: list[int] = []
 """Number of images in each call of ``CountingMetric.encode``; tests clear it."""
@@ -26,8 +28,8 @@ encoded: list[int] = []
 encoded_with_lesions: list[tuple[int, bool]] = []
 """Number of images in each call of ``LesionGap.encode``, and whether it was told where the lesions are."""
 
-finder_weights = {"finder.pt": "0a1b"}
-"""What ``LesionGap`` says that it loaded; a test may change it."""
+finder_weights: list[Path] = []
+"""Weight files that ``LesionGap`` opens; a test may change it."""
 
 
 class CountingMetric(FullReferenceMetric):
@@ -55,7 +57,8 @@ class LesionGap(FullReferenceMetric):
     def __init__(self, *, dimensions: Literal[2, 3] = 2) -> None:
         super().__init__()
         self.dimensions = dimensions
-        self.weights_used = dict(finder_weights)
+        for file in finder_weights:
+            open_file(file, file.name)
 
     def encode(self, images: Tensor, lesions: Tensor | None = None) -> tuple[Tensor, Tensor]:
         encoded_with_lesions.append((len(images), lesions is not None))

@@ -10,7 +10,6 @@ from iqa_kcross.checkpoint import History, read_settings
 from iqa_kcross.model import ModelSettings
 from iqa_kcross.training.images import LESIONS
 from iqa_kcross.training.rated import is_simulated, open_pairs, other_modality, table_of
-from iqa_kcross.weights import find_weights
 from iqa_registry.agreement.ratings import Rated, rate
 from iqa_registry.agreement.scores import ID, Scores, select
 from iqa_registry.agreement.study import SIMULATED
@@ -131,8 +130,8 @@ def read_model(weights: str, registry: Registry) -> Model:
     Raises:
         WeightsError: no such weights, or not a model of K-CROSS.
     """
-    path, _ = find_weights(registry, weights)
-    return Model(weights, path, *read_settings(path))
+    file = registry.weights.open(weights)
+    return Model(weights, file.path, *read_settings(file))
 
 
 def check_modalities(model: Model, opened: Opened) -> None:
