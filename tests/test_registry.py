@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import nn
 
 from iqa_registry import FullReferenceMetric
-from iqa_registry.specs import DatasetSpec
+from iqa_registry.specs import Configuration, DatasetSpec
 
 
 class Power(FullReferenceMetric):
@@ -41,13 +41,13 @@ def needs_more():
 def iqa_register_metrics(register):
     fields = FIELDS | {"factory": __name__ + ":Power"}
     register(MetricSpec(name="power", **fields))
-    register(MetricSpec(name="cubic", base="power", defaults={"power": 3}, summary="cubic error"))
-    register(MetricSpec(name="cubic-again", base="cubic"))
+    register(Configuration("cubic", base="power", defaults={"power": 3}, summary="cubic error"))
+    register(Configuration("cubic-again", base="cubic"))
     register(MetricSpec(name="absent", **fields | {"factory": "no_such_package.metric:M"}))
     register(MetricSpec(name="absent-extra", extra="more", **fields | {"factory": __name__ + ":needs_more"}))
     register(MetricSpec(name="renamed", **fields | {"factory": __name__ + ":Gone"}))
     register(MetricSpec(
-        name="weighty", weights=("net-{net}",), weights_licence="MIT", **fields | {"factory": __name__ + ":weighty"}
+        name="weighty", weights=("net-{net}",), weights_license="MIT", **fields | {"factory": __name__ + ":weighty"}
     ))
 
 
@@ -62,7 +62,7 @@ class Folder:
 
 @hookimpl
 def iqa_register_datasets(register):
-    register(DatasetSpec(name="folder", summary="a folder", licence="MIT", factory=__name__ + ":Folder"))
+    register(DatasetSpec(name="folder", summary="a folder", license="MIT", factory=__name__ + ":Folder"))
 """
 
 
@@ -116,7 +116,7 @@ def test_weights_follow_the_parameters(registry):
 
 def test_a_configuration_takes_what_it_does_not_declare_from_its_base(registry):
     spec = registry.metrics["cubic-again"]
-    assert (spec.summary, spec.base, spec.licence) == ("cubic error", "cubic", "MIT")
+    assert (spec.summary, spec.base, spec.license) == ("cubic error", "cubic", "MIT")
     assert registry.metric("cubic-again").configuration == "cubic-again:power=3.0"
     assert registry.metric("cubic-again:power=5").power == 5.0
 

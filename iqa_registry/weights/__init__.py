@@ -1,4 +1,4 @@
-"""Named weight files: where they come from, their hash, their licence, the folder that they are kept in.
+"""Named weight files: where they come from, their hash, their license, the folder that they are kept in.
 
 Importing this package imports no torch; :meth:`WeightStore.load` and what it calls do.
 """

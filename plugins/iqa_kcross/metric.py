@@ -104,7 +104,7 @@ def build(
     source: Annotated[str | None, Field(description="refuse weights for another source modality")] = None,
     target: Annotated[str | None, Field(description="refuse weights for another target modality")] = None,
     segmenter: Annotated[
-        str, Field(description="finds the lesions; ; stands for the comma between its parameters")
+        str, Field(description="finds the lesions; with parameters in brackets: [nnunet:path=FOLDER,fold=0]")
     ] = "nnunet",
     registry: Registry,
 ) -> KCross:
@@ -119,7 +119,7 @@ def build(
     _check(path, {name: value for name, value in wanted.items() if value is not None})
     model, _ = load_model(path, branches=branches)
     needs = any(branch.needs_lesions for branch in model.branches.values())
-    finder = registry.segmenter(segmenter.replace(";", ",")) if needs else None
+    finder = registry.segmenter(segmenter) if needs else None
     metric = KCross(model, finder)
     metric.weights_used = {weights: digest} | (finder.weights if finder else {})
     return metric

@@ -22,6 +22,7 @@ from iqa_registry.evaluation.options import choose_device
 from iqa_registry.evaluation.runner import Outcome, Run, start_metrics
 from iqa_registry.evaluation.store import MemoryStore, RunFolder
 from iqa_registry.evaluation.summary import problems
+from iqa_registry.parameters import format_reference
 from iqa_registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ class Scored:
 
 def kcross_text(model: Model, segmenter: str, registry: Registry) -> str:
     """The metric as the score table names it."""
-    finder = segmenter.replace(",", ";")
-    return registry.resolve_metric(f"kcross:weights={model.weights},segmenter={finder}").text
+    text = format_reference("kcross", {"weights": model.weights, "segmenter": segmenter})
+    return registry.resolve_metric(text).text
 
 
 def combinations(branches: Sequence[str]) -> list[tuple[str, ...]]:
