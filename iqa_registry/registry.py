@@ -151,6 +151,21 @@ class Registry:
 
         return WeightStore(self.kinds["weights"])
 
+    def metric_spec(self, text: str) -> RegisteredMetric:
+        """The declaration of a metric that may have parameters, which are not looked at.
+
+        It reports a wrong name without importing torch, as checking the parameters would: they are checked against the
+        signature of the factory.
+
+        Raises:
+            UnknownNameError: no such metric; the nearest names are offered.
+
+        Example:
+            >>> build_registry().metric_spec("ssim:window=7").identity_score
+            1.0
+        """
+        return find(self.metrics, parse_reference(text)[0], "metrics")
+
     def resolve_metric(self, text: str) -> ResolvedMetric:
         """Check a metric string without building the metric.
 
@@ -159,9 +174,8 @@ class Registry:
             ParameterError: an unknown parameter or a value that it does not take.
             MissingExtraError: the metric needs a package that is not installed.
         """
+        spec = self.metric_spec(text)
         name, given = parse_reference(text)
-        # The name first: everything after it imports the module of the factory, and with it torch.
-        spec = find(self.metrics, name, "metrics")
         values = validate_parameters(name, self.parameters(spec), {**spec.defaults, **given})
         return ResolvedMetric(format_reference(name, given), spec, values)
 

@@ -1,5 +1,8 @@
 """From a name with parameters to a ready metric; configurations of plugins and of ``iqa.toml``."""
 
+import subprocess
+import sys
+
 import pytest
 
 import iqa_registry
@@ -11,6 +14,7 @@ from iqa_registry.errors import (
     UsageError,
 )
 from iqa_registry.registry import build_registry
+from iqa_registry.specs import Origin
 
 PLUGIN = """
 from typing import Annotated, Literal
@@ -95,6 +99,30 @@ def test_a_name_with_parameters_gives_a_ready_metric(registry):
 
 def test_the_factory_is_given_the_registry_and_the_declaration_if_it_asks(registry):
     assert registry.metric("power").seen == (registry, registry.metrics["power"])
+
+
+def test_a_metric_knows_the_text_that_it_was_asked_for_by(registry):
+    for text in ("power", "power:power=3", "cubic-again"):
+        assert registry.metric(text).text == registry.metric(registry.resolve_metric(text)).text == text
+    assert registry.metric("power: power = 3").text == "power:power=3"
+
+
+def test_a_wrong_name_is_reported_without_torch():
+    code = """
+import sys, iqa_registry
+try:
+    iqa_registry.metric("SSIM:window=7")
+except iqa_registry.errors.UnknownNameError as error:
+    print(error, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "there is no metric 'SSIM'. Did you mean 'ssim'? `iqa list` shows all. False\n"
+
+
+def test_everything_handed_out_has_an_origin(registry):
+    kinds = registry.kinds.values()
+    assert all(isinstance(spec.origin, Origin) for specs in kinds for spec in specs.values())
+    assert {"power", "folder", "levels", "nnunet"} <= {name for specs in kinds for name in specs}
 
 
 def test_weights_of_a_metric_are_fixed(registry):
@@ -187,7 +215,7 @@ def test_settings_take_lists_and_numbers_as_toml_writes_them(with_settings):
 )
 def test_wrong_settings_are_refused_with_the_name_of_the_file(with_settings, text, message):
     with pytest.raises(UsageError, match=message):
-        _ = with_settings(text).metrics
+        with_settings(text)
 
 
 def test_a_wrong_parameter_in_the_settings_shows_when_it_is_used(with_settings):

@@ -94,7 +94,10 @@ def test_a_missing_file_is_named():
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("raise RuntimeError('no luck')", r"plugin not loaded: third-party 1.2 \(demo\): RuntimeError: no luck"),
+        (
+            "raise RuntimeError('no luck')",
+            r"plugin not loaded: third-party 1.2 \(demo\): RuntimeError: no luck",
+        ),
         ("", r"plugin third-party 1.2 \(demo\) declares no metric"),
         (
             '@hookimpl\ndef iqa_register_metrics(register):\n    register(Configuration("m", base="nowhere"))\n',
