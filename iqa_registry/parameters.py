@@ -70,19 +70,20 @@ def parse_reference(text: str) -> tuple[str, dict[str, Any]]:
 def format_reference(name: str, parameters: Mapping[str, Any]) -> str:
     """The inverse of :func:`parse_reference`, for values of any type that a parameter can have.
 
+    A parameter that is ``None`` is not set and left out.
+
     Example:
         >>> format_reference("mine", {"levels": [1, 2], "width": 16})
         'mine:levels=1+2,width=16'
         >>> format_reference("mine", {"finder": format_reference("other", {"path": "/data/a,b", "fold": 0})})
         'mine:finder=[other:path=[/data/a,b],fold=0]'
     """
-    if not parameters:
-        return name
-    return f"{name}:" + ",".join(f"{key}={format_value(value)}" for key, value in parameters.items())
+    given = [f"{key}={format_value(value)}" for key, value in parameters.items() if value is not None]
+    return f"{name}:{','.join(given)}" if given else name
 
 
 def format_value(value: Any) -> str:
-    """A parameter's value as it is typed on the command line.
+    """A parameter's value as it is typed on the command line; ``none`` for one that is not set.
 
     Example:
         >>> format_value(True), format_value((2, 3)), format_value("/data/a,b"), format_value(None)

@@ -74,8 +74,7 @@ class ResolvedMetric:
     @property
     def configuration(self) -> str:
         """Name and every parameter that has a value, for example ``ssim:dimensions=2,window=11``."""
-        given = {name: value for name, value in self.parameters.items() if value is not None}
-        return format_reference(self.spec.name, given)
+        return format_reference(self.spec.name, self.parameters)
 
     @property
     def weights(self) -> tuple[str, ...]:

@@ -69,8 +69,7 @@ def run_iqa(tmp_path):
 
 
 HEADER = """
-from iqa_registry import MetricSpec, hookimpl
-from iqa_registry.specs import Configuration
+from iqa_registry import Configuration, MetricSpec, hookimpl
 
 FIELDS = dict(
     summary="mean squared error, once more", kind="full-reference", dimensions=(2,), higher_is_better=False,

@@ -244,6 +244,14 @@ def test_the_command_line_lists_every_failure_and_goes_on(install, run_iqa):
         )
 
 
+def test_wrong_settings_do_not_hide_the_help_page(run_iqa, tmp_path):
+    (tmp_path / "iqa.toml").write_text('[metrics.mine]\nbase = "nowhere"\n')
+    done = run_iqa("--help")
+    assert (done.returncode, "evaluate" in done.stdout) == (0, True)
+    assert re.fullmatch(r"iqa: error: .*iqa.toml.*'mine' is based on 'nowhere'.*\n", done.stderr)
+    assert run_iqa("list").returncode == 2
+
+
 def test_a_plugin_brings_a_command(install, run_iqa):
     module = install(
         """

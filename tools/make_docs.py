@@ -102,7 +102,7 @@ def score_row(spec: RegisteredMetric) -> list[str]:
 
 def source_row(spec: RegisteredMetric) -> list[str]:
     """What a metric compares and where it comes from."""
-    summary = spec.summary + (f" Configuration of `{spec.base}`." if spec.base else "")
+    summary = spec.summary + (f" (configuration of `{spec.base}`)" if spec.base else "")
     return [f"`{spec.name}`", summary, spec.validated_on, license_text(spec), source(spec.reference)]
 
 

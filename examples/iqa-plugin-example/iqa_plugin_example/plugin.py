@@ -1,7 +1,6 @@
 """What the plugin contributes. Nothing heavy is imported here, so that ``iqa list`` stays fast."""
 
-from iqa_registry import MetricSpec, hookimpl
-from iqa_registry.specs import Configuration
+from iqa_registry import Configuration, MetricSpec, hookimpl
 
 NCC = MetricSpec(
     name="ncc", summary="normalized cross-correlation", kind="full-reference", dimensions=(2,), minimum_size=1,
