@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from iqa_registry.images.formats import read_image
     from iqa_registry.metrics import DistributionMetric, FullReferenceMetric, NoReferenceMetric
     from iqa_registry.registry import Registry, build_registry
-    from iqa_registry.specs import MetricSpec
+    from iqa_registry.specs import Configuration, MetricSpec
 
 _PLACES = {
+    "Configuration": "iqa_registry.specs",
     "DistributionMetric": "iqa_registry.metrics",
     "FullReferenceMetric": "iqa_registry.metrics",
     "MetricSpec": "iqa_registry.specs",
@@ -39,6 +40,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "Configuration",
     "DistributionMetric",
     "FullReferenceMetric",
     "MetricSpec",

@@ -81,11 +81,13 @@ class MissingExtraError(IQAError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the closest known names, or an empty string.
+    """Return ``" Did you mean 'x'?"`` for the closest known names, or an empty string; case does not matter.
 
     Example:
-        >>> nearest("sism", ["ssim", "psnr"])
-        " Did you mean 'ssim'?"
+        >>> nearest("sism", ["ssim", "psnr"]), nearest("SSIM", ["ssim", "psnr"])
+        (" Did you mean 'ssim'?", " Did you mean 'ssim'?")
     """
-    matches = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
-    return f" Did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
+    by_key = {item.casefold(): item for item in known}
+    key = name.casefold()
+    matches = [key] if key in by_key else difflib.get_close_matches(key, by_key, n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(repr(by_key[match]) for match in matches)}?" if matches else ""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from iqa_registry.errors import ImageError, NotApplicableError, UsageError
-from iqa_registry.specs import MetricSpec
+from iqa_registry.specs import RegisteredMetric
 
 Features = Any
 """What ``encode`` gives: a tensor, or a tuple, list or dict of such, each with the batch as first dimension."""
@@ -48,10 +48,10 @@ class Comparison:
 class Metric(nn.Module):
     """What all metrics share: the declaration, the number of spatial dimensions and the check of the input."""
 
-    spec: MetricSpec | None = None
+    spec: RegisteredMetric | None = None
     """The resolved declaration; set by the registry."""
     text: str = ""
-    """What the metric was asked for by, say ``ssim:window=7``; set by the registry."""
+    """What the metric was asked for by, for example ``ssim:window=7``; score tables name it so. Set by the registry."""
     configuration: str = ""
     """Name and full set of parameters, say ``ssim:dimensions=2,window=11``; set by the registry."""
     dimensions: int = 2

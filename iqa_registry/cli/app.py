@@ -45,7 +45,12 @@ class IQAGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Our commands in the order of the help page, then those of plugins."""
-        return [*OWN, *self._plugin_commands()]
+        try:
+            return [*OWN, *self._plugin_commands()]
+        except IQAError as error:
+            # The help page must not depend on the settings that it helps to correct.
+            click.echo(f"iqa: error: {error}", err=True)
+            return [*OWN]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Our command, or a placeholder with the help of a plugin's command."""

@@ -8,6 +8,7 @@ import click
 
 from iqa_registry.cli import complete, render
 from iqa_registry.cli.arguments import PATH, as_json, flag
+from iqa_registry.cli.list_ import echo_list
 from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.registry import build_registry
 
@@ -22,23 +23,9 @@ def weights() -> None:
 @weights.command("list")
 @as_json
 def list_weights(as_json: bool) -> None:
-    """List the declared weight files: status, size, license, sources."""
-    store = build_registry().weights
-    rows = [
-        {
-            "weights": spec.name,
-            "status": store.status(spec.name),
-            "MB": f"{spec.size / 1e6:.1f}",
-            "licence": spec.licence,
-            "sources": "; ".join(source.describe() for source in spec.sources),
-        }
-        for spec in store.specs.values()
-    ]
-    if as_json:
-        render.echo_json([row | {"path": str(store.path(str(row["weights"])))} for row in rows])
-        return
-    click.echo(render.table(rows, flexible="sources"))
-    click.echo(f"\nfolder: {store.directory}")
+    """List the declared weight files: status, size, license. `iqa info NAME` shows where they come from."""
+    registry = build_registry()
+    echo_list(registry, registry.kinds["weights"].values(), as_json)
 
 
 @weights.command()

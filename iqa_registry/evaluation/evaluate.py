@@ -108,9 +108,7 @@ def start_metrics(registry: Registry, texts: Sequence[str], device: str) -> Star
     resolved = {item.text: item for item in (registry.resolve_metric(text) for text in texts)}
     for text, metric in resolved.items():
         try:
-            built = registry.metric(metric, device)
-            built.text = text
-            started.ready.append(built)
+            started.ready.append(registry.metric(metric, device))
         except UsageError:
             raise
         except IQAError as error:

@@ -183,7 +183,7 @@ def _subject(metric: str | Metric, registry: Registry | None) -> Subject:
         name, given = parse_reference(metric)
         return known.metric(format_reference(name, {**given, **parameters}))
 
-    at_defaults = ":" not in metric and not resolved.spec.is_configuration
+    at_defaults = ":" not in metric and resolved.spec.base is None
     return Subject(known.metric(resolved), rebuild, at_defaults)
 
 

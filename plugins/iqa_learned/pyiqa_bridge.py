@@ -1,8 +1,8 @@
 """Every metric of pyiqa (IQA-PyTorch) as ``pyiqa/NAME``, by calling the installed package.
 
 pyiqa: C. Chen and J. Mo, "IQA-PyTorch: PyTorch Toolbox for Image Quality Assessment", 2022,
-https://github.com/chaofengc/IQA-PyTorch, licence PolyForm Noncommercial 1.0.0. Its metrics carry papers and
-licences of their own. It fetches its weights itself; set metrics are left out (see ``pyiqa_configs``).
+https://github.com/chaofengc/IQA-PyTorch, license PolyForm Noncommercial 1.0.0. Its metrics carry papers and
+licenses of their own. It fetches its weights itself; set metrics are left out (see ``pyiqa_configs``).
 
 Images are handed over as pyiqa wants them: three channels in [0, 1], grey repeated. One image or pair at a time
 with the generators set to a fixed seed and set back afterwards, because some of its metrics draw random patches: the

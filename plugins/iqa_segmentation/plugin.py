@@ -38,7 +38,7 @@ WEIGHTS = (
         summary="the segmenter nnunet without PATH, trained on simulated brain MRI",
         sha256="47b56a0a1ad2876094db22e8114199d309e7684876bdd54aac32c6b352ae8238",
         size=1_796_455,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         hashed="file",
         sources=(
             PackageFile(

@@ -30,7 +30,7 @@ PLUGIN = """
     def iqa_register_datasets(register):
         for kind in (Healthy, Patients):
             name, factory = kind.__name__.lower(), f"{__name__}:{kind.__name__}"
-            register(DatasetSpec(name=name, summary="toy", licence="MIT", factory=factory))
+            register(DatasetSpec(name=name, summary="toy", license="MIT", factory=factory))
 """
 
 

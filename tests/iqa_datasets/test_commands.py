@@ -18,7 +18,7 @@ def scores(tmp_path):
     return tmp_path / "tree"
 
 
-def test_list_names_each_dataset_with_licence_and_plugin(iqa):
+def test_list_names_each_dataset_with_license_and_plugin(iqa):
     done = iqa("datasets", "list")
     assert done.returncode == 0
     for word in ("ixi", "brats", "nirps", "phantom", "CC-BY-SA-3.0", "not stated by its authors"):
@@ -36,7 +36,7 @@ def test_a_missing_extra_is_told_with_its_remedy(install, iqa):
 
         @hookimpl
         def iqa_register_datasets(register):
-            register(DatasetSpec(name="scans", summary="scans", licence="MIT", factory="none:None", extra="scans"))
+            register(DatasetSpec(name="scans", summary="scans", license="MIT", factory="none:None", extra="scans"))
         """
     )
     from importlib import metadata

@@ -162,7 +162,7 @@ def spec(name: str, factory: str, kind: str = "full-reference", mask: str = "non
     return MetricSpec(
         name=name, summary="toy", kind=kind, dimensions=(2,), higher_is_better=False,
         score_range=(-2.0, 2.0), identity_score=0.0, minimum_size=4, mask_support=mask, supports_gradient=True,
-        symmetric=True, validated_on="none", licence="MIT", reference="none", factory=f"toy_metrics:{factory}",
+        symmetric=True, validated_on="none", license="MIT", reference="none", factory=f"toy_metrics:{factory}",
     )  # fmt: skip
 
 

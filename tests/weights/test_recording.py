@@ -73,7 +73,7 @@ class Plugin:
                 summary="s",
                 sha256=fingerprint(TENSORS),
                 size=1,
-                licence="MIT",
+                license="MIT",
                 sources=(source,),
             )
         )

@@ -186,7 +186,7 @@ def test_listing_needs_no_torch(tmp_path, make_store):
     code = (
         "import sys; from pathlib import Path; from iqa_registry.specs import WeightSpec;"
         "from iqa_registry.weights import WeightStore, TorchHubFile;"
-        f"spec = WeightSpec(name='demo', summary='', sha256={fingerprint(TENSORS)!r}, size=1, licence='MIT',"
+        f"spec = WeightSpec(name='demo', summary='', sha256={fingerprint(TENSORS)!r}, size=1, license='MIT',"
         "sources=(TorchHubFile(name='x'),));"
         f"store = WeightStore({{'demo': spec}}, Path({str(tmp_path / 'weights')!r}));"
         "print(store.status('demo'), {'torch', 'requests', 'numpy'} & set(sys.modules))"

@@ -23,6 +23,7 @@ from iqa_registry.evaluation.options import choose_device
 from iqa_registry.evaluation.store import RunFolder
 from iqa_registry.evaluation.summary import problems
 from iqa_registry.inputs import Inputs
+from iqa_registry.parameters import format_reference
 from iqa_registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ class Scored:
 
 def kcross_text(model: Model, segmenter: str, registry: Registry) -> str:
     """The metric as the score table names it."""
-    finder = segmenter.replace(",", ";")
-    return registry.resolve_metric(f"kcross:weights={model.weights},segmenter={finder}").text
+    text = format_reference("kcross", {"weights": model.weights, "segmenter": segmenter})
+    return registry.resolve_metric(text).text
 
 
 def combinations(branches: Sequence[str]) -> list[tuple[str, ...]]:
