@@ -75,7 +75,7 @@ def test_without_the_package_it_is_missing(make_store):
 def test_the_command_line_says_so(run_iqa, tmp_path):
     environment = {"IQA_WEIGHTS_DIR": str(tmp_path / "empty"), "IQA_OFFLINE": "1"}
     rows = json.loads(run_iqa("weights", "list", "--json", **environment).stdout)
-    found = {row["weights"]: row["status"] for row in rows}
+    found = {row["name"]: row["status"] for row in rows}
     assert found["kcross-t1-t2"] == found["lpips-alex"] == found["nnunet-phantom"] == "in package"
     assert found["imagenet-vgg"] == "missing"
     fetched = run_iqa("weights", "fetch", "lpips-alex", "--force", **environment)
@@ -83,7 +83,7 @@ def test_the_command_line_says_so(run_iqa, tmp_path):
     verified = run_iqa("weights", "verify", "kcross-t1-t2", "lpips-vgg", **environment)
     assert verified.stdout.count("in package") == 2
     told = json.loads(run_iqa("info", "lpips", "--json", **environment).stdout)
-    assert {row["weights"]: row["status"] for row in told["weights"]} == {
+    assert {row["name"]: row["status"] for row in told["weights"]} == {
         "imagenet-alex": "missing",
         "lpips-alex": "in package",
     }
