@@ -206,12 +206,13 @@ class Scorer:
     def _results(self, outcome: Comparison | None, region: bool) -> list[_Result]:
         if outcome is None:
             return []
-        details = outcome.details if self._options.details else {}
+        details = outcome.components if self._options.details else {}
         parts = {name: tensor.float().tolist() for name, tensor in details.items()}
         found = []
         for number, score in enumerate(outcome.scores.float().tolist()):
             own = {
-                name: _Part(values[number], outcome.part_reasons.get(name)) for name, values in parts.items()
+                name: _Part(values[number], outcome.component_reasons.get(name))
+                for name, values in parts.items()
             }
             if score == score:
                 found.append(_Result(score, "ok", None, own))

@@ -146,7 +146,8 @@ class Mapper:
             lesions = None if loaded.lesions is None else loaded.lesions[None].to(self._device)
             features = self._reference_features(name, metric, loaded, reference, lesions)
             encoded = metric.encode_with(synthesized, lesions)
-            values = metric.local_map(encoded, features)[0, 0].float().cpu().numpy()
+            size = tuple(synthesized.shape[2:])
+            values = metric.local_map(encoded, features, size)[0, 0].float().cpu().numpy()
         planes = values if loaded.item.whole else values[None]
         return [self._local_map(name, plane, loaded, number) for number, plane in enumerate(planes)]
 

@@ -149,11 +149,11 @@ def local_map(subject: Subject) -> str:
         features = metric.encode(subject.synthesized), metric.encode(subject.reference)
         if not subject.spec.provides_map:
             try:
-                metric.local_map(*features)
+                metric.local_map(*features, subject.sides)
             except UsageError:
                 raise Skipped("declares no map") from None
             raise Failed("declares provides_map=False, but local_map gives a map")
-        values = metric.local_map(*features)
+        values = metric.local_map(*features, subject.sides)
     expected = (subject.count, 1, *subject.sides)
     require(tuple(values.shape) == expected, f"the map is {tuple(values.shape)}, expected {expected}")
     least = min(subject.sides)

@@ -103,14 +103,14 @@ def test_kept_filters_are_bounded():
 def test_map_has_the_images_size(sides):
     metric = FSIM()
     features = metric.encode(torch.rand(2, 3, *sides))
-    assert metric.local_map(features, features).shape == (2, 1, *sides)
-    torch.testing.assert_close(metric.local_map(features, features), torch.ones(2, 1, *sides))
+    assert metric.local_map(features, features, sides).shape == (2, 1, *sides)
+    torch.testing.assert_close(metric.local_map(features, features, sides), torch.ones(2, 1, *sides))
 
 
 def test_map_of_a_large_image_repeats_blocks():
     metric = FSIM()
     features = [metric.encode(images) for images in torch.rand(2, 1, 1, 384, 385)]
-    values = metric.local_map(*features)
+    values = metric.local_map(*features, (384, 385))
     assert torch.equal(values[..., ::2, :384:2], values[..., 1::2, 1::2])
     assert torch.equal(values[..., 384], values[..., 383])
 
@@ -118,7 +118,7 @@ def test_map_of_a_large_image_repeats_blocks():
 def test_score_is_the_mean_of_the_map_weighted_by_congruency(camera_pair, disc):
     metric = FSIM()
     features = [metric.encode(images) for images in camera_pair]
-    values = metric.local_map(*features).double()
+    values = metric.local_map(*features, (256, 256)).double()
     weights = torch.maximum(*(feature.congruency for feature in features)).double()
     for mask in (torch.ones_like(disc), disc):
         expected = ((values * weights)[mask].sum() / weights[mask].sum()).float()

@@ -27,7 +27,7 @@ def test_gradient_magnitude_is_scipys_prewitt(camera_pair):
 def test_map_deviates_by_the_score(camera_pair):
     metric = GMSD()
     features = [metric.encode(images) for images in camera_pair]
-    values = metric.local_map(*features)
+    values = metric.local_map(*features, (256, 256))
     assert values.shape == camera_pair[0].shape
     torch.testing.assert_close(values.std(correction=0)[None], metric.compare(*features))
 
@@ -35,8 +35,8 @@ def test_map_deviates_by_the_score(camera_pair):
 def test_map_of_odd_sides_has_the_images_size():
     metric = GMSD()
     features = metric.encode(torch.rand(2, 3, 31, 46))
-    assert metric.local_map(features, features).shape == (2, 1, 31, 46)
-    assert (metric.local_map(features, features) == 1).all()
+    assert metric.local_map(features, features, (31, 46)).shape == (2, 1, 31, 46)
+    assert (metric.local_map(features, features, (31, 46)) == 1).all()
 
 
 @pytest.mark.parametrize("sides", [(64, 64), (61, 64), (63, 71)])
@@ -61,7 +61,7 @@ def test_full_mask_is_no_mask(sides):
 def test_masked_score_is_the_deviation_of_the_map_inside(camera_pair, disc):
     metric = GMSD()
     features = [metric.encode(images) for images in camera_pair]
-    values = metric.local_map(*features)[0, 0, ::2, ::2].double().numpy()
+    values = metric.local_map(*features, (256, 256))[0, 0, ::2, ::2].double().numpy()
     halved = disc[0, 0].reshape(128, 2, 128, 2).numpy().all(axis=(1, 3))
     inside = scipy.ndimage.binary_erosion(halved, np.ones((3, 3)), border_value=1)
     np.testing.assert_allclose(metric.compare(*features, disc).numpy(), values[inside].std(), atol=1e-6)

@@ -20,7 +20,7 @@ def test_volume_equals_numpy(volume_pair):
 
 def test_map_averages_to_the_score(pair):
     metric = MAE()
-    values = metric.local_map(*pair)
+    values = metric.local_map(*pair, tuple(pair[0].shape[2:]))
     assert values.shape == (1, 1, *pair[0].shape[2:])
     torch.testing.assert_close(values.mean(dim=(1, 2, 3)), metric(*pair))
 

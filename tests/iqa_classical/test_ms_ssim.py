@@ -64,8 +64,8 @@ def test_anti_correlated_images_score_zero_and_tell_so(camera_pair):
     metric, reference = MSSSIM(), camera_pair[1]
     outcome = metric.compare_in_detail(metric.encode(1 - reference), metric.encode(reference))
     assert outcome.scores.tolist() == [0.0]
-    assert outcome.details["clamped_scales"].tolist() == [negative_terms(1 - reference, reference)]
-    assert metric.compare_in_detail(*(metric.encode(i) for i in camera_pair)).details[
+    assert outcome.components["clamped_scales"].tolist() == [negative_terms(1 - reference, reference)]
+    assert metric.compare_in_detail(*(metric.encode(i) for i in camera_pair)).components[
         "clamped_scales"
     ].tolist() == [0.0]
 

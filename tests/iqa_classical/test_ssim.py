@@ -18,6 +18,7 @@ from skimage.metrics import structural_similarity
 from iqa_classical.filters import average_pool, halving_factor
 from iqa_classical.ssim import SSIM
 from iqa_registry.errors import NotApplicableError, ParameterError
+from iqa_registry.evaluation.features import select
 
 
 def skimage_ssim(
@@ -66,7 +67,9 @@ def test_volume_equals_skimage(volume_pair):
 def test_map_is_skimages_inside_and_undefined_at_the_border(dimensions, camera_pair, volume_pair):
     images = camera_pair if dimensions == 2 else volume_pair
     metric = SSIM(dimensions=dimensions)
-    values = metric.local_map(*(metric.encode(batch) for batch in images))[0, 0].numpy()
+    values = metric.local_map(*(metric.encode(batch) for batch in images), tuple(images[0].shape[2:]))[
+        0, 0
+    ].numpy()
     _, expected = skimage_ssim(*images)
     inside = (slice(5, -5),) * dimensions
     np.testing.assert_allclose(values[inside], expected[..., 0][inside], atol=1e-4)
@@ -77,7 +80,7 @@ def test_map_of_a_shrunk_image_has_the_images_size():
     torch.manual_seed(0)
     reference, metric = torch.rand(1, 1, 385, 401), SSIM(downsample=True)
     features = metric.encode(reference), metric.encode(reference.flip(-1))
-    values = metric.local_map(*features)
+    values = metric.local_map(*features, (385, 401))
     assert values.shape == reference.shape
     assert torch.isnan(values[..., 384, :]).all()
     assert torch.equal(values[..., 10:374:2, 10], values[..., 11:374:2, 11])
@@ -168,7 +171,7 @@ def test_reference_encoded_once_can_be_expanded_over_candidates(camera_pair):
     metric = SSIM()
     candidates = torch.cat([camera_pair[0], camera_pair[1], camera_pair[0].flip(-1)])
     reference = metric.encode(camera_pair[1])
-    expanded = tuple(part.expand(3, *part.shape[1:]) for part in reference)
+    expanded = select(reference, torch.zeros(3, dtype=torch.long))
     scores = metric.compare(metric.encode(candidates), expanded)
     one_by_one = [metric(candidate[None], camera_pair[1]) for candidate in candidates]
     torch.testing.assert_close(scores, torch.cat(one_by_one), atol=1e-6, rtol=0)

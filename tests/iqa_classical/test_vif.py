@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iqa_classical.filters import luminance
-from iqa_classical.vif import VIF, WINDOWS, variance_scales, window_masks
+from iqa_classical.vif import VIF, WINDOWS, pyramid, window_masks
 
 
 def piq_score(synthesized, reference, noise=2.0):
@@ -44,7 +44,7 @@ def test_gradient_equals_piqs(camera_pair):
 
 def test_moments_are_those_under_a_gaussian_window(camera_pair):
     image = camera_pair[1][0, 0].double().numpy() * 255
-    scale = variance_scales(camera_pair[1])[0]
+    scale = pyramid(camera_pair[1]).scales[0]
     mean = scipy.ndimage.gaussian_filter(image, 17 / 5, radius=8)[8:-8, 8:-8]
     square = scipy.ndimage.gaussian_filter(image**2, 17 / 5, radius=8)[8:-8, 8:-8]
     torch.testing.assert_close(scale.mean[0, 0].double() + 127.5, torch.from_numpy(mean), atol=1e-3, rtol=0)
@@ -93,7 +93,7 @@ def test_mask_of_a_box_is_the_score_of_the_box(camera_pair):
 
 def test_windows_inside_the_mask_see_nothing_outside(disc):
     images = torch.rand(1, 1, 256, 256, requires_grad=True)
-    for scale, windows in zip(variance_scales(images), window_masks(disc), strict=True):
+    for scale, windows in zip(pyramid(images).scales, window_masks(disc), strict=True):
         (gradient,) = torch.autograd.grad(scale.mean[windows].sum(), images, retain_graph=True)
         assert windows.shape == scale.mean.shape
         assert (gradient[~disc] == 0).all()
