@@ -61,6 +61,9 @@ class KCross(FullReferenceMetric):
         self.segmenter = segmenter
         # An instance that has no branch for lesions does not ask for them, and shares its encodings more widely.
         self.takes_lesions = any(branch.needs_lesions for branch in model.branches.values())
+        if len(model.branches) == 1:
+            (branch,) = model.branches.values()
+            self.conformance_exceptions = dict(branch.conformance_exceptions)
 
     def encode(self, images: Tensor, lesions: Tensor | None = None) -> dict[str, Features]:
         """What the branches keep of images.
