@@ -1,11 +1,11 @@
 """Metric interfaces: what a metric implements and what the engine calls.
 
-A full-reference metric has two verbs. ``encode`` depends on one image only, so that a reference that meets a
-hundred candidates is encoded once; ``compare`` sets two encodings against each other. ``forward`` is their
-composition with the input checked, so a metric is also a loss.
+A full-reference metric has two verbs. ``encode`` depends on one image only, so the engine encodes a reference once
+and compares it with every candidate; ``compare`` scores two encodings. ``forward`` checks the input, encodes and
+compares, so a metric is also a loss.
 
 Images are ``(N, C, H, W)`` (or ``(N, 1, D, H, W)`` in three dimensions), C = 1 or 3, floats in [0, 1]. Masks are
-boolean ``(N, 1, H, W)``: a pixel outside the mask is left out of every sum and count. Labels, for the metrics that
+boolean ``(N, 1, H, W)``; pixels outside the mask are excluded from every sum and count. Labels, for the metrics that
 look at them, are boolean masks of the same shape by name. Scores are ``(N,)`` float32.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,31 +23,31 @@ from iqa_registry.errors import ImageError, NotApplicableError, UsageError
 from iqa_registry.specs import RegisteredMetric
 
 Features = Any
-"""What ``encode`` gives: a tensor, or a tuple, list or dict of such, each with the batch as first dimension."""
+"""What ``encode`` returns: a tensor or a NamedTuple (tuple, list, dict) of tensors, the batch as first dimension."""
 
 TOLERANCE = 1e-3
-"""How far a value may lie outside [0, 1] before it is taken for another scale."""
+"""How far a value may lie outside [0, 1] before the image is rejected."""
 
 
 @dataclass(slots=True)
 class Comparison:
-    """The result of comparing a batch, with what lies behind the score.
+    """The scores of a batch, with the components of each score and the reasons for undefined ones.
 
     Attributes:
         scores: ``(N,)``; NaN where the metric does not apply to the pair.
-        details: parts of the score by name, each ``(N,)`` (the branches of K-CROSS, say).
+        components: components of the score by name, each ``(N,)``.
         reasons: for each index with a NaN score, why the metric does not apply.
-        part_reasons: for each part, what it means that it is NaN for a pair.
+        component_reasons: for each component, what NaN means.
     """
 
     scores: Tensor
-    details: Mapping[str, Tensor] = field(default_factory=dict)
+    components: Mapping[str, Tensor] = field(default_factory=dict)
     reasons: Mapping[int, str] = field(default_factory=dict)
-    part_reasons: Mapping[str, str] = field(default_factory=dict)
+    component_reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 class Metric(nn.Module):
-    """What all metrics share: the declaration, the number of spatial dimensions and the check of the input."""
+    """What all metrics share: the declaration, the number of spatial dimensions and the input checks."""
 
     spec: RegisteredMetric | None = None
     """The resolved declaration; set by the registry."""
@@ -60,6 +61,8 @@ class Metric(nn.Module):
     """Metrics of a run that declare the same identifier share one pass of ``encode``."""
     allows_bf16: bool = False
     """Whether the score survives ``--precision bf16``; for networks, not for sums of squares."""
+    conformance_exceptions: Mapping[str, str] = MappingProxyType({})
+    """Checks of the conformance kit that the metric may fail, with the reason for each."""
     weights_used: Mapping[str, str]
     """Name and SHA-256 of each weight file that was opened while the metric was built; set by the registry, and part of
     the record of a run."""
@@ -71,7 +74,7 @@ class Metric(nn.Module):
 
     @property
     def minimum_size(self) -> int:
-        """Least side in pixels; override where it depends on the parameters."""
+        """Minimum size in pixels per side. Override it if it depends on the parameters."""
         return self.spec.minimum_size if self.spec else 1
 
     @property
@@ -158,6 +161,9 @@ class FullReferenceMetric(Metric):
         [0.25, 0.0625]
     """
 
+    undefined_reason: str = ""
+    """Why a score is NaN, for the table. If it is empty, a NaN score of a whole image is reported as an error."""
+
     def compare(self, synthesized: Features, reference: Features, mask: Tensor | None = None) -> Tensor:
         """Scores ``(N,)`` of two encodings, inside ``mask`` if given; NaN where the mask leaves nothing."""
         raise NotImplementedError
@@ -165,11 +171,42 @@ class FullReferenceMetric(Metric):
     def compare_in_detail(
         self, synthesized: Features, reference: Features, mask: Tensor | None = None
     ) -> Comparison:
-        """Scores with their parts and, for pairs that the metric does not apply to, the reason."""
-        return Comparison(self.compare(synthesized, reference, mask))
+        """As ``compare``, with the reason for each NaN score. Override it only if the score has components."""
+        return self.explained(self.compare(synthesized, reference, mask))
 
-    def local_map(self, synthesized: Features, reference: Features) -> Tensor:
-        """Where the images differ: ``(N, 1, H, W)``, NaN where the border leaves it undefined."""
+    def explained(self, scores: Tensor, components: Mapping[str, Tensor] | None = None) -> Comparison:
+        """The scores ``(N,)``, with :attr:`undefined_reason` for each that is NaN.
+
+        Args:
+            scores: ``(N,)``.
+            components: of the score, by name, each ``(N,)``.
+
+        Example:
+            >>> metric = FullReferenceMetric()
+            >>> metric.undefined_reason = "the mask is empty"
+            >>> metric.explained(torch.tensor([0.5, torch.nan])).reasons
+            {1: 'the mask is empty'}
+        """
+        reasons: dict[int, str] = {}
+        if self.undefined_reason:
+            undefined = torch.isnan(scores.detach()).nonzero().flatten().tolist()
+            reasons = dict.fromkeys(undefined, self.undefined_reason)
+        return Comparison(scores, components or {}, reasons)
+
+    def local_map(self, synthesized: Features, reference: Features, size: tuple[int, ...]) -> Tensor:
+        """Where the images differ.
+
+        Args:
+            synthesized: what ``encode`` returned for the synthesized images.
+            reference: the same for the references.
+            size: ``(H, W)`` of the images, or ``(D, H, W)``.
+
+        Returns:
+            ``(N, 1, *size)``; NaN at the border, where the map is undefined.
+
+        Raises:
+            UsageError: the metric has no map.
+        """
         raise UsageError(f"{self.label} has no map.")
 
     def forward(
@@ -232,7 +269,7 @@ class NoReferenceMetric(Metric):
 
 
 class Summary:
-    """What a distribution metric keeps of a set of images; two summaries of disjoint sets can be merged."""
+    """What a distribution metric keeps of a set of images. Summaries of disjoint sets can be merged."""
 
     count: int
 
@@ -242,21 +279,21 @@ class Summary:
 
 
 class DistributionMetric(Metric):
-    """A metric of a set of synthesized images against a set of references, paired or not."""
+    """A metric that compares a set of synthesized images with a set of references, paired or not."""
 
     minimum_count: int = 2
-    """Least number of images in each set."""
+    """Minimum number of images in each set."""
 
     def encode(self, images: Tensor) -> Tensor:
         """Features ``(N, D)`` of ``(N, C, H, W)`` in [0, 1]."""
         raise NotImplementedError
 
     def summarize(self, features: Tensor) -> Summary:
-        """What is kept of ``(N, D)`` features; :meth:`Summary.merge` adds further batches."""
+        """The summary of ``(N, D)`` features; :meth:`Summary.merge` adds further batches."""
         raise NotImplementedError
 
     def compare(self, synthesized: Summary, reference: Summary) -> float:
-        """The score of one set against the other."""
+        """The score of two sets."""
         raise NotImplementedError
 
     def forward(self, synthesized: Tensor, reference: Tensor) -> float:

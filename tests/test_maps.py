@@ -183,7 +183,7 @@ def test_scale_follows_the_value_where_images_are_equal(registry):
 
 def test_map_on_a_scale_of_its_own_needs_limits():
     class Odd(FullReferenceMetric):
-        def local_map(self, synthesized, reference):
+        def local_map(self, synthesized, reference, size):
             return 7 + synthesized - reference
 
     with pytest.raises(IQAError, match=r"--limits Odd=EQUAL,FAR"):

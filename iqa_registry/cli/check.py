@@ -143,4 +143,5 @@ def _report(name: str, results: list[CheckResult]) -> str:
     rows = [{"check": item.name, "result": item.status, "message": item.message} for item in results]
     counts = Counter(item.status for item in results)
     counted = f"{counts['pass']} passed, {counts['fail']} failed, {counts['skipped']} skipped"
+    counted += f", {counts['exempt']} exempt" if counts["exempt"] else ""
     return f"{name}\n\n{render.table(rows, flexible='message')}\n\n{name}: {counted}\n"

@@ -116,8 +116,8 @@ class Scorer:
         )
 
     def _results(self, outcome: Comparison, inside: bool) -> list[Result]:
-        details = outcome.details if self._options.components else {}
-        values = {name: tensor.float().tolist() for name, tensor in details.items()}
+        parts = outcome.components if self._options.components else {}
+        values = {name: tensor.float().tolist() for name, tensor in parts.items()}
         found = []
         status: Status
         for number, score in enumerate(outcome.scores.float().tolist()):
@@ -129,7 +129,7 @@ class Scorer:
             else:
                 status, message = "error", "the metric gave NaN, which is a defect of the metric"
             components = {
-                name: _component(column[number], outcome.part_reasons.get(name) or message)
+                name: _component(column[number], outcome.component_reasons.get(name) or message)
                 for name, column in values.items()
             }
             found.append(Result(status, score if status == "ok" else None, message, components))

@@ -137,7 +137,8 @@ class Mapper:
     def _values(self, name: str, metric: FullReferenceMetric, encoded: Encoded) -> list[Plane]:
         if name not in self._scales and encoded.stack.references is not None:
             self._scales[name] = scale_for(metric, encoded.stack.references)
-        values = metric.local_map(encoded.synthesized, encoded.reference)
+        size = tuple(encoded.stack.synthesized.shape[2:])
+        values = metric.local_map(encoded.synthesized, encoded.reference, size)
         return [plane.float().cpu().numpy() for plane in values[:, 0]]
 
     def _local_map(self, name: str, plane: Plane, loaded: Loaded, number: int) -> LocalMap:

@@ -20,11 +20,11 @@ class AbsoluteError(FullReferenceMetric):
     Example:
         >>> import torch
         >>> images = torch.full((1, 1, 2, 2), 0.25)
-        >>> AbsoluteError().local_map(images, images + 0.5).mean().item()
+        >>> AbsoluteError().local_map(images, images + 0.5, (2, 2)).mean().item()
         0.5
     """
 
-    def local_map(self, synthesized: Tensor, reference: Tensor) -> Tensor:
+    def local_map(self, synthesized: Tensor, reference: Tensor, size: tuple[int, ...]) -> Tensor:
         """``(N, 1, H, W)`` in [0, 1]."""
         return (synthesized - reference).abs().mean(dim=1, keepdim=True)
 
@@ -35,11 +35,11 @@ class SignedError(FullReferenceMetric):
     Example:
         >>> import torch
         >>> images = torch.full((1, 1, 2, 2), 0.25)
-        >>> SignedError().local_map(images, images + 0.5).mean().item()
+        >>> SignedError().local_map(images, images + 0.5, (2, 2)).mean().item()
         -0.5
     """
 
-    def local_map(self, synthesized: Tensor, reference: Tensor) -> Tensor:
+    def local_map(self, synthesized: Tensor, reference: Tensor, size: tuple[int, ...]) -> Tensor:
         """``(N, 1, H, W)`` in [-1, 1]."""
         return (synthesized - reference).mean(dim=1, keepdim=True)
 
@@ -101,7 +101,7 @@ def scale_for(metric: FullReferenceMetric, reference: Tensor) -> Scale:
     if isinstance(metric, SignedError):
         return SIGNED
     features = metric.encode(reference)
-    equal = float(metric.local_map(features, features).nanmedian())
+    equal = float(metric.local_map(features, features, tuple(reference.shape[2:])).nanmedian())
     for scale in (SIMILARITY, DIFFERENCE):
         if abs(equal - scale.equal) < 0.05:
             return scale

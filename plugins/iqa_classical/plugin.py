@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from iqa_registry.hookspecs import hookimpl
-from iqa_registry.specs import MetricSpec
+from iqa_registry.plugin import MetricSpec, hookimpl
 
 NO_STUDY = "none: a plain error measure"
 OURS = "Apache-2.0"

@@ -59,6 +59,9 @@ class KCross(FullReferenceMetric):
         self.model = model.finish().to(memory_format=torch.channels_last)
         self.segmenter = segmenter
         self._needs_lesions = any(branch.needs_lesions for branch in model.branches.values())
+        if len(model.branches) == 1:
+            (branch,) = model.branches.values()
+            self.conformance_exceptions = dict(branch.conformance_exceptions)
 
     @property
     def uses_labels(self) -> tuple[str, ...]:

@@ -10,9 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from iqa_registry.hookspecs import hookimpl
-from iqa_registry.specs import MetricSpec, WeightSpec
-from iqa_registry.weights.sources import IndexArchive, PackageFile, Source, TorchHubFile, UrlFile
+from iqa_registry.plugin import (
+    IndexArchive,
+    MetricSpec,
+    PackageFile,
+    Source,
+    TorchHubFile,
+    UrlFile,
+    WeightSpec,
+    hookimpl,
+)
 
 TORCHVISION = "https://download.pytorch.org/models/"
 PYIQA_WEIGHTS = "https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main/"

@@ -22,13 +22,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from iqa_registry.errors import MissingExtraError, NotApplicableError, WeightsError
-from iqa_registry.metrics import FullReferenceMetric, NoReferenceMetric
+from iqa_registry.plugin import (
+    FullReferenceMetric,
+    MissingExtraError,
+    NoReferenceMetric,
+    NotApplicableError,
+    WeightsError,
+)
 
 if TYPE_CHECKING:
-    from iqa_registry.registry import Registry
-    from iqa_registry.specs import MetricSpec
+    from iqa_registry.plugin import MetricSpec, Registry
 
+UNKNOWN = "one declaration serves all metrics of pyiqa, which does not document this property"
+EXCEPTIONS = {"symmetry": UNKNOWN, "small images": UNKNOWN}
+"""Checks that pyiqa's metrics may fail, with the reason."""
 SEED = 123
 PREFIX = "pyiqa/"
 
@@ -39,6 +46,8 @@ class PyiqaFullReference(FullReferenceMetric):
     Args:
         model: what ``pyiqa.create_metric`` gives.
     """
+
+    conformance_exceptions = EXCEPTIONS
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -55,6 +64,8 @@ class PyiqaNoReference(NoReferenceMetric):
     Args:
         model: what ``pyiqa.create_metric`` gives.
     """
+
+    conformance_exceptions = EXCEPTIONS
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -166,7 +177,7 @@ def _create(pyiqa: Any, name: str) -> nn.Module:
 
 
 def _refuse(name: str, error: OSError) -> NoReturn:
-    from iqa_registry.weights.sources import torch_hub_folder
+    from iqa_registry.plugin import torch_hub_folder
 
     reason = " ".join(str(error).split())[:200]
     raise WeightsError(

@@ -48,8 +48,8 @@ def test_the_score_is_the_mean_of_the_branches_that_apply(make, images, lesions)
     metric = make()
     first, second = (metric.encode(item, lesions) for item in images)
     outcome = metric.compare_in_detail(first, second)
-    assert list(outcome.details) == ["complex", "tumor", "structure"]
-    parts = torch.stack(list(outcome.details.values()))
+    assert list(outcome.components) == ["complex", "tumor", "structure"]
+    parts = torch.stack(list(outcome.components.values()))
     assert parts.isnan().tolist() == [[False] * 3, [False, True, True], [False] * 3]
     torch.testing.assert_close(outcome.scores, parts.nanmean(dim=0))
     torch.testing.assert_close(metric(*images, lesions=lesions), outcome.scores)
@@ -59,7 +59,7 @@ def test_the_score_is_the_mean_of_the_branches_that_apply(make, images, lesions)
 def test_branches_can_be_chosen(make, images, lesions):
     whole = make()
     first, second = (whole.encode(item, lesions) for item in images)
-    parts = whole.compare_in_detail(first, second).details
+    parts = whole.compare_in_detail(first, second).components
     healthy = make(",branches=complex+structure")
     assert healthy.uses_labels == ()
     torch.testing.assert_close(healthy(*images), (parts["complex"] + parts["structure"]) / 2)

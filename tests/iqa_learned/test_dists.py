@@ -14,19 +14,19 @@ from learned_references import (
     mri_pairs,
     package_dists,
     piq_dists,
+    random_backbone,
     random_dists,
-    random_trunk,
 )
 
 
 @pytest.fixture(scope="module")
 def tensors():
-    return random_trunk("vgg"), random_dists()
+    return random_backbone("vgg"), random_dists()
 
 
 @pytest.fixture(scope="module")
 def metric(tensors) -> DISTS:
-    return DISTS(trunk=tensors[0], weights=tensors[1])
+    return DISTS(backbone=tensors[0], weights=tensors[1])
 
 
 @pytest.mark.parametrize("reference", [package_dists, piq_dists])
@@ -42,9 +42,9 @@ def test_equals_the_references_with_random_weights(metric, tensors, reference):
 @pytest.mark.network
 def test_equals_the_references_with_published_weights(published):
     pytest.importorskip("DISTS_pytorch")
-    trunk, weights = published.open("imagenet-vgg").tensors, published.open("dists").tensors
-    ours = DISTS(trunk=trunk, weights=weights)
-    models = package_dists(trunk, weights), piq_dists(trunk, weights)
+    backbone, weights = published.open("imagenet-vgg").tensors, published.open("dists").tensors
+    ours = DISTS(backbone=backbone, weights=weights)
+    models = package_dists(backbone, weights), piq_dists(backbone, weights)
     with torch.no_grad():
         for first, second in [*image_pairs(16), *mri_pairs(4)]:
             score = ours(first, second).item()
@@ -107,7 +107,7 @@ def test_resize_brings_the_shorter_side_to_256(tensors, metric):
     images = torch.rand(1, 1, 258, 344)
     assert shrink(images).shape == (1, 1, 256, 341)
     assert shrink(images[..., :200]).shape == (1, 1, 258, 200)
-    resizing = DISTS(trunk=tensors[0], weights=tensors[1], resize=True)
+    resizing = DISTS(backbone=tensors[0], weights=tensors[1], resize=True)
     other = images.roll(5, 3)
     mask = torch.ones_like(images, dtype=torch.bool)
     expected = metric(shrink(images), shrink(other)).item()
@@ -124,7 +124,7 @@ def test_small_images_are_refused(metric):
 
 def test_weights_that_do_not_fit_are_refused(tensors):
     with pytest.raises(WeightsError, match=r"alpha and beta of 1475 numbers"):
-        DISTS(trunk=tensors[0], weights={"alpha": torch.ones(3), "beta": torch.ones(3)})
+        DISTS(backbone=tensors[0], weights={"alpha": torch.ones(3), "beta": torch.ones(3)})
 
 
 def test_bfloat16_is_close(metric):

@@ -16,8 +16,8 @@ from learned_references import (
     mri_pairs,
     package_lpips,
     piq_lpips,
+    random_backbone,
     random_heads,
-    random_trunk,
 )
 
 NETS = ("alex", "vgg", "squeeze")
@@ -28,8 +28,11 @@ def models():
     """For each net our metric and the package's, around the same random tensors."""
     made = {}
     for net in NETS:
-        trunk, heads = random_trunk(net), random_heads(net)
-        made[net] = (LPIPS(net=net, trunk=trunk, heads=heads), package_lpips(net, trunk, heads, spatial=True))
+        backbone, heads = random_backbone(net), random_heads(net)
+        made[net] = (
+            LPIPS(net=net, backbone=backbone, heads=heads),
+            package_lpips(net, backbone, heads, spatial=True),
+        )
     return made
 
 
@@ -45,7 +48,10 @@ def test_equals_the_package_with_random_weights(models, net):
         for first, second in image_pairs(4):
             expected_map, layers = package(colour(first), colour(second), retPerLayer=True, normalize=True)
             torch.testing.assert_close(
-                ours.local_map(ours.encode(first), ours.encode(second)), expected_map, rtol=1e-4, atol=1e-4
+                ours.local_map(ours.encode(first), ours.encode(second), tuple(first.shape[2:])),
+                expected_map,
+                rtol=1e-4,
+                atol=1e-4,
             )
             assert len(layers) == len(DESIGNS[net].taps)
             package.spatial = False
@@ -57,9 +63,9 @@ def test_equals_the_package_with_random_weights(models, net):
 @pytest.mark.network
 @pytest.mark.parametrize("net", ["alex", "vgg"])
 def test_equals_the_package_with_published_weights(published, net):
-    trunk, heads = published.open(f"imagenet-{net}").tensors, published.open(f"lpips-{net}").tensors
-    ours, package = LPIPS(net=net, trunk=trunk, heads=heads), package_lpips(net, trunk, heads)
-    other = piq_lpips(trunk, heads) if net == "vgg" else None
+    backbone, heads = published.open(f"imagenet-{net}").tensors, published.open(f"lpips-{net}").tensors
+    ours, package = LPIPS(net=net, backbone=backbone, heads=heads), package_lpips(net, backbone, heads)
+    other = piq_lpips(backbone, heads) if net == "vgg" else None
     with torch.no_grad():
         for first, second in [*image_pairs(16), *mri_pairs(4)]:
             score = ours(first, second).item()
@@ -73,7 +79,7 @@ def test_equals_the_package_with_published_weights(published, net):
 def test_heads_are_those_of_the_installed_package(registry):
     for net in NETS:
         heads = registry.weights.open(f"lpips-{net}").tensors
-        model = package_lpips(net, random_trunk(net), random_heads(net))
+        model = package_lpips(net, random_backbone(net), random_heads(net))
         path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=False)
         for index, layer in enumerate(model.lins):
@@ -136,8 +142,8 @@ def test_gradient_reaches_the_image_alone(metric):
 
 
 def test_gradient_is_finite_where_features_vanish():
-    trunk = {name: -tensor.abs() for name, tensor in random_trunk("alex").items()}
-    metric = LPIPS(net="alex", trunk=trunk, heads=random_heads("alex"))
+    backbone = {name: -tensor.abs() for name, tensor in random_backbone("alex").items()}
+    metric = LPIPS(net="alex", backbone=backbone, heads=random_heads("alex"))
     image = torch.ones(1, 1, 40, 40, requires_grad=True)
     score = metric(image, torch.ones(1, 1, 40, 40))
     score.sum().backward()
@@ -156,11 +162,11 @@ def test_bfloat16_is_close(metric):
 
 
 def test_weights_that_do_not_fit_are_refused():
-    trunk, heads = random_trunk("alex"), random_heads("alex")
+    backbone, heads = random_backbone("alex"), random_heads("alex")
     with pytest.raises(WeightsError, match=r"'imagenet-vgg' do not fit"):
-        LPIPS(net="vgg", trunk=trunk, heads=heads)
+        LPIPS(net="vgg", backbone=backbone, heads=heads)
     with pytest.raises(WeightsError, match=r"heads\.4 is missing or negative"):
-        LPIPS(net="alex", trunk=trunk, heads={**heads, "heads.4": -heads["heads.4"]})
+        LPIPS(net="alex", backbone=backbone, heads={**heads, "heads.4": -heads["heads.4"]})
 
 
 def test_missing_weights_name_the_remedy(registry):

@@ -221,12 +221,12 @@ class HalfArithmetic(Good):
 
 
 class WrongMap(Good):
-    def local_map(self, synthesized, reference):
+    def local_map(self, synthesized, reference, size):
         return (synthesized - reference).square()[..., 1:]
 
 
 class FineMap(Good):
-    def local_map(self, synthesized, reference):
+    def local_map(self, synthesized, reference, size):
         return (synthesized - reference).square()
 
 

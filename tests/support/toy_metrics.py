@@ -74,7 +74,9 @@ class LesionGap(FullReferenceMetric):
     ) -> Tensor:
         return (synthesized[0] - reference[0]).abs()
 
-    def local_map(self, synthesized: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> Tensor:
+    def local_map(
+        self, synthesized: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], size: tuple[int, ...]
+    ) -> Tensor:
         return reference[1] * self.compare(synthesized, reference).view(-1, 1, 1, 1)
 
 
