@@ -83,7 +83,7 @@ def test_the_command_line_says_so(run_iqa, tmp_path):
     verified = run_iqa("weights", "verify", "kcross-t1-t2", "lpips-vgg", **environment)
     assert verified.stdout.count("in package") == 2
     told = json.loads(run_iqa("info", "lpips", "--json", **environment).stdout)
-    assert {row["name"]: row["status"] for row in told["weights"]} == {
+    assert {row["weights"]: row["status"] for row in told["weights"]} == {
         "imagenet-alex": "missing",
         "lpips-alex": "in package",
     }
