@@ -81,12 +81,16 @@ class MetricSpec:
         provides_map: whether :meth:`~iqa_registry.metrics.FullReferenceMetric.local_map` is implemented.
 
     Example:
-        >>> MetricSpec(name="ncc", summary="normalized cross-correlation")
+        >>> spec = MetricSpec(
+        ...     name="ncc", summary="normalized cross-correlation", kind="full-reference", dimensions=(2,),
+        ...     higher_is_better=True, score_range=(-1, 1), identity_score=7, minimum_size=1, mask_support="exact",
+        ...     supports_gradient=True, symmetric=True, validated_on="none", license="MIT",
+        ...     reference="10.1109/42.730403", factory="my.ncc:NCC",
+        ... )
+        >>> spec.check()
         Traceback (most recent call last):
         ...
-        TypeError: MetricSpec.__init__() missing 12 required keyword-only arguments: 'kind', 'dimensions', \
-'higher_is_better', 'score_range', 'identity_score', 'minimum_size', 'mask_support', 'supports_gradient', \
-'symmetric', 'validated_on', 'license', 'reference', and 'factory'
+        iqa_registry.errors.SpecError: metric 'ncc': identity_score=7 cannot be right.
     """
 
     noun: ClassVar[str] = "metric"
