@@ -18,11 +18,12 @@ from iqa_registry.evaluation.loader import Loaded, Loader
 from iqa_registry.evaluation.options import Options, choose_batch_size, choose_device
 from iqa_registry.evaluation.plan import Item, make_batches, plan_items
 from iqa_registry.evaluation.scoring import NamedMetric, Row, Scorer, concerns
-from iqa_registry.evaluation.store import COLUMNS, Store
+from iqa_registry.evaluation.store import Store
 from iqa_registry.images.formats import LazyImage
 from iqa_registry.images.pairs import Pair
 from iqa_registry.metrics import DistributionMetric
 from iqa_registry.registry import Registry
+from iqa_registry.tables.schema import make_table, table_types
 
 Progress = Callable[[float, int], None]
 """Called with the items done (a metric that is done with a batch counts as its part of it) and the items in all."""
@@ -78,7 +79,7 @@ class Run:
         self.items = plan_items(pairs, options, dimensions)
         self._loader = Loader(options)
         self.batch_size = options.batch_size or self._automatic_batch_size()
-        self._schema = _schema(pairs)
+        self._schema = table_types(pair.groups for pair in pairs)
 
     def _automatic_batch_size(self) -> int:
         """From the size of the first image that can be read."""
@@ -121,6 +122,7 @@ class Run:
         """
         batches = make_batches(self.items, self.batch_size)
         names = [f"{number:06d}" for number in range(len(batches))]
+        store.expect(names)
         digests = [_inputs_digest(batch) for batch in batches]
         kept = [store.get(name, digest) for name, digest in zip(names, digests, strict=True)]
         todo = [(number, self._missing(batches[number], kept[number])) for number in range(len(batches))]
@@ -135,7 +137,7 @@ class Run:
             earlier = kept[number]
             if earlier is not None:
                 again = [item.text for item in metrics]
-                rows = pl.concat([earlier.filter(~_base_name().is_in(again)), rows])
+                rows = pl.concat([earlier.filter(~pl.col("metric").is_in(again)), rows])
             store.put(names[number], digests[number], rows)
             done += len(batches[number])
             progress(done, len(self.items))
@@ -152,8 +154,8 @@ class Run:
         metrics = [item for item in self.started.of_pairs if any(concerns(one, item) for one in batch)]
         if rows is None:
             return metrics
-        there = set(rows.select(_base_name()).to_series())
-        failed = set(rows.filter(pl.col("status") == "error").select(_base_name()).to_series())
+        there = set(rows["metric"])
+        failed = set(rows.filter(pl.col("status") == "error")["metric"])
         return [item for item in metrics if item.text not in there or item.text in failed]
 
     def _score_sets(self, store: Store) -> list[str]:
@@ -170,8 +172,7 @@ class Run:
         return names
 
     def _frame(self, rows: list[Row]) -> pl.DataFrame:
-        columns = {name: [row.get(name) for row in rows] for name in self._schema}
-        frame = pl.DataFrame(columns, schema=self._schema, strict=False)
+        frame = make_table(rows, self._schema)
         return frame.with_columns(pl.col("status").fill_null("error")).sort("order", maintain_order=True)
 
     def _first_failure(self, rows: pl.DataFrame) -> str | None:
@@ -214,35 +215,6 @@ def start_metrics(registry: Registry, texts: Sequence[str], device: str) -> Star
         except IQAError as error:
             started.failed[text] = f"{text}: {error}"
     return started
-
-
-def _base_name() -> pl.Expr:
-    """The metric that a row belongs to, be it the score or a part of it."""
-    return pl.col("metric").str.replace(r"\[[^\]]*\]$", "")
-
-
-def _schema(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """The table's columns: ours, and the pairs' group columns with the type of their values."""
-    values: dict[str, set[type]] = {}
-    for pair in pairs:
-        for name, value in pair.groups.items():
-            values.setdefault(name, set()).add(type(value))
-    schema = dict(COLUMNS)
-    for name, types in values.items():
-        if name in COLUMNS:
-            if name not in ("subject", "slice"):
-                raise UsageError(f"the manifest's column {name!r} is a column of the score table; rename it.")
-            continue
-        schema[name] = _column_type(types - {type(None)})
-    return schema
-
-
-def _column_type(types: set[type]) -> Any:
-    if types <= {bool}:
-        return pl.Boolean
-    if types <= {int}:
-        return pl.Int64
-    return pl.Float64 if types <= {int, float} else pl.String
 
 
 def _pairs_digest(pairs: Sequence[Pair]) -> str:

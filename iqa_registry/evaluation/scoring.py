@@ -276,13 +276,15 @@ def _failure_row(failed: Failed, named: NamedMetric) -> Row:
 
 
 def _result_rows(row: Row, result: _Result) -> list[Row]:
-    rows = [row | {"score": result.score, "status": result.status, "message": result.message}]
+    rows = [
+        row | {"component": "", "score": result.score, "status": result.status, "message": result.message}
+    ]
     for name, part in (result.details or {}).items():
         absent = part.value != part.value
         rows.append(
             row
             | {
-                "metric": f"{row['metric']}[{name}]",
+                "component": name,
                 "score": None if absent else part.value,
                 "status": "not_applicable" if absent else "ok",
                 "message": part.reason or result.message or EMPTY_REGION if absent else None,
