@@ -120,7 +120,9 @@ def test_every_kind_of_file_gives_the_same(tmp_path, registry, name):
     else:
         content = LONG.write_csv().encode()
         path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    assert read_scores(path, registry).table.equals(make_scores(LONG, registry).table)
+    read, expected = read_scores(path, registry), make_scores(LONG, registry)
+    assert read.table.equals(expected.table)
+    assert read.higher_is_better == expected.higher_is_better
 
 
 def test_names_that_look_like_numbers_stay_names(tmp_path):
