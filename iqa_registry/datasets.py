@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from iqa_registry.specs import DatasetSpec
 
 
+_IMAGES = ("synthesized", "reference", "mask", "labels")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
     """One person, examined or simulated: what a metric or a segmenter is trained on.
@@ -83,21 +86,20 @@ class Dataset(ABC):
         raise UsageError(f"dataset {name!r} has pairs but no subjects to train on.")
 
     def table(self) -> pl.DataFrame:
-        """One row a pair: ``pair_id``, where the images are, and the group columns (ratings among them)."""
+        """One row per pair: ``pair_id``, where the images are, and the group columns (ratings among them)."""
         import polars as pl
+
+        from iqa_registry.tables.schema import group_types, make_table
 
         rows = [
             {
                 "pair_id": pair.pair_id,
-                **{
-                    name: _text(getattr(pair, name))
-                    for name in ("synthesized", "reference", "mask", "labels")
-                },
+                **{name: _text(getattr(pair, name)) for name in _IMAGES},
                 **pair.groups,
             }
             for pair in self.pairs()
         ]
-        return pl.DataFrame(rows, infer_schema_length=None)
+        return make_table(rows, group_types(rows) | dict.fromkeys(_IMAGES, pl.String))
 
 
 def _text(source: object) -> str | None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"iqa_registry": ROOT} | {path.name: path.parent for path in sorted(ROOT.glob("plugins/iqa_*"))}
 LAYERS = (
     {"errors", "files"},
-    {"specs", "statistics"},
+    {"specs", "statistics", "tables"},
     {"hookspecs", "licenses", "metrics", "ranker", "segmenter"},
     {"parameters", "weights", "images", "plugins"},
     {"datasets"},
@@ -57,6 +57,7 @@ FOR_PLUGINS = {
     "segmenter",
     "specs",
     "statistics",
+    "tables",
     "weights",
 }
 """The parts of the core that a plugin in this tree may import."""

@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 
 from iqa_registry.agreement.scores import ID, Scores
-from iqa_registry.agreement.tables import column_of, read_table, some, with_identity
 from iqa_registry.errors import UsageError
 from iqa_registry.statistics.arrays import Array
+from iqa_registry.tables.reading import column_of, read_table, some, with_identity
+from iqa_registry.tables.schema import RATER
 
 RATING = "rating"
-RATER = "rater"
 _PREFIX = "rater_"
 
 
@@ -92,7 +92,7 @@ def rate(
     if isinstance(ratings, pl.DataFrame):
         table, place = ratings, "the ratings"
     else:
-        table, place = read_table(Path(ratings), names=(*how.identity, RATER, "subject")), str(ratings)
+        table, place = read_table(Path(ratings), how.identity), str(ratings)
     wide = _wide(with_identity(table, how.identity, ID, place), how, place)
     return _joined(scores, wide, how, _unmatched(scores, among or scores, wide, place))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from iqa_registry.agreement.drawing import to_files
 from iqa_registry.agreement.judging import STATISTICS
-from iqa_registry.agreement.rows import write_file, write_rows
 from iqa_registry.agreement.study import Group
+from iqa_registry.tables.writing import write_file, write_rows
 
 INTERVALS = [f"{name}{end}" for name in STATISTICS for end in ("", "_low", "_high")]
 ORDER = (

@@ -21,11 +21,12 @@ from iqa_registry.agreement.judging import Column, Judged, Settings, judge_metri
 from iqa_registry.agreement.panel import Panel, panel_of
 from iqa_registry.agreement.ratings import Rated
 from iqa_registry.agreement.scores import ID
-from iqa_registry.agreement.tables import column_of
 from iqa_registry.errors import UsageError
 from iqa_registry.ranker import LevelRanker, Ranker, fold_of
 from iqa_registry.statistics.arrays import Array, Index
 from iqa_registry.statistics.bootstrap import index_of
+from iqa_registry.tables.reading import column_of
+from iqa_registry.tables.schema import REGION, SUBJECT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +35,6 @@ ALL = "all images"
 MANY_ROWS = 200_000
 SIMULATED = "sim-"
 """What the names of this project's simulated images begin with."""
-SUBJECT, REGION = "subject", "region"
 Progress = Callable[[float, int], None]
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from iqa_registry.agreement.rows import write_file, write_rows
 from iqa_registry.agreement.systems import LEVEL, SystemCorrelation, group_label
 from iqa_registry.statistics.correlation import (
     MONTE_CARLO,
@@ -15,6 +14,7 @@ from iqa_registry.statistics.correlation import (
     fisher_interval,
     smallest_p_value,
 )
+from iqa_registry.tables.writing import write_file, write_rows
 
 FEW = 15
 """Below this many systems some |r| above one half cannot be told from zero."""

@@ -179,7 +179,7 @@ def _judge(rated: Rated, ranker: Ranker, settings: Settings) -> list[Group]:
 
 
 def _over(over: str | None, rated: Rated) -> str | None:
-    from iqa_registry.agreement.tables import column_of
+    from iqa_registry.tables.reading import column_of
 
     table = rated.scores.table
     if over is None:
@@ -193,12 +193,13 @@ def _over(over: str | None, rated: Rated) -> str | None:
 
 
 def _print_rows(groups: list[Group], as_json: bool) -> None:
-    from iqa_registry.agreement import report, rows
+    from iqa_registry.agreement import report
+    from iqa_registry.tables import writing
 
     if as_json:
-        render.echo_json(rows.defined(report.metric_rows(groups)))
+        render.echo_json(writing.defined(report.metric_rows(groups)))
     else:
-        click.echo(rows.as_csv(report.metric_rows(groups)), nl=False)
+        click.echo(writing.as_csv(report.metric_rows(groups)), nl=False)
 
 
 def _print(groups: list[Group], settings: Settings) -> None:

@@ -98,7 +98,7 @@ def _correlate(
     seed: int,
 ) -> Correlations:
     from iqa_registry.agreement import systems
-    from iqa_registry.agreement.tables import read_table
+    from iqa_registry.tables.reading import read_table
 
     table = read_table(path)
     groups = [name.strip() for name in (group_by or "").split(",") if name.strip()]
@@ -111,8 +111,8 @@ def _correlate(
 
 def _show(found: Correlations, as_json: bool, csv: bool) -> None:
     """The tables, and what they can show: below them, or on stderr where the output is for programs."""
-    from iqa_registry.agreement.rows import as_csv, defined
     from iqa_registry.agreement.system_report import heading, p_value_note, power_note, readable_rows
+    from iqa_registry.tables.writing import as_csv, defined
 
     rows = defined([item.row() for item in found.found])
     tables = found.tables()

@@ -131,7 +131,9 @@ def _print(outcome: Outcome, group_by: list[str], form: str | None) -> None:
     if form == "json":
         render.echo_json(outcome.table.to_dicts())
     elif form == "csv":
-        click.echo(outcome.table.write_csv(), nl=False)
+        from iqa_registry.tables.writing import as_csv
+
+        click.echo(as_csv(outcome.table), nl=False)
     else:
         from iqa_registry.evaluation.summary import summarize
 
@@ -139,11 +141,13 @@ def _print(outcome: Outcome, group_by: list[str], form: str | None) -> None:
 
 
 def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, Any]]:
+    from iqa_registry.tables.schema import wide_name
+
     rows = []
     for row in summary.iter_rows(named=True):
         interval = f"{render.number(row['ci_low'])} to {render.number(row['ci_high'])}"
         shown = {name: row[name] for name in group_by} | {
-            "metric": f"{row['metric']} {render.ARROWS[row['higher_is_better']]}",
+            "metric": f"{wide_name(row['metric'], row['component'])} {render.ARROWS[row['higher_is_better']]}",
             "region": row["region"],
             "dims": f"{row['dimensions']}-D",
             "n": row["n"],

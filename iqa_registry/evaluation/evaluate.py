@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 
@@ -18,11 +17,11 @@ from iqa_registry.evaluation.plan import make_batches, plan_items
 from iqa_registry.evaluation.record import inputs_digest, make_record
 from iqa_registry.evaluation.scoring import Row, Scorer
 from iqa_registry.evaluation.sets import score_set
-from iqa_registry.evaluation.store import COLUMNS, MemoryStore, RunFolder, Store
-from iqa_registry.images.pairs import Pair
+from iqa_registry.evaluation.store import MemoryStore, RunFolder, Store
 from iqa_registry.inputs import Inputs
 from iqa_registry.metrics import DistributionMetric, Metric
 from iqa_registry.registry import Registry
+from iqa_registry.tables.schema import make_table, table_types
 
 Progress = Callable[[float, int], None]
 """Called with the items done (a metric that is done with a batch counts as its part of it) and the items in all."""
@@ -133,7 +132,7 @@ class _Run:
         self._loader = Loader(options, {name for metric in started.ready for name in metric.uses_labels})
         self.batch_size = options.batch_size or self._automatic_batch_size()
         self._batches = make_batches(self.items, self.batch_size)
-        self._schema = _schema(inputs.pairs)
+        self._schema = table_types(pair.groups for pair in inputs.pairs)
 
     def _automatic_batch_size(self) -> int:
         """From the size of the first image that can be read."""
@@ -155,6 +154,7 @@ class _Run:
     def execute(self, store: Store, progress: Progress) -> Outcome:
         """Score everything that ``store`` does not have yet."""
         names = [f"{number:06d}" for number in range(len(self._batches))]
+        store.expect(names)
         digests = [inputs_digest(batch) for batch in self._batches]
         kept = [store.get(name, digest) for name, digest in zip(names, digests, strict=True)]
         todo = {
@@ -207,8 +207,7 @@ class _Run:
         return names
 
     def _frame(self, rows: list[Row]) -> pl.DataFrame:
-        columns = {name: [row.get(name) for row in rows] for name in self._schema}
-        frame = pl.DataFrame(columns, schema=self._schema, strict=False)
+        frame = make_table(rows, self._schema)
         return frame.with_columns(pl.col("status").fill_null("error")).sort("order", maintain_order=True)
 
 
@@ -229,27 +228,3 @@ def _stepper(progress: Progress, done: int, total: int) -> Callable[[float], Non
         progress(so_far, total)
 
     return step
-
-
-def _schema(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """The table's columns: ours, and the pairs' group columns with the type of their values."""
-    values: dict[str, set[type]] = {}
-    for pair in pairs:
-        for name, value in pair.groups.items():
-            values.setdefault(name, set()).add(type(value))
-    schema = dict(COLUMNS)
-    for name, types in values.items():
-        if name in COLUMNS:
-            if name not in ("subject", "slice"):
-                raise UsageError(f"the manifest's column {name!r} is a column of the score table; rename it.")
-            continue
-        schema[name] = _column_type(types - {type(None)})
-    return schema
-
-
-def _column_type(types: set[type]) -> Any:
-    if types <= {bool}:
-        return pl.Boolean
-    if types <= {int}:
-        return pl.Int64
-    return pl.Float64 if types <= {int, float} else pl.String

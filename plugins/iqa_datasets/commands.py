@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,9 @@ from iqa_registry.cli import render
 from iqa_registry.cli.arguments import PATH, as_json, flag
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError
-from iqa_registry.files import write_atomically
 from iqa_registry.registry import Registry, build_registry, find
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from iqa_registry.specs import RegisteredDataset
 
 SHOWN = 20
@@ -92,7 +89,7 @@ def info(name: str, as_json: bool) -> None:
     "-o",
     type=PATH,
     required=True,
-    help="The table: .parquet, .csv, .csv.gz or .json by its suffix.",
+    help="File to write; its suffix sets the format: .parquet, .csv, .csv.gz, .tsv, .json, .md, .tex, .xlsx.",
 )
 @flag("--force", "Replace a file that is there.")
 def export(spec: str, output: Path, force: bool) -> None:
@@ -100,15 +97,14 @@ def export(spec: str, output: Path, force: bool) -> None:
 
     Exit code 1 if anything was left out; it is named.
     """
-    writer = _writer(output)
+    from iqa_registry.tables import writing
+
+    writing.check_suffix(output)
     if output.exists() and not force:
         raise UsageError(f"{output}: is there already; give --force to replace it.")
     dataset = build_registry().dataset(spec)
     table = dataset.table()
-    try:
-        write_atomically(output, writer(table))
-    except OSError as error:
-        raise UsageError(f"{output}: cannot be written ({error.strerror}).") from error
+    writing.write_table(output, table)
     click.echo(f"{table.height} rows, {table.width} columns in {output}")
     _report(dataset.left_out)
 
@@ -259,25 +255,3 @@ def _examples(name: str, required: Sequence[str]) -> list[str]:
     parts = ["PATH" if item == "path" else f"{item}=VALUE" for item in required]
     spec = f"{name}:{','.join(parts)}" if parts else name
     return [f"iqa evaluate --dataset {spec} --metric psnr", f"iqa datasets export {spec} -o {name}.parquet"]
-
-
-def _writer(path: Path) -> Callable[[pl.DataFrame], bytes]:
-    """How a table is written, by the suffix."""
-    import gzip
-    import io
-
-    def parquet(table: pl.DataFrame) -> bytes:
-        buffer = io.BytesIO()
-        table.write_parquet(buffer)
-        return buffer.getvalue()
-
-    writers: dict[str, Callable[[pl.DataFrame], bytes]] = {
-        ".parquet": parquet,
-        ".csv": lambda table: table.write_csv().encode(),
-        ".csv.gz": lambda table: gzip.compress(table.write_csv().encode(), mtime=0),
-        ".json": lambda table: table.write_json().encode(),
-    }
-    for ending, writer in writers.items():
-        if path.name.lower().endswith(ending):
-            return writer
-    raise UsageError(f"{path}: the suffix says how it is written: {', '.join(writers)}.")

@@ -66,7 +66,7 @@ def kcross_table2(dataset: str, epochs: int, as_json: bool, csv: bool, output: P
         raise UsageError(f"{dataset}: {error}") from error
     rows, texts = [row.as_dict() for row in found.rows], remarks(found)
     if output is not None:
-        from iqa_registry.agreement.rows import write_rows
+        from iqa_registry.tables.writing import write_rows
 
         _written(write_rows(output, "kcross-table2", rows), output)
     if as_json:
@@ -155,7 +155,7 @@ def _paragraph(text: str) -> str:
 
 
 def _echo_csv(rows: Sequence[dict[str, Any]]) -> None:
-    from iqa_registry.agreement import rows as writing
+    from iqa_registry.tables import writing
 
     click.echo(writing.as_csv(rows), nl=False)
 

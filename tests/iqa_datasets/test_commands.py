@@ -112,7 +112,7 @@ def test_export_does_not_overwrite_unless_told(scores, tmp_path, iqa):
 
 
 def test_export_by_an_unknown_suffix(scores, tmp_path, iqa):
-    done = iqa("datasets", "export", f"nirps:{scores}", "-o", tmp_path / "a.xlsx")
+    done = iqa("datasets", "export", f"nirps:{scores}", "-o", tmp_path / "a.docx")
     assert done.returncode == 2
     assert ".parquet, .csv" in done.stderr
 

@@ -20,12 +20,12 @@ from iqa_kcross.experiments.segmenters import compare_segmenters
 from iqa_kcross.model import KCrossModel, ModelSettings
 from iqa_registry.agreement.comparison import compare
 from iqa_registry.agreement.judging import Settings
-from iqa_registry.agreement.rows import defined
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError, WeightsError
 from iqa_registry.registry import build_registry
 from iqa_registry.statistics.agreement import srocc
 from iqa_registry.statistics.inconsistency import align_to_levels, inconsistency
+from iqa_registry.tables.writing import defined
 
 pytest.importorskip("nilearn")
 

@@ -338,11 +338,11 @@ def _finish(
         written = show.save(given["output"], tables, about)
         render.warn(f"written: {', '.join(map(str, written))}")
     if given["as_json"]:
-        from iqa_registry.agreement.rows import defined
+        from iqa_registry.tables.writing import defined
 
         render.echo_json(about | {name: defined(rows) for name, rows in tables.items()})
     elif given["csv"]:
-        from iqa_registry.agreement.rows import as_csv as to_csv
+        from iqa_registry.tables.writing import as_csv as to_csv
 
         click.echo(to_csv(tables["rows"]), nl=False)
     else:

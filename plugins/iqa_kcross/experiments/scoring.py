@@ -25,6 +25,7 @@ from iqa_registry.evaluation.summary import problems
 from iqa_registry.inputs import Inputs
 from iqa_registry.parameters import format_reference
 from iqa_registry.registry import Registry
+from iqa_registry.tables.schema import directions, to_wide, wide_name
 
 if TYPE_CHECKING:
     from iqa_kcross.training.run import Bars
@@ -88,7 +89,7 @@ class Scored:
     """What the engine gave.
 
     Attributes:
-        table: one row a rated image, one column a metric or ``METRIC[BRANCH]``.
+        table: one row a rated image, one column a metric, and one a branch of it.
         higher_is_better: metric to direction.
         failures: what was not scored and why, a line each.
     """
@@ -106,7 +107,9 @@ class Scored:
     def branches(self, text: str, model: Model, chosen: Sequence[str]) -> Column:
         """The mean of some branches' scores, where they apply."""
         # Where no image could be scored there are no columns of branches.
-        there = [f"{text}[{name}]" for name in chosen if f"{text}[{name}]" in self.table.columns]
+        there = [
+            name for name in (wide_name(text, branch) for branch in chosen) if name in self.table.columns
+        ]
         value = pl.mean_horizontal(there) if there else pl.lit(None)
         mean = self.table.with_columns(value.cast(pl.Float64).alias("mean"))["mean"]
         if set(chosen) == set(model.settings.branches):
@@ -116,7 +119,7 @@ class Scored:
 
     def applies(self, text: str, branch: str) -> int:
         """To how many images a branch applies."""
-        name = f"{text}[{branch}]"
+        name = wide_name(text, branch)
         return self.table[name].count() if name in self.table.columns else 0
 
 
@@ -179,16 +182,11 @@ def score(opened: Opened, texts: Sequence[str], segmenter: str, place: Place) ->
 
 def _wide(table: pl.DataFrame, opened: Opened) -> pl.DataFrame:
     """One row a rated image, in the order of the ratings; null where a metric gave none."""
-    valid = table.with_columns(pl.when(pl.col("status") == "ok").then("score").alias("score"))
-    wide = opened.rated.scores.table.select(ID)
-    for part in valid.partition_by("metric", "component", maintain_order=True):
-        metric, component = part["metric"][0], part["component"][0]
-        column = part.select(ID, pl.col("score").alias(f"{metric}[{component}]" if component else metric))
-        wide = wide.join(column, on=ID, how="left", maintain_order="left")
-    return wide
+    return opened.rated.scores.table.select(ID).join(
+        to_wide(table, [ID]), on=ID, how="left", maintain_order="left"
+    )
 
 
 def _directions(table: pl.DataFrame, names: Sequence[str]) -> dict[str, bool]:
-    rows = table.filter(pl.col("metric").is_in(names)).unique("metric", maintain_order=True)
-    found = dict(zip(rows["metric"], rows["higher_is_better"], strict=True))
-    return {name: found[name] for name in names if found.get(name) is not None}
+    found = directions(table)
+    return {name: found[name] for name in names if name in found}

@@ -256,7 +256,7 @@ def save(output: Path, tables: Mapping[str, Rows], about: Mapping[str, Any]) -> 
     Raises:
         IQAError: a file cannot be written.
     """
-    from iqa_registry.agreement.rows import as_csv, defined, write_file
+    from iqa_registry.tables.writing import as_csv, defined, write_file
 
     if output.suffix.lower() == ".json":
         content = {**about, **{name: defined(rows) for name, rows in tables.items()}}

@@ -11,9 +11,9 @@ from PIL import Image
 
 from iqa_datasets.phantom import dataset as module
 from iqa_registry.errors import IQAError, ParameterError
-from iqa_registry.evaluation.store import COLUMNS
 from iqa_registry.images.formats import read_image, read_labels
 from iqa_registry.registry import build_registry
+from iqa_registry.tables.schema import TYPES
 
 pytest.importorskip("nilearn")
 SMALL = "phantom:pairs=5,seed=7,size=128,per_subject=3"
@@ -71,7 +71,7 @@ def test_keys_tell_apart_what_differs():
 
 def test_groups_do_not_clash_with_columns_of_the_table():
     groups = next(phantom().pairs()).groups
-    assert set(groups) & set(COLUMNS) <= {"subject"}
+    assert set(groups) & set(TYPES) <= {"subject"}
     assert {"subject", "lesion", "degradation", "severity", "rating"} <= set(groups)
 
 
