@@ -30,11 +30,19 @@ class EntryPoint(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A subcommand that a plugin contributes; ``target`` is ``"package.module:app"``."""
+    """A subcommand that a plugin contributes.
+
+    Attributes:
+        name: after ``iqa``.
+        help: one line.
+        target: ``"package.module:app"``.
+        section: of the help page of ``iqa``.
+    """
 
     name: str
     help: str
     target: str
+    section: str = "Plugins"
 
 
 @dataclass(slots=True)
@@ -157,9 +165,9 @@ def _spec_register(record: PluginRecord) -> Callable[[Spec], None]:
     return register
 
 
-def _command_register(commands: list[Command]) -> Callable[[str, str, str], None]:
-    def register(name: str, help: str, target: str) -> None:  # noqa: A002 - the word users know
-        commands.append(Command(name, help, target))
+def _command_register(commands: list[Command]) -> Callable[..., None]:
+    def register(name: str, help: str, target: str, section: str = "Plugins") -> None:  # noqa: A002 - users know it
+        commands.append(Command(name, help, target, section))
 
     return register
 
