@@ -80,10 +80,11 @@ def iqa_register_weights(register: Callable[[WeightSpec], None]) -> None:
 
 
 @hookspec
-def iqa_register_commands(register: Callable[[str, str, str], None]) -> None:
+def iqa_register_commands(register: Callable[..., None]) -> None:
     """Contribute subcommands of ``iqa``.
 
     Args:
         register: takes the command's name, a one-line help, and ``"package.module:app"``, a
-            :class:`click.Command`, imported only when the command is called.
+            :class:`click.Command`, imported only when the command is called; optionally the ``section`` of the help
+            page of ``iqa``: Score, Compare with ratings, Data, Models, Registry, or by default Plugins.
     """

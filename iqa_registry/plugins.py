@@ -37,11 +37,19 @@ class EntryPoint(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A subcommand that a plugin contributes; ``target`` is ``"package.module:app"``."""
+    """A subcommand that a plugin contributes.
+
+    Attributes:
+        name: after ``iqa``.
+        help: one line.
+        target: ``"package.module:app"``.
+        section: of the help page of ``iqa``.
+    """
 
     name: str
     help: str
     target: str
+    section: str = "Plugins"
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from iqa_registry.cli import arguments, complete, render
-from iqa_registry.cli.arguments import PATH, flag
+from iqa_registry.cli import arguments, render
+from iqa_registry.cli.arguments import flag, option
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.cli.request import open_request, read_options, warn_of_labels
 from iqa_registry.errors import IQAError, UsageError
@@ -24,43 +24,35 @@ if TYPE_CHECKING:
 DEFAULT_METRICS = ("psnr", "ssim")
 
 
-@click.command()
+@arguments.command(
+    examples=(
+        "iqa evaluate fake.nii.gz real.nii.gz --metric ssim --slices 50:80 -o run",
+        "iqa evaluate --pairs pairs.csv --metric lpips --group-by model",
+    )
+)
 @arguments.images
-@arguments.metrics(
-    "A metric, NAME or NAME:KEY=VALUE,...; may be repeated. See `iqa list`.", complete.metric_names
-)
-@click.option(
-    "--output", "-o", type=PATH, help="Run folder: scores land there, and a killed run goes on from it."
-)
-@flag("--fresh", "Start the run folder over.")
+@option("metric")
 @arguments.grid
 @arguments.masks
 @arguments.scale
-@arguments.device
-@click.option(
-    "--precision",
-    default="fp32",
-    show_default=True,
-    metavar="PRECISION",
-    help="fp32, or bf16 for metrics that allow it.",
-)
-@click.option(
-    "--batch-size", default="auto", show_default=True, metavar="N", help="Images per batch, or auto."
-)
-@arguments.workers
-@flag("--strict", "Stop at the first pair that is not scored.")
-@arguments.components
-@click.option(
-    "--shift-check/--no-shift-check",
+@option("components")
+@option(
     "check_shift",
-    default=True,
-    show_default=True,
+    "--shift-check/--no-shift-check",
     help="Warn about pairs shifted by a pixel or more.",
+    section="Images",
+    default=True,
 )
-@click.option("--group-by", metavar="COLUMNS", help="Columns to group the summary by, COLUMN,COLUMN.")
-@click.option("--json", "as_json", is_flag=True, help="Print the score table as JSON, no summary.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print the score table as CSV, no summary.")
-@arguments.debug
+@option("group-by")
+@option("device")
+@option("precision")
+@option("batch-size")
+@option("workers")
+@flag("--strict", "Stop at the first pair that is not scored.", section="Running")
+@option("output", note="Repeat the command to resume an interrupted run.")
+@option("fresh")
+@option("json", note="Prints the score table instead of the summary.")
+@option("csv", note="Prints the score table instead of the summary.")
 def evaluate(
     synthesized: str | None,
     reference: str | None,
@@ -71,7 +63,7 @@ def evaluate(
     metric: tuple[str, ...],
     output: Path | None,
     fresh: bool,
-    group_by: str | None,
+    group_by: tuple[str, ...],
     as_json: bool,
     as_csv: bool,
     **settings: Any,
@@ -82,10 +74,9 @@ def evaluate(
 
     Without images, the bundled sample is scored. Exit code: 0 all scored, 1 something was not, 2 wrong usage.
     """
-    if as_json and as_csv:
-        raise UsageError("--json and --csv contradict each other; choose one.")
+    arguments.check_output(as_json, as_csv)
     if fresh and output is None:
-        raise UsageError("--fresh discards what is in a run folder; name the folder with -o.")
+        raise UsageError("--fresh discards what is in a run folder. Name it with -o.")
     options = read_options(settings)
     from iqa_registry.registry import build_registry
 
@@ -97,7 +88,7 @@ def evaluate(
     inputs, options = open_request(given, options, registry)
     started = _start(registry, list(metric or DEFAULT_METRICS), options)
     outcome = _evaluate(inputs, started, options, registry, output, fresh)
-    _print(outcome, group_by.split(",") if group_by else [], "json" if as_json else "csv" if as_csv else None)
+    _print(outcome, list(group_by), "json" if as_json else "csv" if as_csv else None)
     _report(outcome, output)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iqa_registry.cli import arguments, complete, render
-from iqa_registry.cli.arguments import PATH
+from iqa_registry.cli.arguments import option
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.cli.request import open_request, read_options, warn_of_labels
 from iqa_registry.errors import IQAError
@@ -23,39 +23,39 @@ if TYPE_CHECKING:
 DEFAULT_MAPS = ("error", "ssim", "gmsd", "fsim")
 
 
-@click.command()
+@arguments.command(
+    examples=(
+        "iqa maps fake.png real.png --metric error --metric ssim -o maps",
+        "iqa maps --dataset phantom:pairs=2,seed=7,size=128 --metric error -o maps",
+    )
+)
 @arguments.images
 @arguments.metrics(
-    "error, signed-error, or a metric that has a map (see `iqa info NAME`); may be repeated. "
+    "error, signed-error, or a metric that has a map (see `iqa info NAME`). May be repeated. "
     f"By default {', '.join(DEFAULT_MAPS)}.",
     complete.map_names,
 )
-@click.option(
-    "--output",
-    "-o",
-    type=PATH,
-    required=True,
-    help="Folder for the maps; files of the same name are replaced.",
-)
-@click.option(
+@option(
     "--limits",
     multiple=True,
     metavar="METRIC=EQUAL,FAR",
-    help="The values drawn black and brightest (error=0,0.2); may be repeated. "
+    help="Values drawn black and brightest (error=0,0.2). May be repeated. "
     "By default 0,0.5 for errors and distances, 1,0 for similarities.",
+    section="Output",
 )
-@click.option(
+@option(
+    "panel",
     "--panel/--bare",
     default=True,
-    show_default=True,
-    help="Draw reference and synthesized image beside the map, or the map alone.",
+    help="Draw the reference and the synthesized image next to the map, or the map alone.",
+    section="Output",
 )
 @arguments.grid
 @arguments.masks
 @arguments.scale
-@arguments.device
-@arguments.workers
-@arguments.debug
+@option("device")
+@option("workers")
+@option("output", required=True, note="Files of the same name are replaced.")
 def maps(
     synthesized: str | None,
     reference: str | None,

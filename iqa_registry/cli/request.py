@@ -39,11 +39,6 @@ def read_options(given: Mapping[str, Any]) -> Options:
             names |= parse_regions([f"lesions={lesions}"])
     values["regions"] = list(regions)
     values["label_names"] = names | {name: labels for name, labels in regions.items() if labels}
-    if "batch_size" in given:
-        size = given["batch_size"]
-        if size != "auto" and not size.isdigit():
-            raise OptionError("batch_size", f"{size!r} is not auto or a number of at least 1.")
-        values["batch_size"] = None if size == "auto" else int(size)
     values["resample"] = given["resample"] is not None
     return make_options(values)
 

@@ -32,7 +32,7 @@ def parse_regions(texts: Iterable[str]) -> dict[str, tuple[int, ...] | None]:
     return regions
 
 
-def parse_labels(labels: str | Iterable[int], name: str) -> tuple[int, ...]:
+def parse_labels(labels: str | Iterable[int], name: str = "labels") -> tuple[int, ...]:
     """The labels that a name stands for, each once, in ascending order.
 
     Args:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from iqa_registry.cli import render
-from iqa_registry.cli.arguments import PATH, as_json, flag
+from iqa_registry.cli import arguments, render
+from iqa_registry.cli.arguments import PATH, group, option
 from iqa_registry.cli.progress import progress_bar
+from iqa_registry.cli.values import Assignment
 from iqa_registry.errors import UsageError
 from iqa_registry.registry import Registry, build_registry, find
 
@@ -21,15 +22,15 @@ SHOWN = 20
 """How many lines of what was left out are printed."""
 
 
-@click.group()
+@group()
 def datasets() -> None:
     """List, describe, export and build datasets."""
 
 
-@datasets.command("list")
-@as_json
+@datasets.command("list", examples=("iqa datasets list",))
+@option("json")
 def list_datasets(as_json: bool) -> None:
-    """List the datasets: name, license, whether what they need is installed, plugin."""
+    """List the datasets: name, whether what they need is installed, license and plugin."""
     registry = build_registry()
     rows = [_facts(spec) for spec in registry.datasets.values()]
     if as_json:
@@ -49,11 +50,11 @@ def list_datasets(as_json: bool) -> None:
     render.show_failures(registry)
 
 
-@datasets.command()
+@datasets.command(examples=("iqa datasets info nirps",))
 @click.argument("name")
-@as_json
+@option("json")
 def info(name: str, as_json: bool) -> None:
-    """Show what the dataset NAME is: parameters, labels, license, an example."""
+    """Show what the dataset NAME is: parameters, labels, license and an example."""
     registry = build_registry()
     spec = find(registry.datasets, name, "datasets")
     facts = _facts(spec)
@@ -82,84 +83,114 @@ def info(name: str, as_json: bool) -> None:
     click.echo("\nExamples\n" + "\n".join(f"  {line}" for line in examples))
 
 
-@datasets.command()
-@click.argument("spec")
-@click.option(
-    "--output",
-    "-o",
-    type=PATH,
-    required=True,
-    help="File to write; its suffix sets the format: .parquet, .csv, .csv.gz, .tsv, .json, .md, .tex, .xlsx.",
-)
-@flag("--force", "Replace a file that is there.")
-def export(spec: str, output: Path, force: bool) -> None:
-    """Write the table of the dataset SPEC: one row a pair with its group columns and ratings.
+def _reject_folder(ctx: click.Context, param: click.Parameter, folder: Path | None) -> None:
+    # Earlier versions wrote the table with -o.
+    if folder is not None:
+        raise click.BadParameter("a dataset is exported to one file. Name it with --table FILE.", ctx, param)
 
-    Exit code 1 if anything was left out; it is named.
+
+@datasets.command(examples=("iqa datasets export phantom:pairs=20,size=128 --table pairs.parquet",))
+@click.argument("spec")
+@option("table", required=True)
+@option("output", hidden=True, is_eager=True, expose_value=False, callback=_reject_folder)
+@option("force")
+def export(spec: str, table: Path, force: bool) -> None:
+    """Write the table of the dataset SPEC: one row per pair with its group columns and ratings.
+
+    The exit code is 1 if anything was left out, which is then listed.
     """
     from iqa_registry.tables import writing
 
-    writing.check_suffix(output)
-    if output.exists() and not force:
-        raise UsageError(f"{output}: is there already; give --force to replace it.")
+    writing.check_suffix(table)
+    if table.exists() and not force:
+        raise UsageError(f"{table} exists already. Add --force to replace it.")
     dataset = build_registry().dataset(spec)
-    table = dataset.table()
-    writing.write_table(output, table)
-    click.echo(f"{table.height} rows, {table.width} columns in {output}")
+    rows = dataset.table()
+    writing.write_table(table, rows)
+    click.echo(f"{rows.height} rows, {rows.width} columns in {table}")
     _report(dataset.left_out)
 
 
-@datasets.command("build-nirps")
-@click.argument("out", type=PATH)
-@click.option("--reference", required=True, type=PATH, help="Folder of reference slices.")
-@click.option(
+@datasets.command(
+    "build-nirps",
+    examples=(
+        "iqa datasets build-nirps -o NIRPS --reference real --synthesized unit:1=fake "
+        "--dataset-name ixi --modality t2",
+    ),
+)
+@arguments.old_argument("output")
+@option("output", required=True)
+@option(
+    "--reference",
+    section="Input",
+    required=True,
+    type=PATH,
+    metavar="FOLDER",
+    help="Folder of reference slices.",
+)
+@option(
     "--synthesized",
+    section="Input",
     multiple=True,
+    type=Assignment("MODEL:EPOCH", "FOLDER"),
     metavar="MODEL:EPOCH=FOLDER",
-    help="Folder of one model's slices at one epoch, named as the references; may be repeated.",
+    help="Folder of the slices of one model at one epoch, named like the references. May be repeated.",
 )
-@click.option(
-    "--models", type=PATH, help="Instead: a folder that holds MODEL/epoch_K/ folders of such slices."
+@option(
+    "--models",
+    section="Input",
+    type=PATH,
+    metavar="FOLDER",
+    help="Folder that holds MODEL/epoch_K/ folders of such slices, in place of --synthesized.",
 )
-@click.option(
-    "--dataset", required=True, metavar="NAME", help="What the data set is called in the tree (ixi)."
+@option(
+    "--dataset-name",
+    section="Output",
+    required=True,
+    metavar="NAME",
+    old=("--dataset",),
+    help="Name of the data in the tree, for example ixi.",
 )
-@click.option("--modality", required=True, metavar="NAME", help="The modality that was synthesized (t2).")
-@click.option("--ratings", type=PATH, help="Table (CSV or Parquet) with model, epoch, slice_id and rating.")
-@click.option(
-    "--metric", "-m", multiple=True, metavar="NAME", help="Scores to write; mae, psnr and ssim by default."
+@option(
+    "--modality",
+    section="Output",
+    required=True,
+    metavar="NAME",
+    help="Modality that was synthesized, for example t2.",
 )
-@click.option(
-    "--intensity",
-    metavar="RULE",
-    help="How stored numbers become [0, 1], as for `iqa evaluate`; 8 and 16 bit pictures by their type.",
-)
-@flag("--force", "Replace this modality where the tree has it already.")
+@option("ratings", note="It has the columns model, epoch, slice_id and rating.")
+@option("metric", note="By default mae, psnr and ssim.")
+@option("intensity")
+@option("force")
 def build_nirps(
-    out: Path,
+    output: Path,
     reference: Path,
-    synthesized: tuple[str, ...],
+    synthesized: tuple[tuple[str, str], ...],
     models: Path | None,
-    dataset: str,
+    dataset_name: str,
     modality: str,
     ratings: Path | None,
     metric: tuple[str, ...],
     intensity: str | None,
     force: bool,
 ) -> None:
-    """Write a tree like NIRPS into the folder OUT, from slices of one modality.
+    """Write a tree like NIRPS from slices of one modality.
 
-    OUT/nirps_dataset/DATASET/MODALITY/MODEL/epoch_K/SLICE/ gets img.png (8 bit) and a file for each score of that
-    picture; ratings go to artificial.txt. Exit code 1 if anything was left out; it is named.
+    The folder nirps_dataset/NAME/MODALITY/MODEL/epoch_K/SLICE/ in the output gets img.png (8-bit) and one file per
+    score of that image. Ratings go to artificial.txt. The exit code is 1 if anything was left out, which is
+    then listed.
     """
     from iqa_datasets.nirps_build import Build, find_models, parse_models
 
     if bool(synthesized) == (models is not None):
         raise UsageError(
-            "name the synthesized slices, with --synthesized MODEL:EPOCH=FOLDER or with --models FOLDER."
+            "the synthesized slices are missing or given twice. "
+            "Name them with --synthesized MODEL:EPOCH=FOLDER or with --models FOLDER."
         )
-    folders = parse_models(synthesized) if models is None else find_models(models)
-    build = Build(out, dataset, modality, metric or ("mae", "psnr", "ssim"), intensity)
+    folders = (
+        parse_models(["=".join(item) for item in synthesized]) if models is None else find_models(models)
+    )
+    build = Build(output, dataset_name, modality, metric or ("mae", "psnr", "ssim"), intensity)
     with progress_bar("building") as progress:
         made = build.run(build_registry(), reference, folders, ratings, force, progress)
     click.echo(
@@ -169,7 +200,7 @@ def build_nirps(
 
 
 def _report(left_out: Sequence[str]) -> None:
-    """Name what was left out, and end with exit code 1 if there is any."""
+    """List what was left out; exit code 1 if there is any."""
     for line in left_out[:SHOWN]:
         render.warn(f"left out: {line}")
     if len(left_out) > SHOWN:
@@ -254,4 +285,7 @@ def _text(value: Any) -> str:
 def _examples(name: str, required: Sequence[str]) -> list[str]:
     parts = ["PATH" if item == "path" else f"{item}=VALUE" for item in required]
     spec = f"{name}:{','.join(parts)}" if parts else name
-    return [f"iqa evaluate --dataset {spec} --metric psnr", f"iqa datasets export {spec} -o {name}.parquet"]
+    return [
+        f"iqa evaluate --dataset {spec} --metric psnr",
+        f"iqa datasets export {spec} --table {name}.parquet",
+    ]

@@ -44,9 +44,14 @@ def iqa_register_datasets(register: Callable[[DatasetSpec], None]) -> None:
 
 
 @hookimpl
-def iqa_register_commands(register: Callable[[str, str, str], None]) -> None:
+def iqa_register_commands(register: Callable[..., None]) -> None:
     """``iqa datasets`` and ``iqa phantom``."""
-    register("datasets", "List, describe, export and build datasets.", "iqa_datasets.commands:datasets")
     register(
-        "phantom", "Make simulated brain MRI with simulated raters.", "iqa_datasets.phantom.commands:phantom"
+        "datasets", "List, describe, export and build datasets.", "iqa_datasets.commands:datasets", "Data"
+    )
+    register(
+        "phantom",
+        "Make simulated brain MRI with simulated raters.",
+        "iqa_datasets.phantom.commands:phantom",
+        "Data",
     )

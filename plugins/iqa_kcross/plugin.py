@@ -88,6 +88,6 @@ def iqa_register_weights(register: Callable[[WeightSpec], None]) -> None:
 
 
 @hookimpl
-def iqa_register_commands(register: Callable[[str, str, str], None]) -> None:
+def iqa_register_commands(register: Callable[..., None]) -> None:
     """``iqa kcross``."""
-    register("kcross", "Train, export and examine K-CROSS.", "iqa_kcross.commands:kcross")
+    register("kcross", "Train, export and examine K-CROSS.", "iqa_kcross.commands:kcross", "Models")

@@ -66,6 +66,8 @@ def iqa_register_segmenters(register: Callable[[SegmenterSpec], None]) -> None:
 
 
 @hookimpl
-def iqa_register_commands(register: Callable[[str, str, str], None]) -> None:
+def iqa_register_commands(register: Callable[..., None]) -> None:
     """``iqa segment``."""
-    register("segment", "List, train, test and run segmenters.", "iqa_segmentation.commands:segment")
+    register(
+        "segment", "List, train, test and run segmenters.", "iqa_segmentation.commands:segment", "Models"
+    )

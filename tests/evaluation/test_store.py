@@ -150,7 +150,7 @@ def test_the_parts_alone_are_the_table(run, tmp_path):
 
 
 def test_the_folder_gives_back_the_table(run, tmp_path):
-    table = run("toy-parts", "ssim", "mae", details=True)
+    table = run("toy-parts", "ssim", "mae", components=True)
     assert read_run(tmp_path / "run").equals(table)
 
 
@@ -185,7 +185,7 @@ def test_parts_of_an_earlier_run_do_not_count_while_this_one_is_interrupted(
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("iqa_registry.evaluation.runner.Run._frame", interrupted)
+    monkeypatch.setattr("iqa_registry.evaluation.evaluate._Run._frame", interrupted)
     with pytest.raises(KeyboardInterrupt):
         volume_run("mae")
     with pytest.raises(UsageError, match="is not a run folder with scores"):
@@ -193,7 +193,7 @@ def test_parts_of_an_earlier_run_do_not_count_while_this_one_is_interrupted(
 
 
 def test_a_folder_whose_record_lists_no_parts_is_read_whole(run, tmp_path):
-    table = run("toy-parts", details=True)
+    table = run("toy-parts", components=True)
     path = tmp_path / "run" / "run.json"
     record = json.loads(path.read_text())
     del record["parts"]
@@ -203,7 +203,7 @@ def test_a_folder_whose_record_lists_no_parts_is_read_whole(run, tmp_path):
         earlier = read.with_columns(wide_names(read)).drop("component")
         earlier.write_parquet(part, metadata=pl.read_parquet_metadata(part))
     assert read_run(tmp_path / "run").equals(table)
-    assert same(run("toy-parts", details=True), table)
+    assert same(run("toy-parts", components=True), table)
 
 
 def test_a_damaged_part_is_named_in_one_line(run, tmp_path):

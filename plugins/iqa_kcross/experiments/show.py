@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iqa_registry.cli import render
-from iqa_registry.errors import UsageError
 
 if TYPE_CHECKING:
     from iqa_kcross.experiments.ablate import Ablation
@@ -238,16 +237,6 @@ def interval(row: Mapping[str, Any], name: str, form: Any = number) -> str:
     """The interval of a value, nothing where there is none."""
     ends = [form(row.get(f"{name}_{end}")) for end in ("low", "high")]
     return " to ".join(ends) if all(ends) else ""
-
-
-def check_output(output: Path | None) -> None:
-    """Refuse a file of a kind that is not written, before anything is scored.
-
-    Raises:
-        UsageError: neither CSV nor JSON.
-    """
-    if output is not None and output.suffix.lower() not in (".csv", ".json"):
-        raise UsageError(f"-o {output}: expected a file .csv or .json.")
 
 
 def save(output: Path, tables: Mapping[str, Rows], about: Mapping[str, Any]) -> list[Path]:
