@@ -29,8 +29,8 @@ class HowRated:
         raters: columns of individual raters; by default those that begin with ``rater_``.
         identity: columns that identify an image.
         higher_is_better: whether a larger rating is better; if not, the scale is reversed.
-        pool: how individual raters become one rating: ``trimmed-mean`` (highest and lowest dropped, as K-CROSS does with
-            ten radiologists), ``mean`` or ``median``.
+        pool: how individual raters become one rating: ``trimmed-mean`` (without the highest and the lowest), ``mean``
+            or ``median``.
     """
 
     rating: str = RATING
@@ -48,7 +48,8 @@ class Rated:
         scores: the images that have a rating.
         ratings: ``(n,)``, larger is better.
         raters: names of the individual raters, in the order of the columns of ``single``.
-        single: ``(n, k)`` individual ratings, NaN where a rater did not see an image; ``None`` where only means are known.
+        single: ``(n, k)`` individual ratings, NaN where a rater did not see an image; ``None`` if only means are
+            known.
         notes: what was left out, one line each.
     """
 

@@ -66,7 +66,7 @@ class Group:
 
     @cached_property
     def name(self) -> str:
-        """For example ``ixi, munit``, or ``epoch=3`` where a value alone says little; simulated images are called so."""
+        """For example ``ixi, munit``, or ``epoch=3`` where a value alone says little; simulated images are marked."""
         parts = [
             value if _tells(value) else f"{key}={'none' if value is None else value}"
             for key, value in self.keys.items()
