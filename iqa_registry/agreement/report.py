@@ -105,6 +105,6 @@ def draw_study(groups: Sequence[Group], folder: Path, over: str | None) -> list[
 
 
 def _slug(group: Group) -> str:
-    """Say ``-ixi-munit``."""
+    """For example ``-ixi-munit``."""
     text = "".join(f"-{value}" for value in group.keys.values())
     return "".join(sign if sign.isalnum() or sign in "-_." else "_" for sign in text)

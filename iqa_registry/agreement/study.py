@@ -51,7 +51,7 @@ class Group:
         panel: the raters, or ``None`` where only means are known.
         judged: the metrics, the most consistent first.
         comparisons: one row for each pair of metrics.
-        notes: what to know about it, a line each.
+        notes: what to know about it, one line each.
     """
 
     keys: dict[str, Any]
@@ -66,7 +66,7 @@ class Group:
 
     @cached_property
     def name(self) -> str:
-        """Say ``ixi, munit``, or ``epoch=3`` where a value alone says little; simulated images are called so."""
+        """For example ``ixi, munit``, or ``epoch=3`` where a value alone says little; simulated images are marked."""
         parts = [
             value if _tells(value) else f"{key}={'none' if value is None else value}"
             for key, value in self.keys.items()

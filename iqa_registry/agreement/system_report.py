@@ -17,11 +17,11 @@ from iqa_registry.statistics.correlation import (
 from iqa_registry.tables.writing import write_file, write_rows
 
 FEW = 15
-"""Below this many systems some |r| above one half cannot be told from zero."""
+"""Below this many systems some |r| above one half cannot be distinguished from zero."""
 
 
 def heading(items: Sequence[SystemCorrelation]) -> str:
-    """What stands above the table of one group and target.
+    """The heading of the table of one group and target.
 
     Example:
         >>> from iqa_registry.statistics.correlation import pearson, spearman

@@ -138,10 +138,10 @@ def test_missing_value_lowers_n(iqa, table):
         (
             ["systems.csv", "--against", "dise"],
             2,
-            r"systems.csv: there is no column 'dise'; .* Did you mean 'dice'?",
+            r"systems.csv: there is no column 'dise'. .* Did you mean 'dice'?",
         ),
-        (["systems.csv", "--against", "task"], 2, "column 'task' holds something else than numbers ('mri')"),
-        (["systems.csv", "--against", "dice"], 2, "'a' stands 2 times in column 'method'"),
+        (["systems.csv", "--against", "task"], 2, "column 'task' does not hold only numbers ('mri')"),
+        (["systems.csv", "--against", "dice"], 2, "'a' is listed 2 times in column 'method'"),
         (["systems.csv", "--against", "dice", "-m", "dice"], 2, "the target itself"),
         (["systems.csv", "--against", "dice", "--plot"], 2, "-o FOLDER"),
         (["systems.csv", "--against", "dice", "--json", "--csv"], 2, "Choose one"),
