@@ -16,6 +16,7 @@ from .errors import (
 from .files import write_atomically as write_atomically
 from .hookspecs import hookimpl as hookimpl
 from .images.formats import (
+    Array as Array,
     Image as Image,
     LazyImage as LazyImage,
     as_picture as as_picture,
@@ -27,7 +28,13 @@ from .images.formats import (
     suffix as suffix,
     unstack as unstack,
 )
-from .images.pairs import Group as Group, Pair as Pair, natural as natural, read_manifest as read_manifest
+from .images.pairs import (
+    Group as Group,
+    Pair as Pair,
+    natural as natural,
+    pair_paths as pair_paths,
+    read_manifest as read_manifest,
+)
 from .metrics import (
     Comparison as Comparison,
     DistributionMetric as DistributionMetric,

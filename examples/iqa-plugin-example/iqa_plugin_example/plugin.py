@@ -1,6 +1,6 @@
 """What the plugin contributes. Nothing heavy is imported here, so that ``iqa list`` stays fast."""
 
-from iqa_registry import Configuration, MetricSpec, hookimpl
+from iqa_registry.plugin import Configuration, MetricSpec, hookimpl
 
 NCC = MetricSpec(
     name="ncc", summary="normalized cross-correlation", kind="full-reference", dimensions=(2,), minimum_size=1,
@@ -12,6 +12,6 @@ NCC = MetricSpec(
 
 @hookimpl
 def iqa_register_metrics(register):
-    """A metric, and a configuration of one that is there already."""
+    """A metric, and a configuration of an existing one."""
     register(NCC)
     register(Configuration("ssim-7", base="ssim", defaults={"window": 7}, summary="SSIM with window 7"))
