@@ -59,8 +59,7 @@ def test_training_and_scoring_from_the_command_line(tmp_path):
     )
     rows = json.loads(scored.stdout)
     rows = rows if isinstance(rows, list) else rows["rows"]
-    names = {row["metric"].rpartition("[")[2] for row in rows if "[" in row["metric"]}
-    assert names == {"complex]", "tumor]", "structure]"}
+    assert {row["component"] for row in rows} == {"", "complex", "tumor", "structure"}
 
 
 def test_stage_two_alone_begins_with_a_given_model(tmp_path, model):

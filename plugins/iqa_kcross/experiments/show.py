@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import string
 from collections.abc import Iterator, Mapping, Sequence
@@ -245,15 +244,13 @@ def save(output: Path, tables: Mapping[str, Rows], about: Mapping[str, Any]) -> 
     Raises:
         IQAError: a file cannot be written.
     """
-    from iqa_registry.tables.writing import as_csv, defined, write_file
+    from iqa_registry.tables.writing import as_json, write_file, write_table
 
     if output.suffix.lower() == ".json":
-        content = {**about, **{name: defined(rows) for name, rows in tables.items()}}
-        text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
-        return [write_file(output, text.encode())]
+        return [write_file(output, as_json({**about, **tables}).encode())]
     written = []
     for position, (name, rows) in enumerate(tables.items()):
         path = output if position == 0 else output.with_name(f"{output.stem}-{name}{output.suffix}")
         if rows:
-            written.append(write_file(path, as_csv(rows).encode()))
+            written.append(write_table(path, rows))
     return written
