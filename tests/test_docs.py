@@ -37,8 +37,8 @@ def test_every_own_metric_has_its_rows(script, texts):
 def test_every_command_has_a_section(texts):
     for name in [*OWN, "weights fetch", "plugin check"]:
         assert f"## `iqa {name}`" in texts["commands.md"]
-    assert "| `-o, --output OUTPUT` |" in texts["commands.md"]
-    assert "dtype \\| range=LO,HI" in texts["commands.md"]
+    assert "| `-o, --output FOLDER` |" in texts["commands.md"]
+    assert "`--axis axial\\|coronal\\|sagittal`" in texts["commands.md"]
 
 
 def test_optional_metrics_of_extras_and_of_others_are_left_out(script, texts):
@@ -77,7 +77,7 @@ def test_stale_file_is_named_with_the_remedy(script, texts, monkeypatch, tmp_pat
     (tmp_path / "docs" / "metrics.md").write_text("old")
     capsys.readouterr()
     assert script.main(["--check"]) == 1
-    assert capsys.readouterr().err == "docs/metrics.md is stale; mend it with: python tools/make_docs.py\n"
+    assert capsys.readouterr().err == "docs/metrics.md is stale; fix it with: python tools/make_docs.py\n"
     assert (tmp_path / "docs" / "metrics.md").read_text() == "old"
     script.main(["--write"])
     assert script.main(["--check"]) == 0
