@@ -39,8 +39,8 @@ def test_every_own_metric_has_its_rows(script, texts):
 def test_every_command_has_a_section(texts):
     for name in [*OWN, "weights fetch", "plugin check"]:
         assert f"## `iqa {name}`" in texts["commands.md"]
-    assert "| `-o, --output OUTPUT` |" in texts["commands.md"]
-    assert "dtype \\| range=LO,HI" in texts["commands.md"]
+    assert "| `-o, --output FOLDER` |" in texts["commands.md"]
+    assert "`--axis axial\\|coronal\\|sagittal`" in texts["commands.md"]
 
 
 def test_optional_metrics_of_extras_and_of_others_are_left_out(script, texts):

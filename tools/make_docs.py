@@ -10,7 +10,6 @@ files, on the terminal, or on the version of click (whose own help pages change 
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import math
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import click
 
+from iqa_registry.cli.command import SECTIONS
 from iqa_registry.licenses import license_text
 from iqa_registry.parameters import format_value
 from iqa_registry.plugins import OWN_DISTRIBUTION
@@ -172,29 +172,23 @@ def metric_tables(specs: Sequence[RegisteredMetric]) -> list[str]:
 
 def commands_page(registry: Registry) -> str:
     """``docs/commands.md``."""
-    from iqa_registry.cli.app import OWN, app
+    from iqa_registry.cli.app import OWN, app, load_command
 
     lines = [
         "# Commands",
         "",
         NOTE,
         "",
-        "The same is said by `iqa --help` and `iqa COMMAND --help`. Errors are one or two lines on stderr; exit codes "
-        "are 0 (all done), 1 (something was not) and 2 (wrong usage). `python -m iqa_registry` is the same as `iqa`.",
+        "`iqa --help` and `iqa COMMAND --help` show the same. Errors are one or two lines on stderr. The exit code is "
+        "0 if everything was done, 1 if something was not, and 2 for wrong usage. Every command also takes `--debug`, "
+        "which shows the traceback of errors. `python -m iqa_registry` is the same as `iqa`.",
         "",
         *command_lines("iqa", app),
     ]
     targets = {**OWN, **own_plugin_commands(registry)}
-    for name, command in walk("iqa", {name: load(target) for name, target in targets.items()}):
+    for name, command in walk("iqa", {name: load_command(target) for name, target in targets.items()}):
         lines += ["", f"## `{name}`", "", *command_lines(name, command)]
     return "\n".join(lines) + "\n"
-
-
-def load(target: str) -> click.Command:
-    """The command that ``"package.module:name"`` names."""
-    module, _, attribute = target.partition(":")
-    command: click.Command = getattr(importlib.import_module(module), attribute)
-    return command
 
 
 def own_plugin_commands(registry: Registry) -> dict[str, str]:
@@ -212,9 +206,11 @@ def walk(prefix: str, commands: Mapping[str, click.Command]) -> Iterator[tuple[s
 
 
 def command_lines(name: str, command: click.Command) -> list[str]:
-    """Usage, description and options of a command."""
-    arguments = [item for item in command.params if isinstance(item, click.Argument)]
-    options = [item for item in command.params if isinstance(item, click.Option) and not item.hidden]
+    """Usage, description, options by section, and examples of a command."""
+    shown = [item for item in command.params if not getattr(item, "hidden", False)]
+    arguments = [item for item in shown if isinstance(item, click.Argument)]
+    options = [item for item in shown if isinstance(item, click.Option) and item.name != "debug"]
+    options.sort(key=lambda item: SECTIONS.index(getattr(item, "section", SECTIONS[-1])))
     parts = [name, *(["[OPTIONS]"] if options else []), *map(argument_usage, arguments)]
     if isinstance(command, click.Group):
         parts.append("COMMAND")
@@ -223,12 +219,14 @@ def command_lines(name: str, command: click.Command) -> list[str]:
         lines += ["", " ".join(paragraph.split())]
     if options:
         lines += ["", *table(["option", "meaning", "default"], map(option_row, options))]
+    if examples := getattr(command, "examples", ()):
+        lines += ["", "```console", *examples, "```"]
     return lines
 
 
 def value_name(item: click.Parameter) -> str:
     """What stands for a parameter's value."""
-    if isinstance(item.type, click.Choice):
+    if isinstance(item.type, click.Choice) and item.metavar is None:
         return "|".join(map(str, item.type.choices))
     return item.metavar or (item.name or "").upper()
 
@@ -236,7 +234,7 @@ def value_name(item: click.Parameter) -> str:
 def argument_usage(item: click.Argument) -> str:
     """An argument in the usage line."""
     text = value_name(item) + ("..." if item.nargs == -1 else "")
-    return text if item.required else f"[{text}]"
+    return text if item.required or item.metavar else f"[{text}]"
 
 
 def option_row(item: click.Option) -> list[str]:
@@ -255,6 +253,8 @@ def option_default(item: click.Option) -> str:
     if item.secondary_opts:
         chosen = item.opts if item.default else item.secondary_opts
         return f"`{chosen[0]}`"
+    if isinstance(item.show_default, str):
+        return item.show_default
     simple = isinstance(item.default, str | int | float) and not isinstance(item.default, bool)
     return f"`{item.default}`" if simple else ""
 

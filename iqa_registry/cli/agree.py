@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iqa_registry.cli import arguments, render
-from iqa_registry.cli.arguments import flag, option
+from iqa_registry.cli.arguments import COLUMNS, Assignment, flag, option
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.cli.values import COLUMNS, Assignment
 from iqa_registry.errors import UsageError
 
 if TYPE_CHECKING:

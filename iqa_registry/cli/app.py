@@ -12,8 +12,7 @@ from typing import Any
 
 import click
 
-from iqa_registry.cli import arguments
-from iqa_registry.cli.command import Group
+from iqa_registry.cli.command import Group, debug
 from iqa_registry.errors import IQAError, OptionError, UsageError
 from iqa_registry.plugins import Command
 from iqa_registry.registry import Registry, build_registry
@@ -51,7 +50,7 @@ class IQAGroup(Group):
     _registry: Registry | None = None
 
     def _plugin_commands(self) -> dict[str, Command]:
-        # The group lives as long as one call of the program, so the registry is built at most once for it.
+        # Built at most once per call of the program.
         if self._registry is None:
             self._registry = build_registry()
         return {name: item for name, item in self._registry.commands.items() if name not in OWN}
@@ -97,6 +96,7 @@ class IQAGroup(Group):
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the options before the command's name; a wrong one ends in one line."""
+        self._registry = None
         with _one_line():
             return super().make_context(*args, **extra)
 
@@ -151,7 +151,7 @@ def _add_debug(command: click.Command) -> None:
         for inner in command.commands.values():
             _add_debug(inner)
     elif not any("--debug" in param.opts for param in command.params):
-        arguments.debug(command)
+        debug(command)
 
 
 def debugging() -> bool:

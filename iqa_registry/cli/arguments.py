@@ -25,7 +25,6 @@ name), ``--units COLUMNS`` (what counts as one observation), ``--pool HOW`` (how
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,9 +34,10 @@ from typing import Any, TypeVar
 import click
 
 from iqa_registry.cli import complete
-from iqa_registry.cli.command import Command, Group, OldArgument, Option
+from iqa_registry.cli.command import Command, Group, OldArgument, Option, debug
 from iqa_registry.cli.values import (
     BATCH_SIZE,
+    CHANNELS,
     COLUMNS,
     DEVICE,
     FILE,
@@ -45,9 +45,42 @@ from iqa_registry.cli.values import (
     INTENSITY,
     LABELS,
     SLICES,
+    Assignment,
     TableFile,
+    Words,
 )
 from iqa_registry.errors import UsageError
+
+# What commands, those of plugins too, need of the command line; they import it from here alone.
+__all__ = (
+    "CHANNELS",
+    "COLUMNS",
+    "FILE",
+    "FOLDER",
+    "PATH",
+    "SHARED",
+    "Assignment",
+    "TableFile",
+    "Words",
+    "as_csv",
+    "as_json",
+    "check_output",
+    "command",
+    "debug",
+    "device",
+    "flag",
+    "grid",
+    "group",
+    "images",
+    "lesions",
+    "metrics",
+    "old_argument",
+    "option",
+    "regions",
+    "scale",
+    "together",
+    "workers",
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,11 +113,6 @@ def _text(section: str, help_text: str, metavar: str, **settings: Any) -> Shared
 
 def _choice(section: str, help_text: str, words: Sequence[str], **settings: Any) -> Shared:
     return Shared(section, help_text, {"type": click.Choice(words), **settings})
-
-
-def _debug(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        os.environ["IQA_DEBUG"] = "1"
 
 
 SHARED: dict[str, Shared] = {
@@ -303,16 +331,6 @@ def metrics(help_text: str, names: Callable[[str], list[tuple[str, str]]]) -> Ca
 
 as_json: Any = option("json")
 as_csv: Any = option("csv")
-debug: Any = click.option(
-    "--debug",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=_debug,
-    help="Show the traceback of errors.",
-)
-"""The group adds it to every command, those of plugins included."""
-
 images = together(
     # The type makes shells complete file names; what is there is checked where the pairs are made.
     click.argument("synthesized", required=False, type=click.Path()),

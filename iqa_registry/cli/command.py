@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,6 +77,23 @@ class OldArgument(click.Argument):
     def get_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Nothing: the option is shown in its place."""
         return []
+
+
+def _show_tracebacks(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        os.environ["IQA_DEBUG"] = "1"
+
+
+debug: Any = click.option(
+    "--debug",
+    cls=Option,
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_tracebacks,
+    help="Show the traceback of errors.",
+)
+"""The group ``iqa`` adds it to every command, those of plugins included."""
 
 
 def _key(name: str | None) -> str:

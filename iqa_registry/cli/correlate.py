@@ -20,7 +20,7 @@ NAME = "correlations"
 
 @arguments.command(
     examples=(
-        "iqa correlate systems.csv --against dice",
+        "iqa correlate systems.csv --against dice --group-by task",
         "iqa correlate systems.csv --against dice --metric fid --group-by task -o STUDY --plot",
     )
 )

@@ -24,10 +24,9 @@ FILE = click.Path(path_type=Path)
 class Folder(click.Path):
     """A folder to write into; the name of a file is rejected, and the option for a single file is named."""
 
-    name = "folder"
-
     def __init__(self) -> None:
         super().__init__(path_type=Path)
+        self.name = "folder"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The folder's path."""
@@ -47,10 +46,9 @@ class TableFile(click.Path):
         suffixes: those that can be written.
     """
 
-    name = "file"
-
     def __init__(self, suffixes: Sequence[str] = TABLES) -> None:
         super().__init__(path_type=Path)
+        self.name = "file"
         self.suffixes = tuple(suffixes)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iqa_registry.cli import arguments, render
-from iqa_registry.cli.arguments import PATH, group, option
+from iqa_registry.cli.arguments import PATH, Assignment, group, option
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.cli.values import Assignment
 from iqa_registry.errors import UsageError
 from iqa_registry.registry import Registry, build_registry, find
 

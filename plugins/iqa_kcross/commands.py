@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iqa_kcross.experiments.commands import COMMANDS
-from iqa_registry.cli.arguments import PATH, group, option, together
+from iqa_registry.cli.arguments import PATH, Assignment, Words, group, option, together
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.cli.values import Assignment, Words
 from iqa_registry.errors import UsageError
 
 if TYPE_CHECKING:

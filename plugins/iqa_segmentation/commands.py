@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from iqa_registry.cli import render
-from iqa_registry.cli.arguments import PATH, flag, group, option
+from iqa_registry.cli.arguments import CHANNELS, PATH, flag, group, option
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.cli.values import CHANNELS
 from iqa_registry.registry import build_registry
 
 _segmenter = option("segmenter", default="nnunet")
@@ -174,7 +173,11 @@ def evaluate(segmenter: str, dataset: str, patch: int, synthesized_images: bool,
 
     registry = build_registry()
     built, opened = registry.segmenter(segmenter), registry.dataset(dataset)
-    samples = collect_synthesized(opened, patch) if synthesized_images else collect(opened, patch)
+    if synthesized_images:
+        samples = collect_synthesized(opened, patch)
+    else:
+        with progress_bar("reading", "slices") as progress:
+            samples = collect(opened, patch, progress)
     rows = measure(built, samples)
     if as_json:
         render.echo_json(rows)

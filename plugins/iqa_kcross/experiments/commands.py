@@ -11,9 +11,8 @@ import click
 
 from iqa_kcross.training import need_lightning
 from iqa_registry.cli import arguments, render
-from iqa_registry.cli.arguments import PATH, flag, option, together
+from iqa_registry.cli.arguments import PATH, TableFile, flag, option, together
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.cli.values import TableFile
 from iqa_registry.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,11 +67,11 @@ def evaluate(weights: str, segmenter: str | None, metric: tuple[str, ...], **giv
     judged on the same images, except for branches that do not apply everywhere. Then the paired difference of K-CROSS
     to each of the others is shown.
     """
+    request = _prepare([_named(given)], [weights], [segmenter], given)
     from iqa_kcross.experiments import show
     from iqa_kcross.experiments.evaluate import evaluate as run
     from iqa_kcross.experiments.scoring import BASELINES
 
-    request = _prepare([_named(given)], [weights], [segmenter], given)
     found = run(*request.single, request.place, request.settings, metric or BASELINES)
     tables = {"rows": found.rows(), "comparisons": found.comparison_rows()}
     _finish(request, tables, show.evaluation(found), found)
@@ -99,10 +98,10 @@ def ablate(weights: str, segmenter: str | None, measure: Any, same_images: bool,
 
     Each image is scored once. The score of a combination is the mean of its branches that apply.
     """
+    request = _prepare([_named(given)], [weights], [segmenter], given)
     from iqa_kcross.experiments import show
     from iqa_kcross.experiments.ablate import ablate as run
 
-    request = _prepare([_named(given)], [weights], [segmenter], given)
     found = run(*request.single, request.place, request.settings, measure, same_images)
     _finish(request, {"rows": found.rows()}, show.ablation(found, request.kind), found)
 
@@ -121,10 +120,10 @@ def segmenters(weights: str, segmenter: tuple[str, ...], **given: Any) -> None:
     The tables show the inconsistency by segmenter and group with its standard deviation and variance, and how far the
     scores move from those with the first segmenter.
     """
+    request = _prepare([_named(given)], [weights], segmenter, given)
     from iqa_kcross.experiments import show
     from iqa_kcross.experiments.segmenters import compare_segmenters
 
-    request = _prepare([_named(given)], [weights], segmenter, given)
     opened, model = request.opened[0], request.models[0]
     found = compare_segmenters(opened, model, segmenter, request.place, request.settings)
     tables = {"rows": found.rows(), "spreads": found.spreads(), "shifts": found.shifts}
@@ -178,17 +177,17 @@ def domain_gap(
 
     There is one column for each pair of training set and test set. Modalities may differ: that is part of the gap.
     """
-    from iqa_kcross.experiments import show
-    from iqa_kcross.experiments.domain_gap import check_tests
-    from iqa_kcross.experiments.domain_gap import domain_gap as run
-    from iqa_kcross.experiments.scoring import BASELINES
-
     if given["ratings"] is not None and len(test) > 1:
         raise UsageError("--ratings belongs to one --test. Put the ratings of several into their manifests.")
     if not test:
         raise UsageError("no test set is given. Name a dataset or a manifest of rated pairs with --test.")
     training = _one_way(weights, train, runs)
     request = _prepare(test, weights, [segmenter], given)
+    from iqa_kcross.experiments import show
+    from iqa_kcross.experiments.domain_gap import check_tests
+    from iqa_kcross.experiments.domain_gap import domain_gap as run
+    from iqa_kcross.experiments.scoring import BASELINES
+
     baselines = metric or BASELINES
     if training:
         check_tests(request.opened, request.segmenter, request.place.registry, baselines)
