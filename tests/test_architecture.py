@@ -1,15 +1,31 @@
-"""Rules of the house: which way imports point, what stays light, how long a file may be."""
+"""Rules of the house: which way imports point, what stays light, how long chains, files and functions may be.
 
-import ast
+``python tests/support/source_tree.py`` prints the numbers.
+"""
+
 import graphlib
+import itertools
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = {"iqa_registry": ROOT} | {path.name: path.parent for path in sorted(ROOT.glob("plugins/iqa_*"))}
+from source_tree import (
+    CORE,
+    LIMITS,
+    PACKAGES,
+    PLUGINS,
+    SOURCES,
+    files,
+    functions,
+    graph,
+    imports,
+    longest_chain,
+    names_of_plugins,
+    summary,
+    words_of_plugins,
+)
+
 LAYERS = (
     {"errors", "files"},
     {"specs", "statistics", "tables"},
@@ -17,12 +33,15 @@ LAYERS = (
     {"parameters", "weights", "images", "plugins"},
     {"datasets"},
     {"registry"},
+    {"sample"},
+    {"inputs"},
     {"evaluation"},
     {"agreement"},
     {"sample", "testing"},
     {"plugin"},
     {"api"},
     {"maps"},
+    {"plugin"},
     {"cli"},
     {"__main__"},
 )
@@ -65,48 +84,11 @@ CLI_FOR_PLUGINS = {f"iqa_registry.cli.{name}" for name in ("arguments", "progres
 """What the commands of a plugin may import, so that they look like ours."""
 
 
-def files(*folders):
-    found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-    return [path for path in found if not {"build", ".venv", "site-packages"} & set(path.parts)]
-
-
-def module_name(path, root):
-    parts = path.relative_to(root).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-SOURCES = {module_name(path, root): path for name, root in PACKAGES.items() for path in files(root / name)}
-
-
-def imports(path, lazy=True):
-    """What a file imports when it runs: with ``lazy`` also inside functions, never only for type checkers."""
-    found = set()
-    pending = [ast.parse(path.read_text(encoding="utf-8"))]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        if isinstance(node, ast.FunctionDef) and not lazy:
-            continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            found |= {
-                full if (full := f"{node.module}.{alias.name}") in SOURCES else node.module
-                for alias in node.names
-            }
-        pending += ast.iter_child_nodes(node)
-    return found
-
-
 def part(module):
     return module.split(".")[1] if "." in module else ""
 
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-CORE = [module for module in SOURCES if module.startswith("iqa_registry.")]
-PLUGINS = [module for module in SOURCES if not module.startswith("iqa_registry")]
 
 
 def test_the_probe_sees_the_code():
@@ -146,8 +128,43 @@ def test_no_plugin_imports_another_and_little_of_the_core(module):
 
 
 def test_there_is_no_import_cycle():
-    graph = {module: {item for item in imports(path) if item in SOURCES} for module, path in SOURCES.items()}
-    graphlib.TopologicalSorter(graph).prepare()
+    graphlib.TopologicalSorter(graph(lazy=True)).prepare()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "limit"),
+    [("iqa_registry", LIMITS["chain of the core"]), ("iqa_", LIMITS["chain with a plugin"])],
+)
+def test_chains_of_imports_are_short(prefix, limit):
+    chain = longest_chain(prefix)
+    assert len(chain) <= limit, f"{len(chain)} modules, limit {limit}: {' > '.join(chain)}"
+
+
+def test_a_chain_counts_modules_that_import_one_another():
+    chain = longest_chain("iqa_registry")
+    for module, target in itertools.pairwise(chain):
+        assert target in imports(SOURCES[module], lazy=False)
+    assert len(longest_chain("iqa_registry", lazy=True)) >= len(chain) >= 3
+
+
+@pytest.mark.parametrize("path", files("iqa_registry"), ids=str)
+def test_the_core_names_nothing_of_a_plugin(path):
+    found = words_of_plugins(path, names_of_plugins())
+    assert not found, "; ".join(f"{path}:{line}: {word}" for line, word in found)
+
+
+def test_the_probe_of_words_sees_them(tmp_path):
+    assert {"kcross", "lpips", "ssim", "nnunet", "phantom", "lesion"} <= names_of_plugins()
+    source = """
+DEFAULT_METRICS = ("ssim",)
+takes_lesions = metric("lpips:net=vgg")
+raise Error("try ssim instead")
+print("kcross is special")
+def phantom(): "Like kcross."
+"""
+    (tmp_path / "part.py").write_text(source)
+    found = words_of_plugins(tmp_path / "part.py", names_of_plugins())
+    assert found == [(3, "lesions"), (3, "lpips"), (5, "kcross"), (6, "phantom")]
 
 
 @pytest.mark.parametrize("module", [module for module in PLUGINS if module.endswith(".plugin")])
@@ -160,13 +177,30 @@ def test_declarations_import_nothing_heavy(module):
     "path", files("iqa_registry", "plugins", "examples", "tests", "benchmarks", "tools"), ids=str
 )
 def test_files_and_functions_stay_short(path):
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") < 400
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
-            assert lines <= 60, f"{node.name} has {lines} lines"
+    assert path.read_text(encoding="utf-8").count("\n") <= LIMITS["lines of a file"]
+    limit = LIMITS["lines of a function"]
+    long = [f"{item.name} has {item.lines} lines" for item in functions(path) if item.lines > limit]
+    assert not long, f"{path}: {', '.join(long)}; at most {limit}"
+
+
+@pytest.mark.parametrize("path", SOURCES.values(), ids=str)
+def test_public_functions_take_few_parameters(path):
+    """All but those that a user types: options of a command, and parameters in NAME:KEY=VALUE."""
+    limit = LIMITS["parameters of a public function"]
+    wide = [item for item in functions(path) if item.public and not item.typed and item.parameters > limit]
+    assert not wide, f"{path}: more than {limit} parameters: {', '.join(item.name for item in wide)}"
+
+
+def test_the_probe_of_functions_counts(tmp_path):
+    (tmp_path / "a.py").write_text(
+        'class A:\n    def f(self, x, *, y):\n        """Two\n        lines."""\n        return x\n'
+    )
+    (found,) = functions(tmp_path / "a.py")
+    assert (found.name, found.lines, found.parameters, found.public, found.typed) == ("f", 2, 2, True, False)
+
+
+def test_the_summary_has_every_number():
+    assert all(name in summary() for name in LIMITS)
 
 
 def loaded(code, wanted):
