@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from iqa_registry.errors import UsageError
-from iqa_registry.images.formats import Source
-from iqa_registry.images.pairs import Group, Pair
+from iqa_registry.images.image import Source
+from iqa_registry.images.pair import Group, Pair
 
 if TYPE_CHECKING:
     import polars as pl

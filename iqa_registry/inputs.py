@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iqa_registry.errors import UsageError
-from iqa_registry.images.pairs import Pair, Pairing, make_pairs, pair_paths, read_manifest
+from iqa_registry.images.pair import Pair
+from iqa_registry.images.pairs import Pairing, make_pairs, pair_paths, read_manifest
 
 if TYPE_CHECKING:
     from iqa_registry.datasets import Dataset

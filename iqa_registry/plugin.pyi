@@ -28,13 +28,8 @@ from .images.formats import (
     suffix as suffix,
     unstack as unstack,
 )
-from .images.pairs import (
-    Group as Group,
-    Pair as Pair,
-    natural as natural,
-    pair_paths as pair_paths,
-    read_manifest as read_manifest,
-)
+from .images.pair import Group as Group, Pair as Pair
+from .images.pairs import natural as natural, pair_paths as pair_paths, read_manifest as read_manifest
 from .metrics import (
     Comparison as Comparison,
     DistributionMetric as DistributionMetric,

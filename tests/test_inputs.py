@@ -6,7 +6,7 @@ from PIL import Image
 
 from iqa_registry.datasets import Dataset
 from iqa_registry.errors import UsageError
-from iqa_registry.images.pairs import Pair
+from iqa_registry.images.pair import Pair
 from iqa_registry.inputs import open_inputs
 
 

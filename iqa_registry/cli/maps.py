@@ -16,7 +16,8 @@ from iqa_registry.errors import IQAError
 if TYPE_CHECKING:
     from iqa_registry.evaluation.options import Options
     from iqa_registry.inputs import Inputs
-    from iqa_registry.maps.engine import FailedMap, Mapper
+    from iqa_registry.maps.engine import Mapper
+    from iqa_registry.maps.local_map import FailedMap
     from iqa_registry.maps.writer import MapWriter
     from iqa_registry.registry import Registry
 
@@ -121,7 +122,7 @@ def _start(registry: Registry, names: list[str], options: Options, limits: list[
 
 
 def _draw(mapper: Mapper, writer: MapWriter, inputs: Inputs) -> list[FailedMap]:
-    from iqa_registry.maps.engine import LocalMap
+    from iqa_registry.maps.local_map import LocalMap
 
     failed = []
     with progress_bar("drawing") as progress:

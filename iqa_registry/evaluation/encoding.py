@@ -19,8 +19,8 @@ from torch import Tensor
 from iqa_registry.errors import IQAError, NotApplicableError
 from iqa_registry.evaluation.features import ReferenceFeatures, select
 from iqa_registry.evaluation.items import PIXEL_BUDGET, Loaded
-from iqa_registry.images.formats import source_key
 from iqa_registry.images.geometry import shift_between, shift_spectrum
+from iqa_registry.images.image import source_key
 from iqa_registry.metrics import Features, FullReferenceMetric, Metric, NoReferenceMetric
 
 R = TypeVar("R")
@@ -118,7 +118,7 @@ class Encoder:
 
     Example:
         >>> from iqa_registry.evaluation.items import Item
-        >>> from iqa_registry.images.pairs import Pair
+        >>> from iqa_registry.images.pair import Pair
         >>> images = torch.rand(1, 8, 8)
         >>> loaded = Loaded(Item(0, Pair("p", "s", "r"), ("r",)), images * 0.5, images, {}, {})
         >>> metric = FullReferenceMetric()

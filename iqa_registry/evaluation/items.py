@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from iqa_registry.images.formats import AXES
-from iqa_registry.images.pairs import Pair
+from iqa_registry.images.image import AXES
+from iqa_registry.images.pair import Pair
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -20,7 +20,7 @@ from iqa_registry.images.formats import Image, Source, read_image, source_key, t
 from iqa_registry.images.geometry import check_affines, check_sizes, crop_common, resample_to, resize_to
 from iqa_registry.images.intensity import Limits, apply_limits, check_scales, resolve_limits
 from iqa_registry.images.masks import foreground, read_mask
-from iqa_registry.images.pairs import Pair
+from iqa_registry.images.pair import Pair
 
 T = TypeVar("T")
 IMAGES_HELD = 32

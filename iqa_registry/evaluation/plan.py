@@ -19,7 +19,7 @@ from iqa_registry.errors import ImageError
 from iqa_registry.evaluation.items import VOLUME_BUDGET, Item
 from iqa_registry.evaluation.options import Options
 from iqa_registry.images.formats import AXES, probe_image, source_key
-from iqa_registry.images.pairs import Pair
+from iqa_registry.images.pair import Pair
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 

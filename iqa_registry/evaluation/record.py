@@ -11,8 +11,8 @@ from typing import Any
 
 from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.options import Options
-from iqa_registry.images.formats import LazyImage, Source
-from iqa_registry.images.pairs import Pair
+from iqa_registry.images.image import LazyImage, Source
+from iqa_registry.images.pair import Pair
 from iqa_registry.metrics import Metric
 
 PACKAGES = ("iqa-registry", "torch", "torchvision", "numpy")

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from iqa_registry.errors import IntensityError, OptionError
-from iqa_registry.images.formats import Array, Image
+from iqa_registry.images.image import Array, Image
 
 Kind = Literal["auto", "dtype", "range", "reference-percentile", "each-percentile", "none"]
 Bounds = tuple[float, float]

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iqa_registry.errors import ImageError, IQAError
-from iqa_registry.maps.engine import LocalMap, Mapper
+from iqa_registry.maps.engine import Mapper
 from iqa_registry.maps.kinds import ERRORS, names_with_map, start_maps
+from iqa_registry.maps.local_map import LocalMap
 from iqa_registry.registry import Registry, build_registry
 
 if TYPE_CHECKING:

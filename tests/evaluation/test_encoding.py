@@ -6,7 +6,7 @@ import torch
 import toy_metrics
 from iqa_registry.evaluation.encoding import NO_REFERENCE, Encoder, Failure
 from iqa_registry.evaluation.items import Item, Loaded
-from iqa_registry.images.pairs import Pair
+from iqa_registry.images.pair import Pair
 from iqa_registry.metrics import FullReferenceMetric
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from iqa_registry.evaluation.items import Item
-from iqa_registry.images.pairs import Pair
+from iqa_registry.images.pair import Pair
 
 
 def item(subject=None, **place):

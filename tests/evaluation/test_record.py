@@ -8,7 +8,7 @@ import numpy as np
 from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.options import Options
 from iqa_registry.evaluation.record import inputs_digest, make_record
-from iqa_registry.images.pairs import Pair
+from iqa_registry.images.pair import Pair
 
 
 def batch(*sources):

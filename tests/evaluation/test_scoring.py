@@ -7,7 +7,7 @@ import toy_metrics
 from iqa_registry.evaluation.items import Failed, Item, Loaded
 from iqa_registry.evaluation.options import Options
 from iqa_registry.evaluation.scoring import EMPTY_REGION, NO_MASK, Scorer
-from iqa_registry.images.pairs import Pair
+from iqa_registry.images.pair import Pair
 
 
 @pytest.fixture
