@@ -110,6 +110,7 @@ CASES = {
     "blank-licence": (pairs.Good, {"licence": " "}, {"declaration"}),
     "other-minimum": (pairs.OtherMinimum, {}, {"declaration"}),
     "offset": (pairs.Offset, {}, {"identity"}),
+    "exempt-offset": (pairs.ExemptOffset, {}, set()),
     "wrong-direction": (pairs.Good, {"higher_is_better": True}, {"direction"}),
     "asymmetric": (pairs.OverPower, OPEN, {"symmetry"}),
     "symmetric": (pairs.Good, {"symmetric": False}, {"symmetry"}),
