@@ -52,7 +52,7 @@ class Metric(nn.Module):
     spec: MetricSpec | None = None
     """The resolved declaration; set by the registry."""
     configuration: str = ""
-    """Name and full set of parameters, say ``ssim:dimensions=2,window=11``; set by the registry."""
+    """Name and all parameters, for example ``ssim:dimensions=2,window=11``; set by the registry."""
     dimensions: int = 2
     """Spatial dimensions that this instance works in; set in the constructor where it can be chosen."""
     encoder_id: str | None = None
@@ -252,7 +252,7 @@ class FullReferenceMetric(Metric):
 
 
 class NoReferenceMetric(Metric):
-    """A metric of one image by itself."""
+    """A metric of a single image."""
 
     def score(self, images: Tensor) -> Tensor:
         """Scores ``(N,)`` of ``(N, C, H, W)`` in [0, 1]."""
