@@ -54,7 +54,7 @@ class Metric(nn.Module):
     text: str = ""
     """What the metric was asked for by, for example ``ssim:window=7``; score tables name it so. Set by the registry."""
     configuration: str = ""
-    """Name and full set of parameters, say ``ssim:dimensions=2,window=11``; set by the registry."""
+    """Name and all parameters, for example ``ssim:dimensions=2,window=11``; set by the registry."""
     dimensions: int = 2
     """Spatial dimensions that this instance works in; set in the constructor where it can be chosen."""
     encoder_id: str | None = None
@@ -257,7 +257,7 @@ class FullReferenceMetric(Metric):
 
 
 class NoReferenceMetric(Metric):
-    """A metric of one image by itself."""
+    """A metric of a single image."""
 
     def score(self, images: Tensor) -> Tensor:
         """Scores ``(N,)`` of ``(N, C, H, W)`` in [0, 1]."""

@@ -1,14 +1,16 @@
 """The conformance kit: a good metric passes; each defect fails the check that is meant to find it, and no other."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
 import torch
 
 import broken_metrics
-from broken_pairs import Good, Offset
+from broken_pairs import Good
 from iqa_registry import MetricSpec
+from iqa_registry.cli.check import _report
 from iqa_registry.errors import UnknownNameError, UsageError
 from iqa_registry.registry import build_registry
 from iqa_registry.testing import (
@@ -72,14 +74,18 @@ def test_an_instance_can_be_checked_without_a_registry():
     assert failing(run_checks(metric)) == {"declaration": "there is no factory broken_metrics:Missing"}
 
 
-def test_a_declared_exception_is_exempt_and_shows_its_reason():
-    metric = Offset()
-    metric.spec = MetricSpec(name="mine", factory="broken_pairs:Offset", **broken_metrics.SPEC)
-    metric.conformance_exceptions = {"identity": "it counts from 0.2"}
-    results = {item.name: item for item in run_checks(metric)}
-    assert failing(results.values()) == {}
-    assert results["identity"].status == "exempt"
-    assert results["identity"].message == "it counts from 0.2 (declares identity_score=0, gives 0.2)"
+def test_a_declared_exception_is_exempt_and_shows_its_reason(broken):
+    reason = "it counts from 0.2 (declares identity_score=0, gives 0.2)"
+    results = run_checks("exempt-offset", broken)
+    assert [item for item in results if item.status == "exempt"] == [
+        CheckResult("identity", "exempt", reason)
+    ]
+    assert_conforms("exempt-offset", broken)
+    test = conformance_tests("exempt-offset", registry=broken)
+    assert results_of(test, "offset-identity") == [f"xfailed: {reason}"]
+    lines = _report("exempt-offset", results).splitlines()
+    assert any(re.match(r"identity +exempt +it counts from 0\.2", line) for line in lines)
+    assert re.fullmatch(r"exempt-offset: \d+ passed, 0 failed, \d+ skipped, 1 exempt", lines[-1])
 
 
 @pytest.mark.parametrize(
@@ -162,4 +168,6 @@ def outcome(test, metric, check):
         return "failed"
     except pytest.skip.Exception:
         return "skipped"
+    except pytest.xfail.Exception as reason:
+        return f"xfailed: {reason}"
     return "passed"

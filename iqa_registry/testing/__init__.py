@@ -66,7 +66,7 @@ FULL_REFERENCE: tuple[Check, ...] = (
     scores.batch_size,
     module.encode_compare,
     module.local_map,
-    masks.mask_refused,
+    masks.mask_rejected,
     masks.mask_full,
     masks.mask_outside,
     masks.mask_place,

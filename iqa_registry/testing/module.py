@@ -87,7 +87,7 @@ def _check_rows(metric: FullReferenceMetric, images: Tensor, features: object) -
         torch.allclose(whole[1:2].double(), alone.double(), rtol=1e-3, atol=1e-4, equal_nan=True)
         for whole, alone in zip(rows, single, strict=True)
     )
-    require(close, "an image is encoded otherwise by itself than in a batch")
+    require(close, "an image is encoded differently alone and in a batch")
 
 
 def _note(found: list[Tensor], tensor: Tensor) -> Tensor:

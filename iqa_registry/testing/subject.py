@@ -117,7 +117,7 @@ class Subject:
         return result
 
     def refusal(self, error: type[IQAError], *inputs: object) -> str | None:
-        """Call the metric with input that it must refuse; ``None`` if it does so with ``error``, else what it did."""
+        """Call the metric with input that it must reject; ``None`` if it does so with ``error``, else what it did."""
         copies = [item.clone() if isinstance(item, Tensor) else item for item in inputs]
         try:
             with torch.no_grad():

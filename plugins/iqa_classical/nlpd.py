@@ -56,7 +56,7 @@ class Pyramid(NamedTuple):
     levels: tuple[Tensor, ...]
 
 
-# The published filters are convolution kernels, so a weight that they hold on one side belongs to the neighbour on
+# The published filters are convolution kernels, so a weight that they hold on one side belongs to the neighbor on
 # the other: 0.1011, in the row above the center, weighs the pixel below.
 LEVELS = (
     Normalization(0.0248, above=0.1015, below=0.1011, left=0.1460, right=0.1493),

@@ -4,7 +4,7 @@ pyiqa: C. Chen and J. Mo, "IQA-PyTorch: PyTorch Toolbox for Image Quality Assess
 https://github.com/chaofengc/IQA-PyTorch, license PolyForm Noncommercial 1.0.0. Its metrics carry papers and
 licenses of their own. It fetches its weights itself; set metrics are left out (see ``pyiqa_configs``).
 
-Images are handed over as pyiqa wants them: three channels in [0, 1], grey repeated. One image or pair at a time
+Images are handed over as pyiqa wants them: three channels in [0, 1], gray repeated. One image or pair at a time
 with the generators set to a fixed seed and set back afterwards, because some of its metrics draw random patches: the
 score then depends on nothing but the images.
 """
@@ -59,7 +59,7 @@ class PyiqaFullReference(FullReferenceMetric):
 
 
 class PyiqaNoReference(NoReferenceMetric):
-    """A metric of pyiqa of one image by itself; direction and range as pyiqa has them.
+    """A no-reference metric of pyiqa; direction and range as pyiqa has them.
 
     Args:
         model: what ``pyiqa.create_metric`` gives.
@@ -88,7 +88,7 @@ def score_one_by_one(model: nn.Module, label: str, *images: Tensor) -> Tensor:
         ``(N,)``.
 
     Raises:
-        NotApplicableError: pyiqa refused an image.
+        NotApplicableError: pyiqa rejected an image.
 
     Example:
         >>> class Brightness(nn.Module):
@@ -98,10 +98,10 @@ def score_one_by_one(model: nn.Module, label: str, *images: Tensor) -> Tensor:
         [0.25, 0.25]
     """
     _follow_device(model, images[0].device)
-    colour = [x.expand(-1, 3, -1, -1) for x in images]
+    color = [x.expand(-1, 3, -1, -1) for x in images]
     scores = []
     for index in range(images[0].shape[0]):
-        single = [x[index : index + 1].contiguous() for x in colour]
+        single = [x[index : index + 1].contiguous() for x in color]
         with fixed_seed(images[0].device):
             try:
                 result = model(*single)
