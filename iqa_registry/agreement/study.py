@@ -185,7 +185,9 @@ def _rows_of(group: Group, rated: Rated, settings: Settings) -> Iterator[tuple[s
         return
     common = np.logical_and.reduce(list(some.values()))
     if not settings.each and not common.any():
-        group.notes.append("no image is scored by all metrics; --own-images judges each on those that it scored")
+        group.notes.append(
+            "no image is scored by all metrics; --own-images judges each on those that it scored"
+        )
         return
     if not settings.each and not common.all():
         worst = min(some, key=lambda name: int(some[name].sum()))
