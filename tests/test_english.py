@@ -19,6 +19,7 @@ from english import (
     strings,
     without_code,
 )
+from source_tree import registry
 
 
 @pytest.fixture(scope="module")
