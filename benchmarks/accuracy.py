@@ -91,10 +91,10 @@ def learned(registry: Registry) -> list[tuple[str, str, float, Score]]:
     """LPIPS and DISTS by the packages of their authors and by piq, with the real weights."""
     references = load(TESTS / "support" / "learned_references.py")
     rows: list[tuple[str, str, float, Score]] = []
-    vgg = registry.weights.load("imagenet-vgg")
+    vgg = registry.weights.open("imagenet-vgg").tensors
     for net in ("alex", "vgg"):
-        heads = registry.weights.load(f"lpips-{net}")
-        model = references.package_lpips(net, registry.weights.load(f"imagenet-{net}"), heads)
+        heads = registry.weights.open(f"lpips-{net}").tensors
+        model = references.package_lpips(net, registry.weights.open(f"imagenet-{net}").tensors, heads)
         rows.append(
             (
                 f"lpips:net={net}",
@@ -103,7 +103,7 @@ def learned(registry: Registry) -> list[tuple[str, str, float, Score]]:
                 lambda s, r, m=model: m(colour(s), colour(r), normalize=True).item(),
             )
         )
-    weights = registry.weights.load("dists")
+    weights = registry.weights.open("dists").tensors
     for name, build in (("dists-pytorch", references.package_dists), ("piq", references.piq_dists)):
         network = build(vgg, weights)
         rows.append(("dists", name, 1e-4, lambda s, r, m=network: m(colour(s), colour(r)).item()))

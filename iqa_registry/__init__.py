@@ -1,6 +1,7 @@
 """A registry of image-quality metrics for medical image synthesis and translation.
 
-The names below are imported when they are first used, so that ``import iqa_registry`` stays fast.
+Each name is imported when it is first used, so ``import iqa_registry`` stays fast. The names are listed once, in
+``__init__.pyi``. What a plugin needs is in :mod:`iqa_registry.plugin`.
 
 Example:
     >>> import torch, iqa_registry as iqa
@@ -9,49 +10,11 @@ Example:
     1.0
 """
 
-from __future__ import annotations
+from typing import Any
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from iqa_registry.api import agree, evaluate, metric
-    from iqa_registry.evaluation.summary import summarize
-    from iqa_registry.hookspecs import hookimpl
-    from iqa_registry.images.formats import read_image
-    from iqa_registry.metrics import DistributionMetric, FullReferenceMetric, NoReferenceMetric
-    from iqa_registry.registry import Registry, build_registry
-    from iqa_registry.specs import MetricSpec
-
-_PLACES = {
-    "DistributionMetric": "iqa_registry.metrics",
-    "FullReferenceMetric": "iqa_registry.metrics",
-    "MetricSpec": "iqa_registry.specs",
-    "NoReferenceMetric": "iqa_registry.metrics",
-    "Registry": "iqa_registry.registry",
-    "agree": "iqa_registry.api",
-    "build_registry": "iqa_registry.registry",
-    "evaluate": "iqa_registry.api",
-    "hookimpl": "iqa_registry.hookspecs",
-    "metric": "iqa_registry.api",
-    "read_image": "iqa_registry.images.formats",
-    "summarize": "iqa_registry.evaluation.summary",
-}
-
-__all__ = [
-    "DistributionMetric",
-    "FullReferenceMetric",
-    "MetricSpec",
-    "NoReferenceMetric",
-    "Registry",
-    "agree",
-    "build_registry",
-    "evaluate",
-    "hookimpl",
-    "metric",
-    "read_image",
-    "summarize",
-]
+_find, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
@@ -59,10 +22,4 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("iqa-registry")
-    if name in _PLACES:
-        return getattr(import_module(_PLACES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return _find(name)

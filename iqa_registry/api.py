@@ -12,8 +12,10 @@ from iqa_registry.registry import Registry, build_registry
 
 if TYPE_CHECKING:
     import polars as pl
+    from typing_extensions import Unpack
 
-    from iqa_registry.images.pairs import Pair
+    from iqa_registry.agreement.judging import SettingFields
+    from iqa_registry.evaluation.options import OptionFields
     from iqa_registry.metrics import Metric
 
 
@@ -21,13 +23,13 @@ def metric(name: str, device: str = "cpu", registry: Registry | None = None) -> 
     """Build a metric, ready to score.
 
     Args:
-        name: ``NAME`` or ``NAME:KEY=VALUE,...``, say ``lpips:net=vgg``; ``iqa list`` shows all.
+        name: ``NAME`` or ``NAME:KEY=VALUE,...``, such as ``lpips:net=vgg``; ``iqa list`` shows all.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         registry: where to look it up; by default a new registry of the installed plugins.
 
     Returns:
-        A module: full-reference metrics take ``(synthesized, reference, mask=None, lesions=None)``, the images
-        ``(N, C, H, W)`` in [0, 1], and give ``(N,)`` scores. It is differentiable where its declaration says so.
+        A module: full-reference metrics take ``(synthesized, reference, mask=None)``, the images ``(N, C, H, W)`` in
+        [0, 1], and return ``(N,)`` scores. It is differentiable where its declaration says so.
 
     Raises:
         UnknownNameError: no such metric; the nearest names are offered.
@@ -51,7 +53,7 @@ def evaluate(
     output: str | Path | None = None,
     fresh: bool = False,
     registry: Registry | None = None,
-    **options: Any,
+    **options: Unpack[OptionFields],
 ) -> pl.DataFrame:
     """Score image pairs with several metrics.
 
@@ -60,11 +62,11 @@ def evaluate(
             ``(synthesized, reference, mask)`` of paths, arrays or tensors, or
             :class:`~iqa_registry.images.pairs.Pair` objects.
         metrics: names, see :func:`metric`.
-        output: a run folder, which a killed run can go on from; by default the scores stay in memory.
-        fresh: start the run folder over.
+        output: a run folder; repeat the call to resume an interrupted run. By default the scores stay in memory.
+        fresh: discard what is in the run folder.
         registry: where to look the metrics up.
         **options: fields of :class:`~iqa_registry.evaluation.options.Options`: ``intensity``, ``axis``,
-            ``slices``, ``foreground``, ``lesions``, ``device`` and so on.
+            ``slices``, ``foreground``, ``regions``, ``device`` and so on.
 
     Returns:
         A polars table with one row per pair, metric and region: ``pair_id, subject, slice, region, metric, score,
@@ -81,22 +83,20 @@ def evaluate(
         >>> round(table["score"][0], 4), table["status"][0]
         (0.25, 'ok')
     """
+    from iqa_registry.evaluation.evaluate import evaluate as run
+    from iqa_registry.evaluation.evaluate import start_metrics
     from iqa_registry.evaluation.options import choose_device, make_options
-    from iqa_registry.evaluation.runner import Run, start_metrics
-    from iqa_registry.evaluation.store import MemoryStore, RunFolder
+    from iqa_registry.evaluation.store import RunFolder
+    from iqa_registry.inputs import open_inputs
 
+    registry = registry or build_registry()
     settings = make_options(options)
-    device = choose_device(settings.device)
-    chosen = collect_pairs(pairs)
-    started = start_metrics(registry or build_registry(), metrics, device)
+    inputs = open_inputs(pairs=pairs, registry=registry)
+    started = start_metrics(registry, metrics, choose_device(settings.device))
     if started.failed:
         raise IQAError("; ".join(started.failed.values()))
-    run = Run(chosen, started, settings, device)
-    if output is None:
-        return run.execute(MemoryStore()).table
-    arguments = {"pairs": str(pairs) if isinstance(pairs, str | Path) else f"{len(chosen)} pairs"}
-    with RunFolder(Path(output)).opened(run.record(arguments), fresh) as store:
-        return run.execute(store).table
+    folder = None if output is None else RunFolder(Path(output), fresh)
+    return run(inputs, started, settings, registry, folder).table
 
 
 def agree(
@@ -105,7 +105,7 @@ def agree(
     *,
     ranker: str = "levels",
     registry: Registry | None = None,
-    **options: Any,
+    **options: Unpack[SettingFields],
 ) -> pl.DataFrame:
     """Measure how well metrics agree with human ratings.
 
@@ -150,12 +150,3 @@ def agree(
         rated = rate(read_scores(scores, registry), ratings)
     groups = judge(rated, registry.ranker(ranker), Settings(**options))
     return pl.DataFrame(metric_rows(groups), infer_schema_length=None)
-
-
-def collect_pairs(pairs: str | Path | Iterable[Any]) -> list[Pair]:
-    """Pairs from a manifest's path or from Python objects."""
-    from iqa_registry.images.pairs import make_pairs, read_manifest
-
-    if isinstance(pairs, str | Path):
-        return list(read_manifest(Path(pairs)).pairs)
-    return make_pairs(pairs)

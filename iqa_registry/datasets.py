@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from iqa_registry.errors import UsageError
-from iqa_registry.images.formats import Source
-from iqa_registry.images.pairs import Group, Pair
+from iqa_registry.images.image import Source
+from iqa_registry.images.pair import Group, Pair
 
 if TYPE_CHECKING:
     import polars as pl
 
     from iqa_registry.specs import DatasetSpec
+
+
+_IMAGES = ("synthesized", "reference", "mask", "labels")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,9 +62,7 @@ class Dataset(ABC):
     spec: DatasetSpec | None = None
     """The declaration; set by the registry."""
     label_names: ClassVar[Mapping[str, tuple[int, ...]]] = {}
-    """The regions of the label maps, name to labels."""
-    lesion_labels: ClassVar[tuple[int, ...]] = ()
-    """The labels that are lesion."""
+    """What the labels of the label maps are called, name to labels; names may overlap."""
 
     def __init__(self) -> None:
         self.left_out: list[str] = []
@@ -85,18 +86,20 @@ class Dataset(ABC):
         raise UsageError(f"dataset {name!r} has pairs but no subjects to train on.")
 
     def table(self) -> pl.DataFrame:
-        """One row a pair: ``pair_id``, where the images are, and the group columns (ratings among them)."""
+        """One row per pair: ``pair_id``, where the images are, and the group columns (ratings among them)."""
         import polars as pl
+
+        from iqa_registry.tables.schema import group_types, make_table
 
         rows = [
             {
                 "pair_id": pair.pair_id,
-                **{name: _text(getattr(pair, name)) for name in ("synthesized", "reference", "mask")},
+                **{name: _text(getattr(pair, name)) for name in _IMAGES},
                 **pair.groups,
             }
             for pair in self.pairs()
         ]
-        return pl.DataFrame(rows, infer_schema_length=None)
+        return make_table(rows, group_types(rows) | dict.fromkeys(_IMAGES, pl.String))
 
 
 def _text(source: object) -> str | None:

@@ -19,6 +19,27 @@ class UsageError(IQAError):
     """The request itself is wrong (unknown name, wrong parameter, contradictory options): exit code 2."""
 
 
+class OptionError(UsageError):
+    """A value that an option does not take.
+
+    Attributes:
+        option: the name of the field in Python; the command line shows it with its dashes.
+        problem: what is wrong with the value.
+
+    Example:
+        >>> str(OptionError("batch_size", "0 is not a number of at least 1."))
+        'batch_size: 0 is not a number of at least 1.'
+    """
+
+    def __init__(self, option: str, problem: str) -> None:
+        super().__init__(f"{option}: {problem}")
+        self.option = option
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[OptionError], tuple[str, str]]:
+        return type(self), (self.option, self.problem)
+
+
 class UnknownNameError(UsageError):
     """A name that nothing is registered under; the message offers the nearest ones."""
 
@@ -60,11 +81,13 @@ class MissingExtraError(IQAError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the closest known names, or an empty string.
+    """Return ``" Did you mean 'x'?"`` for the closest known names, or an empty string; case does not matter.
 
     Example:
-        >>> nearest("sism", ["ssim", "psnr"])
-        " Did you mean 'ssim'?"
+        >>> nearest("sism", ["ssim", "psnr"]), nearest("SSIM", ["ssim", "psnr"])
+        (" Did you mean 'ssim'?", " Did you mean 'ssim'?")
     """
-    matches = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
-    return f" Did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
+    by_key = {item.casefold(): item for item in known}
+    key = name.casefold()
+    matches = [key] if key in by_key else difflib.get_close_matches(key, by_key, n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(repr(by_key[match]) for match in matches)}?" if matches else ""

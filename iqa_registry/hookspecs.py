@@ -1,8 +1,8 @@
 """The hooks by which plugins contribute; six, each handed a ``register`` callable.
 
-A plugin is a module (or object) named under the entry-point group ``iqa_registry``. Its functions are marked
-with :data:`hookimpl` and call ``register`` once per contribution. They only declare: nothing heavy is imported
-before a contribution is asked for.
+A plugin is a module (or object) named under the entry-point group ``iqa_registry``. Its functions are marked with
+:data:`hookimpl` and call ``register`` once per contribution. They only declare: nothing heavy is imported until a
+contribution is used.
 
 Example:
     >>> from iqa_registry.hookspecs import hookimpl
@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from iqa_registry.specs import DatasetSpec, MetricSpec, RankerSpec, SegmenterSpec, WeightSpec
+    from iqa_registry.specs import (
+        Configuration,
+        DatasetSpec,
+        MetricSpec,
+        RankerSpec,
+        SegmenterSpec,
+        WeightSpec,
+    )
 
 PROJECT = "iqa_registry"
 
@@ -27,11 +34,12 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def iqa_register_metrics(register: Callable[[MetricSpec], None]) -> None:
+def iqa_register_metrics(register: Callable[[MetricSpec | Configuration], None]) -> None:
     """Contribute metrics and named configurations of metrics.
 
     Args:
-        register: takes one :class:`~iqa_registry.specs.MetricSpec`.
+        register: takes one :class:`~iqa_registry.specs.MetricSpec` or
+            :class:`~iqa_registry.specs.Configuration`.
     """
 
 
@@ -64,7 +72,7 @@ def iqa_register_datasets(register: Callable[[DatasetSpec], None]) -> None:
 
 @hookspec
 def iqa_register_weights(register: Callable[[WeightSpec], None]) -> None:
-    """Contribute weight files: where they come from, their hash, their licence.
+    """Contribute weight files: where they come from, their hash, their license.
 
     Args:
         register: takes one :class:`~iqa_registry.specs.WeightSpec`.
@@ -72,10 +80,11 @@ def iqa_register_weights(register: Callable[[WeightSpec], None]) -> None:
 
 
 @hookspec
-def iqa_register_commands(register: Callable[[str, str, str], None]) -> None:
+def iqa_register_commands(register: Callable[..., None]) -> None:
     """Contribute subcommands of ``iqa``.
 
     Args:
         register: takes the command's name, a one-line help, and ``"package.module:app"``, a
-            :class:`click.Command`, imported only when the command is called.
+            :class:`click.Command`, imported only when the command is called; optionally the ``section`` of the help
+            page of ``iqa``: Score, Compare with ratings, Data, Models, Registry, or by default Plugins.
     """

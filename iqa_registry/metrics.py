@@ -1,66 +1,71 @@
 """Metric interfaces: what a metric implements and what the engine calls.
 
-A full-reference metric has two verbs. ``encode`` depends on one image only, so that a reference that meets a
-hundred candidates is encoded once; ``compare`` sets two encodings against each other. ``forward`` is their
-composition with the input checked, so a metric is also a loss.
+A full-reference metric has two verbs. ``encode`` depends on one image only, so the engine encodes a reference once
+and compares it with every candidate; ``compare`` scores two encodings. ``forward`` checks the input, encodes and
+compares, so a metric is also a loss.
 
 Images are ``(N, C, H, W)`` (or ``(N, 1, D, H, W)`` in three dimensions), C = 1 or 3, floats in [0, 1]. Masks are
-boolean ``(N, 1, H, W)``: a pixel outside the mask is left out of every sum and count. Lesions, for the metrics that
-look at them, are boolean of the same shape. Scores are ``(N,)`` float32.
+boolean ``(N, 1, H, W)``; pixels outside the mask are excluded from every sum and count. Labels, for the metrics that
+look at them, are boolean masks of the same shape by name. Scores are ``(N,)`` float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from iqa_registry.errors import ImageError, NotApplicableError, UsageError
-from iqa_registry.specs import MetricSpec
+from iqa_registry.specs import RegisteredMetric
 
 Features = Any
-"""What ``encode`` gives: a tensor, or a tuple, list or dict of such, each with the batch as first dimension."""
+"""What ``encode`` returns: a tensor or a NamedTuple (tuple, list, dict) of tensors, the batch as first dimension."""
 
 TOLERANCE = 1e-3
-"""How far a value may lie outside [0, 1] before it is taken for another scale."""
+"""How far a value may lie outside [0, 1] before the image is rejected."""
 
 
 @dataclass(slots=True)
 class Comparison:
-    """The result of comparing a batch, with what lies behind the score.
+    """The scores of a batch, with the components of each score and the reasons for undefined ones.
 
     Attributes:
         scores: ``(N,)``; NaN where the metric does not apply to the pair.
-        details: parts of the score by name, each ``(N,)`` (the branches of K-CROSS, say).
+        components: components of the score by name, each ``(N,)``.
         reasons: for each index with a NaN score, why the metric does not apply.
-        part_reasons: for each part, what it means that it is NaN for a pair.
+        component_reasons: for each component, what NaN means.
     """
 
     scores: Tensor
-    details: Mapping[str, Tensor] = field(default_factory=dict)
+    components: Mapping[str, Tensor] = field(default_factory=dict)
     reasons: Mapping[int, str] = field(default_factory=dict)
-    part_reasons: Mapping[str, str] = field(default_factory=dict)
+    component_reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 class Metric(nn.Module):
-    """What all metrics share: the declaration, the number of spatial dimensions and the check of the input."""
+    """What all metrics share: the declaration, the number of spatial dimensions and the input checks."""
 
-    spec: MetricSpec | None = None
+    spec: RegisteredMetric | None = None
     """The resolved declaration; set by the registry."""
+    text: str = ""
+    """What the metric was asked for by, for example ``ssim:window=7``; score tables name it so. Set by the registry."""
     configuration: str = ""
-    """Name and full set of parameters, say ``ssim:dimensions=2,window=11``; set by the registry."""
+    """Name and all parameters, for example ``ssim:dimensions=2,window=11``; set by the registry."""
     dimensions: int = 2
     """Spatial dimensions that this instance works in; set in the constructor where it can be chosen."""
     encoder_id: str | None = None
     """Metrics of a run that declare the same identifier share one pass of ``encode``."""
     allows_bf16: bool = False
     """Whether the score survives ``--precision bf16``; for networks, not for sums of squares."""
+    conformance_exceptions: Mapping[str, str] = MappingProxyType({})
+    """Checks of the conformance kit that the metric may fail, with the reason for each."""
     weights_used: Mapping[str, str]
-    """Name and SHA-256 of each weight file that was loaded beside those that the declaration names (from a path that
-    the user gave, or by a segmenter); they go into the record of a run."""
+    """Name and SHA-256 of each weight file that was opened while the metric was built; set by the registry, and part of
+    the record of a run."""
 
     def __init__(self) -> None:
         # Without this, a metric that has no constructor would show nn.Module's *args to the registry.
@@ -69,8 +74,27 @@ class Metric(nn.Module):
 
     @property
     def minimum_size(self) -> int:
-        """Least side in pixels; override where it depends on the parameters."""
+        """Minimum size in pixels per side. Override it if it depends on the parameters."""
         return self.spec.minimum_size if self.spec else 1
+
+    @property
+    def uses_labels(self) -> tuple[str, ...]:
+        """Names of the labels that ``encode`` takes as keywords; override where it depends on the parameters."""
+        return self.spec.uses_labels if self.spec else ()
+
+    def encode(self, images: Tensor) -> Features:
+        """All that depends on one image; ``images`` is ``(N, C, H, W)`` in [0, 1]. The identity by default."""
+        return images
+
+    def encode_with(self, images: Tensor, labels: Mapping[str, Tensor]) -> Features:
+        """``encode``, told where the labels are that the metric looks at; what the engine calls.
+
+        Args:
+            images: ``(N, C, H, W)`` in [0, 1].
+            labels: boolean ``(N, 1, H, W)`` by name; what is not known is left out.
+        """
+        encode: Callable[..., Features] = self.encode
+        return encode(images, **{name: labels.get(name) for name in self.uses_labels})
 
     @property
     def label(self) -> str:
@@ -120,12 +144,12 @@ class Metric(nn.Module):
 class FullReferenceMetric(Metric):
     """A metric of a synthesized image against its reference.
 
-    A metric that looks at lesions sets :attr:`takes_lesions` and has ``encode(images, lesions=None)``: ``lesions`` is
-    boolean ``(N, 1, H, W)``, or ``None``, and then the metric finds them itself.
+    A metric that looks at labels declares their names in its spec (``uses_labels=("lesions",)``) and takes each as a
+    keyword of ``encode``: boolean ``(N, 1, H, W)``, or ``None``, and then the metric finds them itself.
 
     Example:
         >>> class LesionMean(FullReferenceMetric):
-        ...     takes_lesions = True
+        ...     uses_labels = ("lesions",)
         ...     def encode(self, images, lesions=None):
         ...         inside = images > 0.5 if lesions is None else lesions
         ...         return (images * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3))
@@ -137,25 +161,8 @@ class FullReferenceMetric(Metric):
         [0.25, 0.0625]
     """
 
-    takes_lesions: bool = False
-    """Whether ``encode`` takes a mask of lesions as its second argument."""
-
-    def encode(self, images: Tensor) -> Features:
-        """All that depends on one image; ``images`` is ``(N, C, H, W)`` in [0, 1]. The identity by default."""
-        return images
-
-    def encode_with(self, images: Tensor, lesions: Tensor | None) -> Features:
-        """``encode``, told where the lesions are if the metric takes them; what the engine calls.
-
-        Args:
-            images: ``(N, C, H, W)`` in [0, 1].
-            lesions: boolean ``(N, 1, H, W)``; ``None`` if that is not known.
-        """
-        if not self.takes_lesions:
-            return self.encode(images)
-        # The base's signature has one argument, that of a metric which takes lesions has two.
-        encode: Callable[..., Features] = self.encode
-        return encode(images, lesions)
+    undefined_reason: str = ""
+    """Why a score is NaN, for the table. If it is empty, a NaN score of a whole image is reported as an error."""
 
     def compare(self, synthesized: Features, reference: Features, mask: Tensor | None = None) -> Tensor:
         """Scores ``(N,)`` of two encodings, inside ``mask`` if given; NaN where the mask leaves nothing."""
@@ -164,11 +171,42 @@ class FullReferenceMetric(Metric):
     def compare_in_detail(
         self, synthesized: Features, reference: Features, mask: Tensor | None = None
     ) -> Comparison:
-        """Scores with their parts and, for pairs that the metric does not apply to, the reason."""
-        return Comparison(self.compare(synthesized, reference, mask))
+        """As ``compare``, with the reason for each NaN score. Override it only if the score has components."""
+        return self.explained(self.compare(synthesized, reference, mask))
 
-    def local_map(self, synthesized: Features, reference: Features) -> Tensor:
-        """Where the images differ: ``(N, 1, H, W)``, NaN where the border leaves it undefined."""
+    def explained(self, scores: Tensor, components: Mapping[str, Tensor] | None = None) -> Comparison:
+        """The scores ``(N,)``, with :attr:`undefined_reason` for each that is NaN.
+
+        Args:
+            scores: ``(N,)``.
+            components: of the score, by name, each ``(N,)``.
+
+        Example:
+            >>> metric = FullReferenceMetric()
+            >>> metric.undefined_reason = "the mask is empty"
+            >>> metric.explained(torch.tensor([0.5, torch.nan])).reasons
+            {1: 'the mask is empty'}
+        """
+        reasons: dict[int, str] = {}
+        if self.undefined_reason:
+            undefined = torch.isnan(scores.detach()).nonzero().flatten().tolist()
+            reasons = dict.fromkeys(undefined, self.undefined_reason)
+        return Comparison(scores, components or {}, reasons)
+
+    def local_map(self, synthesized: Features, reference: Features, size: tuple[int, ...]) -> Tensor:
+        """Where the images differ.
+
+        Args:
+            synthesized: what ``encode`` returned for the synthesized images.
+            reference: the same for the references.
+            size: ``(H, W)`` of the images, or ``(D, H, W)``.
+
+        Returns:
+            ``(N, 1, *size)``; NaN at the border, where the map is undefined.
+
+        Raises:
+            UsageError: the metric has no map.
+        """
         raise UsageError(f"{self.label} has no map.")
 
     def forward(
@@ -176,7 +214,7 @@ class FullReferenceMetric(Metric):
         synthesized: Tensor,
         reference: Tensor,
         mask: Tensor | None = None,
-        lesions: Tensor | None = None,
+        **labels: Tensor | None,
     ) -> Tensor:
         """Check the input, encode both images, compare.
 
@@ -184,14 +222,14 @@ class FullReferenceMetric(Metric):
             synthesized: ``(N, C, H, W)`` in [0, 1].
             reference: the same shape.
             mask: boolean ``(N, 1, H, W)``, or ``None`` for the whole image.
-            lesions: where the lesions of both images are, boolean ``(N, 1, H, W)``, for metrics that look at them;
+            **labels: for metrics that look at labels, where these are in both images, boolean ``(N, 1, H, W)`` by name;
                 ``None`` lets the metric find them itself.
 
         Returns:
             Scores ``(N,)``, float32.
 
         Raises:
-            UsageError: shapes or types that do not fit, or a mask or lesions that the metric cannot take.
+            UsageError: shapes or types that do not fit, or a mask or labels that the metric cannot take.
             ImageError: values that are not finite or lie outside [0, 1].
             NotApplicableError: images smaller than :attr:`minimum_size`.
         """
@@ -204,19 +242,22 @@ class FullReferenceMetric(Metric):
             )
         if mask is not None:
             mask = self._check_mask(mask, synthesized)
-        if lesions is not None:
-            lesions = self._check_lesions(lesions, synthesized)
-        encoded = self.encode_with(synthesized, lesions), self.encode_with(reference, lesions)
+        told = {
+            name: self._check_label(name, where, synthesized)
+            for name, where in labels.items()
+            if where is not None
+        }
+        encoded = self.encode_with(synthesized, told), self.encode_with(reference, told)
         return self.compare(*encoded, mask).float()
 
-    def _check_lesions(self, lesions: Tensor, images: Tensor) -> Tensor:
-        if not self.takes_lesions:
-            raise UsageError(f"{self.label} does not look at lesions; leave them out.")
-        return self._check_boolean(lesions, images, "lesions")
+    def _check_label(self, name: str, where: Tensor, images: Tensor) -> Tensor:
+        if name not in self.uses_labels:
+            raise UsageError(f"{self.label} does not look at {name}; leave them out.")
+        return self._check_boolean(where, images, name)
 
 
 class NoReferenceMetric(Metric):
-    """A metric of one image by itself."""
+    """A metric of a single image."""
 
     def score(self, images: Tensor) -> Tensor:
         """Scores ``(N,)`` of ``(N, C, H, W)`` in [0, 1]."""
@@ -228,7 +269,7 @@ class NoReferenceMetric(Metric):
 
 
 class Summary:
-    """What a distribution metric keeps of a set of images; two summaries of disjoint sets can be merged."""
+    """What a distribution metric keeps of a set of images. Summaries of disjoint sets can be merged."""
 
     count: int
 
@@ -238,21 +279,21 @@ class Summary:
 
 
 class DistributionMetric(Metric):
-    """A metric of a set of synthesized images against a set of references, paired or not."""
+    """A metric that compares a set of synthesized images with a set of references, paired or not."""
 
     minimum_count: int = 2
-    """Least number of images in each set."""
+    """Minimum number of images in each set."""
 
     def encode(self, images: Tensor) -> Tensor:
         """Features ``(N, D)`` of ``(N, C, H, W)`` in [0, 1]."""
         raise NotImplementedError
 
     def summarize(self, features: Tensor) -> Summary:
-        """What is kept of ``(N, D)`` features; :meth:`Summary.merge` adds further batches."""
+        """The summary of ``(N, D)`` features; :meth:`Summary.merge` adds further batches."""
         raise NotImplementedError
 
     def compare(self, synthesized: Summary, reference: Summary) -> float:
-        """The score of one set against the other."""
+        """The score of two sets."""
         raise NotImplementedError
 
     def forward(self, synthesized: Tensor, reference: Tensor) -> float:

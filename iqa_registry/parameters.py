@@ -1,11 +1,25 @@
-"""Parameter strings (``ssim:dimensions=3,window=7``) and their check against a factory's typed signature."""
+r"""Parameter strings (``ssim:dimensions=3,window=7``) and their check against a factory's typed signature.
+
+The grammar::
+
+    reference = NAME [":" part {"," part}]
+    part      = KEY "=" value | value            a value without a key is the parameter ``path``
+    value     = element {"+" element}            a list
+    element   = text | "[" anything "]"
+
+Text in brackets may hold any character: commas, ``+``, ``=``, spaces, further references. Brackets nest, as in
+``mine:finder=[other:path=[/data/a,b],fold=0]``, where the value of ``finder`` is a reference itself. Write ``\[`` or
+``\]`` for a bracket without its counterpart, and ``\\`` for a backslash in brackets; outside brackets a backslash is an
+ordinary character. An empty text is ``[]``, an empty list ``+``.
+"""
 
 from __future__ import annotations
 
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -18,52 +32,159 @@ INJECTED = ("registry", "spec")
 """Arguments of a factory that the registry fills in; they are no parameters."""
 
 
+class Quoted(str):
+    """Text that was written in brackets: an element of its own, which ``+`` does not divide."""
+
+
 def parse_reference(text: str) -> tuple[str, dict[str, Any]]:
     """Split ``"name:key=value,key=value"`` into the name and its parameters, all still text.
 
-    A part without ``=`` is the parameter ``path``, so that ``nirps:/data/nirps`` works. Lists are joined by
-    ``+`` and split later, where the type of the parameter is known.
+    A part without ``=`` is the parameter ``path``, so that ``nirps:/data/nirps`` works. Lists are joined by ``+`` and
+    split later, where the type of the parameter is known; only a list with text in brackets is a list already.
 
     Raises:
-        UsageError: nothing before the colon, an empty part, or a parameter given twice.
+        UsageError: nothing before the colon, an empty part, a parameter given twice, or a bracket without its
+            counterpart.
 
     Example:
-        >>> parse_reference("kcross:branches=complex+tumor,width=16")
-        ('kcross', {'branches': 'complex+tumor', 'width': '16'})
+        >>> parse_reference("mine:levels=1+2,finder=[other:path=/data/a,fold=0]")
+        ('mine', {'levels': '1+2', 'finder': 'other:path=/data/a,fold=0'})
     """
     name, colon, rest = text.strip().partition(":")
     if not name or (colon and not rest):
         raise UsageError(f"{text!r}: expected NAME or NAME:KEY=VALUE,KEY=VALUE.")
     parameters: dict[str, Any] = {}
-    for part in rest.split(",") if rest else []:
+    for part in _split(rest, ",") if rest else []:
         key, equals, value = part.partition("=")
-        if not equals or "/" in key or "\\" in key:
+        if not equals or any(sign in key for sign in "/\\["):
             key, value = "path", part
         key = key.strip()
         if not key or not value.strip():
             raise UsageError(f"{text!r}: {part!r} is not KEY=VALUE.")
         if key in parameters:
             raise UsageError(f"{text!r}: {key} is given twice.")
-        parameters[key] = value.strip()
+        parameters[key] = _value(value)
     return name, parameters
 
 
 def format_reference(name: str, parameters: Mapping[str, Any]) -> str:
-    """The inverse of :func:`parse_reference`.
+    """The inverse of :func:`parse_reference`, for values of any type that a parameter can have.
+
+    A parameter that is ``None`` is not set and left out.
 
     Example:
-        >>> format_reference("kcross", {"branches": ["complex", "tumor"], "width": 16})
-        'kcross:branches=complex+tumor,width=16'
+        >>> format_reference("mine", {"levels": [1, 2], "width": 16})
+        'mine:levels=1+2,width=16'
+        >>> format_reference("mine", {"finder": format_reference("other", {"path": "/data/a,b", "fold": 0})})
+        'mine:finder=[other:path=[/data/a,b],fold=0]'
     """
-    if not parameters:
-        return name
-    return f"{name}:" + ",".join(f"{key}={_text(value)}" for key, value in parameters.items())
+    given = [f"{key}={format_value(value)}" for key, value in parameters.items() if value is not None]
+    return f"{name}:{','.join(given)}" if given else name
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
+def format_value(value: Any) -> str:
+    """A parameter's value as it is typed on the command line; ``none`` for one that is not set.
+
+    Example:
+        >>> format_value(True), format_value((2, 3)), format_value("/data/a,b"), format_value(None)
+        ('true', '2+3', '[/data/a,b]', 'none')
+    """
+    if isinstance(value, list | tuple | set | frozenset):
+        items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
+        return "+".join(_element(item, "+,[]") for item in items) or "+"
+    return _element(value, ",[]")
+
+
+def _element(value: Any, special: str) -> str:
+    if value is None or isinstance(value, bool):
         return str(value).lower()
-    return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = str(value.value if isinstance(value, Enum) else value)
+    plain = text == text.strip() != "" and not any(sign in text for sign in special)
+    return text if plain and not isinstance(value, Quoted) else f"[{_escape(text)}]"
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """The parts between separators, those in brackets aside. A bracket counts where a value or an element begins."""
+    parts, begin, at, fresh = [], 0, 0, True
+    while at < len(text):
+        sign = text[at]
+        if sign == "[" and fresh:
+            at = _closing(text, at)
+        elif sign == separator:
+            parts.append(text[begin:at])
+            begin = at + 1
+        fresh = sign in ",=+" or (fresh and sign.isspace())
+        at += 1
+    return [*parts, text[begin:]]
+
+
+def _value(text: str) -> str | list[str]:
+    elements = [item.strip() for item in _split(text, "+")]
+    if not any(item.startswith("[") for item in elements):
+        return text.strip()
+    found = []
+    for item in elements:
+        if item.startswith("[") and _closing(item, 0) != len(item) - 1:
+            raise UsageError(
+                f"{text.strip()!r}: {item!r} goes on after its bracket. Put all of it in brackets."
+            )
+        found.append(Quoted(_unescape(item[1:-1])) if item.startswith("[") else item)
+    return found[0] if len(found) == 1 else found
+
+
+def _closing(text: str, at: int) -> int:
+    """Where the bracket that opens at ``at`` is closed."""
+    depth, begin = 0, at
+    while at < len(text):
+        if _is_escape(text, at):
+            at += 2
+            continue
+        depth += (text[at] == "[") - (text[at] == "]")
+        if depth == 0:
+            return at
+        at += 1
+    raise UsageError(
+        f"{text[begin:]!r}: the bracket is not closed. Add ] or write \\[ for the character itself."
+    )
+
+
+def _is_escape(text: str, at: int) -> bool:
+    return text[at] == "\\" and at + 1 < len(text) and text[at + 1] in "[]\\"
+
+
+def _unescape(text: str) -> str:
+    """What was meant by the text between two brackets; inner brackets are kept for the reference that they are in."""
+    parts, at = [], 0
+    while at < len(text):
+        end = at + 1
+        if _is_escape(text, at):
+            at, end = at + 1, at + 2
+        elif text[at] == "[":
+            end = _closing(text, at) + 1
+        parts.append(text[at:end])
+        at = end
+    return "".join(parts)
+
+
+def _escape(text: str) -> str:
+    """The inverse of :func:`_unescape`: brackets in pairs stay as they are."""
+    parts, at = [], 0
+    while at < len(text):
+        end = at + 1
+        if text[at] == "[" and (pair := _pair(text, at)):
+            end = pair + 1
+        elif text[at] in "[]\\":
+            parts.append("\\")
+        parts.append(text[at:end])
+        at = end
+    return "".join(parts)
+
+
+def _pair(text: str, at: int) -> int | None:
+    try:
+        return _closing(text, at)
+    except UsageError:
+        return None
 
 
 def parameter_model(factory: Callable[..., Any], explicit: type[BaseModel] | None = None) -> type[BaseModel]:
@@ -111,10 +232,7 @@ def validate_parameters(name: str, model: type[BaseModel], given: Mapping[str, A
     from pydantic import ValidationError
 
     fields = model.model_fields
-    for key in given:
-        if key not in fields:
-            known = f" It has {', '.join(sorted(fields))}." if fields else " It has none."
-            raise ParameterError(f"{name} has no parameter {key!r}.{nearest(key, fields)}{known}")
+    check_names(name, fields, given)
     values = {key: _from_text(value, fields[key].annotation) for key, value in given.items()}
     try:
         validated = model.model_validate(values)
@@ -126,14 +244,30 @@ def validate_parameters(name: str, model: type[BaseModel], given: Mapping[str, A
     return {key: getattr(validated, key) for key in fields}
 
 
+def check_names(name: str, known: Iterable[str], given: Iterable[str]) -> None:
+    """Raise :class:`ParameterError` for the first parameter that ``name`` does not have; the nearest is offered."""
+    names = sorted(known)
+    for key in given:
+        if key not in names:
+            has = f" It has {', '.join(names)}." if names else " It has none."
+            raise ParameterError(f"{name} has no parameter {key!r}.{nearest(key, names)}{has}")
+
+
 def _from_text(value: Any, annotation: Any) -> Any:
-    """Lists are joined by ``+``; choices such as ``Literal[2, 3]`` are told by their text; pydantic does the rest."""
+    """Lists are joined by ``+``; choices such as ``Literal[2, 3]`` go by their text; pydantic does the rest."""
+    choices = {format_value(choice): choice for choice in _choices(annotation)}
+    if _is_sequence(annotation) and isinstance(value, str):
+        value = [value] if isinstance(value, Quoted) else [] if value == "+" else value.split("+")
+    if isinstance(value, list):
+        return [_plain(choices, item) for item in value]
+    return _plain(choices, value)
+
+
+def _plain(choices: Mapping[str, Any], value: Any) -> Any:
+    """A choice for its text, and plain text for text in brackets."""
     if not isinstance(value, str):
         return value
-    choices = {_text(choice): choice for choice in _choices(annotation)}
-    if _is_sequence(annotation):
-        return [choices.get(part, part) for part in value.split("+")]
-    return choices.get(value, value)
+    return choices.get(str(value), str(value))
 
 
 def _choices(annotation: Any) -> list[Any]:

@@ -1,6 +1,7 @@
-"""The registry: from ``"kcross:branches=complex+structure"`` to a ready metric.
+"""The registry: from ``"ssim:window=7"`` to a ready metric.
 
-It is built by :func:`build_registry`, never kept as a module global; each caller and each test has its own.
+It is built by :func:`build_registry`, never kept as a module global; each caller and each test has its own. Everything
+is resolved while it is built: reading it afterwards changes nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import importlib
 import inspect
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,14 +33,14 @@ from iqa_registry.parameters import (
     validate_parameters,
 )
 from iqa_registry.specs import (
-    UNDECLARED,
-    DatasetSpec,
-    MetricSpec,
+    KINDS,
+    Configuration,
     Origin,
-    RankerSpec,
-    SegmenterSpec,
-    Spec,
-    WeightSpec,
+    Registered,
+    RegisteredDataset,
+    RegisteredMetric,
+    RegisteredRanker,
+    RegisteredSegmenter,
 )
 
 if TYPE_CHECKING:
@@ -51,100 +52,118 @@ if TYPE_CHECKING:
     from iqa_registry.segmenter import Segmenter
     from iqa_registry.weights import WeightStore
 
-S = TypeVar("S", bound=Spec)
-F = TypeVar("F", RankerSpec, SegmenterSpec, DatasetSpec)
-FactorySpec = MetricSpec | RankerSpec | SegmenterSpec | DatasetSpec
+S = TypeVar("S", bound=Registered)
+F = TypeVar("F", RegisteredRanker, RegisteredSegmenter, RegisteredDataset)
+FactorySpec = RegisteredMetric | RegisteredRanker | RegisteredSegmenter | RegisteredDataset
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedMetric:
-    """A metric name with its declaration and every parameter filled in, not yet built."""
+    """A metric name with its declaration and every parameter filled in, not yet built.
+
+    Attributes:
+        text: what it was asked for by: name and given parameters.
+        spec: the declaration.
+        parameters: every parameter with its value, defaults included.
+    """
 
     text: str
-    spec: MetricSpec
+    spec: RegisteredMetric
     parameters: Mapping[str, Any]
 
     @property
     def configuration(self) -> str:
-        """Name and every parameter that has a value, say ``ssim:dimensions=2,window=11``."""
-        given = {name: value for name, value in self.parameters.items() if value is not None}
-        return format_reference(self.spec.name, given)
+        """Name and every parameter that has a value, for example ``ssim:dimensions=2,window=11``."""
+        return format_reference(self.spec.name, self.parameters)
 
     @property
     def weights(self) -> tuple[str, ...]:
-        """Names of the weight files that this configuration needs."""
+        """Names of the weight files that this configuration needs; a path where a parameter gives one."""
         return tuple(name.format(**self.parameters) for name in self.spec.weights)
 
 
 class Registry:
     """All metrics, rankers, segmenters, datasets, weights and commands of the loaded plugins.
 
+    Args:
+        records: the loaded plugins, see :func:`iqa_registry.plugins.load_plugins`; configurations in them that
+            cannot be resolved get their failure.
+        settings: the contents of ``iqa.toml``.
+        strict: raise for a configuration that cannot be resolved.
+
     Attributes:
-        plugins: one record per plugin, failed ones with the reason.
+        plugins: one record per plugin, with what failed and why.
+        kinds: for each word of :data:`~iqa_registry.specs.KINDS`, the specs by name, sorted.
+        commands: subcommands that plugins contribute, by name, sorted.
+
+    Raises:
+        UsageError: wrong tables in the settings.
+        PluginError: in strict mode, a configuration that cannot be resolved.
     """
 
     def __init__(
-        self, records: list[plugins.PluginRecord], settings: Mapping[str, Any] | None = None
+        self,
+        records: list[plugins.PluginRecord],
+        settings: Mapping[str, Any] | None = None,
+        strict: bool = False,
     ) -> None:
         self.plugins = records
-        self._settings = dict(settings or {})
+        metrics = _resolve_configurations(records, settings or {}, strict)
+        self.kinds: dict[str, dict[str, Any]] = {
+            word: dict(sorted((metrics if kind is RegisteredMetric else self._of(kind.noun)).items()))
+            for word, kind in KINDS.items()
+        }
+        self.commands: dict[str, plugins.Command] = dict(sorted(self._of("command").items()))
 
-    @cached_property
-    def metrics(self) -> dict[str, MetricSpec]:
+    def _of(self, kind: str) -> dict[str, Any]:
+        return {
+            item.name: item.value
+            for record in self.plugins
+            for item in record.contributions
+            if item.kind == kind and item.failure is None
+        }
+
+    @property
+    def metrics(self) -> dict[str, RegisteredMetric]:
         """Metric specs by name, sorted; configurations with what they take from their base."""
-        declared = {spec.name: spec for spec in plugins.metric_specs(self.plugins)}
-        for spec in _settings_specs(self._settings):
-            if spec.name in declared:
-                raise UsageError(f"{spec.origin}: {spec.name!r} is the name of a metric; choose another one.")
-            declared[spec.name] = spec
-        resolved = {}
-        for name in sorted(declared):
-            try:
-                resolved[name] = _inherit(declared[name], declared)
-            except SpecError as error:
-                self._fail(declared[name], error)
-        return resolved
+        return self.kinds["metrics"]
 
-    def _fail(self, spec: MetricSpec, error: SpecError) -> None:
-        """A configuration of something that is not there: its plugin is listed with the reason."""
-        record = next((item for item in self.plugins if item.origin == spec.origin), None)
-        if record is None:
-            raise UsageError(f"{spec.origin}: {error}") from error
-        record.failure = str(error)
-
-    @cached_property
-    def rankers(self) -> dict[str, RankerSpec]:
+    @property
+    def rankers(self) -> dict[str, RegisteredRanker]:
         """Ranker specs by name, sorted."""
-        return self._specs(RankerSpec)
+        return self.kinds["rankers"]
 
-    @cached_property
-    def segmenters(self) -> dict[str, SegmenterSpec]:
+    @property
+    def segmenters(self) -> dict[str, RegisteredSegmenter]:
         """Segmenter specs by name, sorted."""
-        return self._specs(SegmenterSpec)
+        return self.kinds["segmenters"]
 
-    @cached_property
-    def datasets(self) -> dict[str, DatasetSpec]:
+    @property
+    def datasets(self) -> dict[str, RegisteredDataset]:
         """Dataset specs by name, sorted."""
-        return self._specs(DatasetSpec)
-
-    @cached_property
-    def commands(self) -> dict[str, plugins.Command]:
-        """Subcommands that plugins contribute, by name, sorted."""
-        found = {item.name: item for record in self.plugins for item in record.commands}
-        return dict(sorted(found.items()))
+        return self.kinds["datasets"]
 
     @cached_property
     def weights(self) -> WeightStore:
         """The weight files of all plugins and the cache that holds them."""
         from iqa_registry.weights import WeightStore
 
-        return WeightStore(self._specs(WeightSpec))
+        return WeightStore(self.kinds["weights"])
 
-    def _specs(self, kind: type[S]) -> dict[str, S]:
-        found = {
-            spec.name: spec for record in self.plugins for spec in record.specs if isinstance(spec, kind)
-        }
-        return dict(sorted(found.items()))
+    def metric_spec(self, text: str) -> RegisteredMetric:
+        """The declaration of a metric that may have parameters, which are not looked at.
+
+        It reports a wrong name without importing torch, as checking the parameters would: they are checked against the
+        signature of the factory.
+
+        Raises:
+            UnknownNameError: no such metric; the nearest names are offered.
+
+        Example:
+            >>> build_registry().metric_spec("ssim:window=7").identity_score
+            1.0
+        """
+        return find(self.metrics, parse_reference(text)[0], "metrics")
 
     def resolve_metric(self, text: str) -> ResolvedMetric:
         """Check a metric string without building the metric.
@@ -154,15 +173,20 @@ class Registry:
             ParameterError: an unknown parameter or a value that it does not take.
             MissingExtraError: the metric needs a package that is not installed.
         """
+        spec = self.metric_spec(text)
         name, given = parse_reference(text)
-        spec = find(self.metrics, name, "metric", "iqa list")
         values = validate_parameters(name, self.parameters(spec), {**spec.defaults, **given})
         return ResolvedMetric(format_reference(name, given), spec, values)
+
+    def factory(self, spec: FactorySpec) -> Callable[..., Any]:
+        """What builds it; imports the factory's module."""
+        found: Callable[..., Any] = _import(spec.factory, spec)
+        return found
 
     def parameters(self, spec: FactorySpec) -> type[BaseModel]:
         """The pydantic model of what follows the colon; imports the factory's module."""
         explicit = _import(spec.parameters, spec) if spec.parameters else None
-        return parameter_model(_import(spec.factory, spec), explicit)
+        return parameter_model(self.factory(spec), explicit)
 
     def metric(self, text: str | ResolvedMetric, device: str = "cpu") -> Metric:
         """Build the metric ``NAME`` or ``NAME:KEY=VALUE,...``, ready to score on ``device``.
@@ -171,22 +195,27 @@ class Registry:
             UnknownNameError, ParameterError, MissingExtraError: see :meth:`resolve_metric`.
             WeightsError: a weight file is missing or is not what was declared.
         """
+        from iqa_registry.weights import recording
+
         resolved = text if isinstance(text, ResolvedMetric) else self.resolve_metric(text)
-        metric: Metric = self._build(resolved.spec, resolved.parameters)
+        with recording() as used:
+            metric: Metric = self._build(resolved.spec, resolved.parameters)
+        metric.weights_used = used
+        metric.text = resolved.text
         metric.spec = resolved.spec
         metric.configuration = resolved.configuration
         return metric.eval().requires_grad_(False).to(device)
 
     def ranker(self, text: str) -> Ranker:
         """Build the ranker ``NAME`` or ``NAME:KEY=VALUE,...``."""
-        spec, values = self._resolve(text, self.rankers, "ranker")
+        spec, values = self._resolve(text, self.rankers, "rankers")
         ranker: Ranker = self._build(spec, values)
         ranker.spec = spec
         return ranker
 
     def segmenter(self, text: str) -> Segmenter:
         """Build the segmenter ``NAME`` or ``NAME:KEY=VALUE,...``."""
-        spec, values = self._resolve(text, self.segmenters, "segmenter")
+        spec, values = self._resolve(text, self.segmenters, "segmenters")
         segmenter: Segmenter = self._build(spec, values)
         segmenter.spec = spec
         return segmenter
@@ -199,20 +228,18 @@ class Registry:
             ParameterError: an unknown parameter or a value that it does not take.
             MissingExtraError: it needs a package that is not installed.
         """
-        spec, values = self._resolve(text, self.datasets, "dataset", "iqa datasets list")
+        spec, values = self._resolve(text, self.datasets, "datasets")
         dataset: Dataset = self._build(spec, values)
         dataset.spec = spec
         return dataset
 
-    def _resolve(
-        self, text: str, known: Mapping[str, F], kind: str, command: str = "iqa plugins"
-    ) -> tuple[F, dict[str, Any]]:
+    def _resolve(self, text: str, known: Mapping[str, F], kind: str) -> tuple[F, dict[str, Any]]:
         name, given = parse_reference(text)
-        spec = find(known, name, kind, command)
+        spec = find(known, name, kind)
         return spec, validate_parameters(name, self.parameters(spec), given)
 
     def _build(self, spec: FactorySpec, values: Mapping[str, Any]) -> Any:
-        factory = _import(spec.factory, spec)
+        factory = self.factory(spec)
         takes = inspect.signature(factory).parameters
         injected = {"registry": self, "spec": spec}
         extra = {name: injected[name] for name in INJECTED if name in takes}
@@ -228,14 +255,15 @@ def build_registry(
     """Load the installed plugins and the user's ``iqa.toml``.
 
     Args:
-        extra: plugins beside the installed ones (for tests and notebooks).
+        extra: plugins in addition to the installed ones (for tests and notebooks).
         config: a settings file; by default ``IQA_CONFIG``, else ``iqa.toml`` in the current folder, else in
             the user's configuration folder.
-        strict: fail on the first plugin that cannot be loaded; by default where ``IQA_STRICT_PLUGINS=1``.
+        strict: fail on the first plugin or configuration that cannot be loaded; by default where
+            ``IQA_STRICT_PLUGINS=1``.
 
     Raises:
         PluginError: in strict mode.
-        UsageError: a settings file that is missing or malformed.
+        UsageError: a settings file that is missing or malformed, or names what is not there.
 
     Example:
         >>> build_registry().metrics["ssim"].identity_score
@@ -244,7 +272,7 @@ def build_registry(
     if strict is None:
         strict = os.environ.get("IQA_STRICT_PLUGINS", "") not in ("", "0")
     records = plugins.load_plugins([*plugins.find_candidates(), *extra], strict)
-    return Registry(records, read_settings(config))
+    return Registry(records, read_settings(config), strict)
 
 
 def read_settings(path: Path | None = None) -> dict[str, Any]:
@@ -268,45 +296,78 @@ def _settings_places() -> list[Path]:
     return [Path("iqa.toml"), Path(platformdirs.user_config_dir("iqa-registry")) / "iqa.toml"]
 
 
-def _settings_specs(settings: Mapping[str, Any]) -> list[MetricSpec]:
-    origin = Origin("user settings", str(settings.get("path", "")), "iqa.toml")
-    specs = []
+def _settings_record(settings: Mapping[str, Any]) -> plugins.PluginRecord:
+    """What ``iqa.toml`` contributes, in the form of what a plugin contributes."""
+    path = settings.get("path", "")
+    record = plugins.PluginRecord(Origin("user settings", str(path), "iqa.toml"))
     tables = settings.get("metrics", {})
     if not isinstance(tables, dict):
-        raise UsageError(f"{settings.get('path')}: metrics must be tables, [metrics.NAME].")
+        raise UsageError(f"{path}: metrics must be tables, [metrics.NAME].")
     for name, table in tables.items():
         if not isinstance(table, dict) or not isinstance(table.get("base"), str):
-            raise UsageError(f'{settings.get("path")}: [metrics.{name}] needs base = "NAME".')
+            raise UsageError(f'{path}: [metrics.{name}] needs base = "NAME".')
         defaults = {key: value for key, value in table.items() if key not in ("base", "summary")}
-        summary = table.get("summary", UNDECLARED)
-        spec = MetricSpec(name=name, summary=summary, base=table["base"], defaults=defaults, origin=origin)
+        configuration = Configuration(name, table["base"], defaults, table.get("summary"))
         try:
-            spec.check()
+            configuration.check()
         except SpecError as error:
-            raise UsageError(f"{settings.get('path')}: {error}") from error
-        specs.append(spec)
-    return specs
+            raise UsageError(f"{path}: {error}") from error
+        record.contributions.append(plugins.Contribution("metric", name, configuration))
+    return record
 
 
-def _inherit(spec: MetricSpec, declared: Mapping[str, MetricSpec], seen: tuple[str, ...] = ()) -> MetricSpec:
-    if spec.base is None:
+def _resolve_configurations(
+    records: list[plugins.PluginRecord], settings: Mapping[str, Any], strict: bool
+) -> dict[str, RegisteredMetric]:
+    """All metrics by name; a configuration in the records becomes a metric or gets its failure."""
+    ours = _settings_record(settings)
+    declared: dict[str, tuple[plugins.Contribution, Origin]] = {}
+    for record in [*records, ours]:
+        for item in record.contributions:
+            if item.kind != "metric":
+                continue
+            if item.name in declared:
+                raise UsageError(f"{ours.origin}: {item.name!r} is the name of a metric; choose another one.")
+            declared[item.name] = (item, record.origin)
+    found = {}
+    for name, (item, origin) in declared.items():
+        try:
+            found[name] = item.value = _metric(name, declared)
+        except SpecError as error:
+            if origin is ours.origin:
+                raise UsageError(f"{origin}: {error}") from error
+            item.failure = str(error)
+            if strict:
+                raise PluginError(f"plugin {origin}: {error}") from error
+    return found
+
+
+def _metric(
+    name: str, declared: Mapping[str, tuple[plugins.Contribution, Origin]], seen: tuple[str, ...] = ()
+) -> RegisteredMetric:
+    item, origin = declared[name]
+    spec: RegisteredMetric | Configuration = item.value
+    if isinstance(spec, RegisteredMetric):
         return spec
-    if spec.name in seen:
-        raise SpecError(f"metric {spec.name!r} is based on itself: {' -> '.join([*seen, spec.name])}.")
+    if name in seen:
+        raise SpecError(f"metric {name!r} is based on itself: {' -> '.join([*seen, name])}.")
     if spec.base not in declared:
-        raise SpecError(f"metric {spec.name!r} is based on {spec.base!r}, which no plugin provides.")
-    return spec.configured(_inherit(declared[spec.base], declared, (*seen, spec.name)))
+        raise SpecError(f"metric {name!r} is based on {spec.base!r}, which no plugin provides.")
+    return _metric(spec.base, declared, (*seen, name)).configured(spec, origin)
 
 
-def find(known: Mapping[str, S], name: str, kind: str, command: str) -> S:
-    """The spec of that name; ``command`` is what lists them all.
+def find(known: Mapping[str, S], name: str, kind: str) -> S:
+    """The spec of that name; ``kind`` is the word that ``iqa list`` takes for its like.
 
     Raises:
         UnknownNameError: there is none; the nearest names are offered.
     """
     if name in known:
         return known[name]
-    raise UnknownNameError(f"there is no {kind} {name!r}.{nearest(name, known)} `{command}` shows all.")
+    command = "iqa list" if kind == "metrics" else f"iqa list {kind}"
+    raise UnknownNameError(
+        f"there is no {KINDS[kind].noun} {name!r}.{nearest(name, known)} `{command}` shows all."
+    )
 
 
 def _import(target: str, spec: FactorySpec) -> Any:
@@ -320,7 +381,7 @@ def _import(target: str, spec: FactorySpec) -> Any:
 
 
 def _missing(spec: FactorySpec, error: ImportError) -> Exception:
-    distribution = spec.origin.distribution if spec.origin else plugins.OWN_DISTRIBUTION
+    distribution = spec.origin.distribution
     if spec.extra:
         return MissingExtraError(
             f'{spec.name} needs {error.name or "a package"}: pip install "{distribution}[{spec.extra}]"'

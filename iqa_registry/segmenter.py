@@ -32,11 +32,6 @@ class Segmenter(ABC):
     """The declaration; set by the registry."""
     lesion_labels: tuple[int, ...] | None = None
     """The labels that are lesion; ``None`` for every label but 0."""
-    weights: dict[str, str]
-    """Name and SHA-256 of each weight file that was loaded; they go into the record of a run."""
-
-    def __init__(self) -> None:
-        self.weights = {}
 
     @abstractmethod
     def __call__(self, image: NDArray[Any], affine: NDArray[Any] | None = None) -> NDArray[np.uint8]:

@@ -69,12 +69,12 @@ def run_iqa(tmp_path):
 
 
 HEADER = """
-from iqa_registry import MetricSpec, hookimpl
+from iqa_registry import Configuration, MetricSpec, hookimpl
 
 FIELDS = dict(
     summary="mean squared error, once more", kind="full-reference", dimensions=(2,), higher_is_better=False,
     score_range=(0.0, 1.0), identity_score=0.0, minimum_size=1, mask_support="exact", supports_gradient=True,
-    symmetric=True, validated_on="nothing", licence="MIT", reference="none", factory="iqa_classical.mse:MSE",
+    symmetric=True, validated_on="nothing", license="MIT", reference="none", factory="iqa_classical.mse:MSE",
 )
 """
 """What every demo plugin begins with; ``FIELDS`` is a complete declaration but for the name."""

@@ -2,12 +2,14 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from iqa_registry.cli.app import OWN
-from iqa_registry.specs import MetricSpec, Origin
+from iqa_registry.registry import build_registry
+from iqa_registry.specs import Origin
 
 SCRIPT = Path(__file__).parents[1] / "tools" / "make_docs.py"
 
@@ -37,17 +39,17 @@ def test_every_own_metric_has_its_rows(script, texts):
 def test_every_command_has_a_section(texts):
     for name in [*OWN, "weights fetch", "plugin check"]:
         assert f"## `iqa {name}`" in texts["commands.md"]
-    assert "| `-o, --output OUTPUT` |" in texts["commands.md"]
-    assert "dtype \\| range=LO,HI" in texts["commands.md"]
+    assert "| `-o, --output FOLDER` |" in texts["commands.md"]
+    assert "`--axis axial\\|coronal\\|sagittal`" in texts["commands.md"]
 
 
 def test_optional_metrics_of_extras_and_of_others_are_left_out(script, texts):
     assert "`pyiqa/" not in texts["metrics.md"]
-    mine = Origin("iqa-registry", "1", "a")
+    ours = replace(build_registry().metrics["ssim"], name="ours", origin=Origin("iqa-registry", "1", "a"))
     specs = {
-        "ours": MetricSpec(name="ours", origin=mine),
-        "extra": MetricSpec(name="extra", origin=mine, extra="pyiqa"),
-        "theirs": MetricSpec(name="theirs", origin=Origin("other", "1", "b")),
+        "ours": ours,
+        "extra": replace(ours, name="extra", extra="pyiqa"),
+        "theirs": replace(ours, name="theirs", origin=Origin("other", "1", "b")),
     }
     registry = type("Registry", (), {"metrics": specs})
     assert [spec.name for spec in script.own_metrics(registry)] == ["ours"]
@@ -77,7 +79,7 @@ def test_stale_file_is_named_with_the_remedy(script, texts, monkeypatch, tmp_pat
     (tmp_path / "docs" / "metrics.md").write_text("old")
     capsys.readouterr()
     assert script.main(["--check"]) == 1
-    assert capsys.readouterr().err == "docs/metrics.md is stale; mend it with: python tools/make_docs.py\n"
+    assert capsys.readouterr().err == "docs/metrics.md is stale; fix it with: python tools/make_docs.py\n"
     assert (tmp_path / "docs" / "metrics.md").read_text() == "old"
     script.main(["--write"])
     assert script.main(["--check"]) == 0

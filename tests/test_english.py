@@ -57,8 +57,9 @@ def commands(prefix, command):
 def help_texts():
     """Help as a user sees it, which may be put together from several strings."""
     from iqa_registry.cli.app import OWN
+    from iqa_registry.registry import build_registry
 
-    contributed = {item.name: item.target for record in registry().plugins for item in record.commands}
+    contributed = {name: item.target for name, item in build_registry().commands.items()}
     for name, target in {**OWN, **contributed}.items():
         module, _, attribute = target.partition(":")
         for path, command in commands(f"iqa {name}", getattr(importlib.import_module(module), attribute)):

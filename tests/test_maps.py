@@ -13,6 +13,7 @@ from iqa_registry.errors import ImageError, IQAError, UnknownNameError, UsageErr
 from iqa_registry.evaluation.options import Options
 from iqa_registry.images.formats import as_volume
 from iqa_registry.images.pairs import Pair, make_pairs
+from iqa_registry.inputs import open_inputs
 from iqa_registry.maps import local_maps
 from iqa_registry.maps.colors import DIVERGING, SEQUENTIAL, UNDEFINED, colorize
 from iqa_registry.maps.engine import FailedMap, LocalMap, Mapper
@@ -133,7 +134,7 @@ def test_pair_that_does_not_fit_raises_in_python_and_is_skipped_in_a_run(picture
     pairs = make_pairs([(noisy[:50], reference), (noisy, reference)])
     with pytest.raises(ImageError, match="50 x 66"):
         list(local_maps(pairs, ["error"]))
-    found = list(Mapper({"error": ERRORS["error"]()}, Options()).run(pairs))
+    found = list(Mapper({"error": ERRORS["error"]()}, Options()).run(open_inputs(pairs=pairs)))
     assert [type(item) for item in found] == [FailedMap, LocalMap]
 
 
@@ -141,6 +142,20 @@ def test_metric_that_is_too_large_for_the_picture_says_the_least_size(registry):
     small = np.zeros((8, 8), np.uint8)
     with pytest.raises(ImageError, match="at least 11 pixels"):
         list(local_maps([(small, small)], ["ssim"], registry=registry))
+
+
+@pytest.mark.parametrize("metric", ["ssim:dimensions=3,window=3", "error"])
+def test_maps_of_a_pair_that_names_its_slices_lie_on_these(metric):
+    generator = np.random.default_rng(0)
+    reference = generator.random((12, 14, 11)).astype(np.float32)
+    synthesized = reference.copy()
+    synthesized[..., 6] = reference[..., 6] ** 3
+    pair = Pair("p", synthesized, reference, slices="4:9")
+    found = list(local_maps([pair], [metric], intensity="range=0,1"))
+    assert [item.slice for item in found] == [4, 5, 6, 7, 8]
+    values = {item.slice: item.values[~np.isnan(item.values)] for item in found}
+    differing = [index for index, defined in values.items() if defined.size and np.ptp(defined) > 1e-6]
+    assert differing == ([6] if metric == "error" else [5, 6, 7])
 
 
 def test_reference_is_encoded_once_for_consecutive_candidates(pictures):
@@ -153,7 +168,7 @@ def test_reference_is_encoded_once_for_consecutive_candidates(pictures):
 
     noisy, reference = pictures
     mapper = Mapper({"error": Counting()}, Options(workers=0), {"error": DIFFERENCE})
-    found = list(mapper.run([Pair(str(n), noisy // (n + 1), reference) for n in range(3)]))
+    found = list(mapper.run(open_inputs(pairs=[(noisy // (n + 1), reference) for n in range(3)])))
     assert len(found) == 3
     assert len(calls) == 4
 
@@ -168,7 +183,7 @@ def test_scale_follows_the_value_where_images_are_equal(registry):
 
 def test_map_on_a_scale_of_its_own_needs_limits():
     class Odd(FullReferenceMetric):
-        def local_map(self, synthesized, reference):
+        def local_map(self, synthesized, reference, size):
             return 7 + synthesized - reference
 
     with pytest.raises(IQAError, match=r"--limits Odd=EQUAL,FAR"):

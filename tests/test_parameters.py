@@ -1,5 +1,6 @@
 """Parameter strings, and what a factory's signature makes of them."""
 
+from enum import Enum
 from typing import Annotated, Literal
 
 import pytest
@@ -8,7 +9,17 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from iqa_registry.errors import ParameterError, SpecError, UsageError
-from iqa_registry.parameters import format_reference, parameter_model, parse_reference, validate_parameters
+from iqa_registry.parameters import (
+    format_reference,
+    format_value,
+    parameter_model,
+    parse_reference,
+    validate_parameters,
+)
+
+
+class Color(Enum):
+    RED = "red"
 
 
 def factory(
@@ -86,6 +97,8 @@ def test_a_wrong_parameter_is_named(text, message):
         ("m:=2", "'=2' is not KEY=VALUE"),
         ("m:size=2,", "'' is not KEY=VALUE"),
         ("m:size=2,size=3", "size is given twice"),
+        ("m:finder=[other:a=1", r"'\[other:a=1': the bracket is not closed. Add \] or write"),
+        ("m:finder=[a]b", r"'\[a\]b': '\[a\]b' goes on after its bracket. Put all of it in brackets."),
     ],
 )
 def test_a_malformed_string_is_refused(text, message):
@@ -114,6 +127,62 @@ def test_what_is_formatted_is_read_back_as_the_same_values(size, scale, fast):
     values = check(text)
     assert (values["size"], values["scale"], values["fast"]) == (size, scale, fast)
     assert (values["levels"], values["dimensions"]) == ((1, 2), 3)
+
+
+def nesting(path: str, names: list[str] = ["a"], finder: str = "none"): ...  # noqa: B006
+
+
+@given(st.text(), st.lists(st.text()), st.text())
+def test_any_value_can_be_written(path, names, inner):
+    finder = format_reference("other", {"path": inner, "fold": "0"})
+    text = format_reference("mine", {"path": path, "names": names, "finder": finder})
+    values = check(text, nesting)
+    assert values == {"path": path, "names": names, "finder": finder}
+    assert parse_reference(values["finder"]) == ("other", {"path": inner, "fold": "0"})
+    # What was parsed is written as it was.
+    assert format_reference(*parse_reference(text)) == text
+
+
+HOSTILE = st.text(st.sampled_from("[]\\,+=: a"), max_size=12)
+
+
+@given(HOSTILE, HOSTILE)
+def test_characters_of_the_grammar_survive_three_levels(first, second):
+    value, texts = first, []
+    for name in ("inner", "middle", "outer"):
+        value = format_reference(name, {"path": value, "more": second})
+        texts.append(value)
+    for text, expected in zip(reversed(texts), [*reversed(texts[:-1]), first], strict=True):
+        assert parse_reference(text)[1] == {"path": expected, "more": second}
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters"),
+    [
+        ("m:finder=[other:path=/data/a,b=1]", {"finder": "other:path=/data/a,b=1"}),
+        ("m:finder=[other:path=[/data/a,b]],x=1", {"finder": "other:path=[/data/a,b]", "x": "1"}),
+        ("m:[/data/a,b],split=test", {"path": "/data/a,b", "split": "test"}),
+        ("m:path=[C:\\data,new]", {"path": "C:\\data,new"}),
+        ("m:path=[a\\]b]", {"path": "a]b"}),
+        ("m:path=[]", {"path": ""}),
+        ("m:path=/data/[x]", {"path": "/data/[x]"}),
+        ("m:names=[a+b]+c", {"names": ["a+b", "c"]}),
+        ("m:names= [a,b] + c ", {"names": ["a,b", "c"]}),
+    ],
+)
+def test_brackets_hold_any_text(text, parameters):
+    assert parse_reference(text) == ("m", parameters)
+
+
+def test_text_in_brackets_is_one_element_of_a_list():
+    assert check("m:branches=[a+b]")["branches"] == ["a+b"]
+    assert check("m:branches=+")["branches"] == []
+    assert check("m:dimensions=[3],weights=[2]+1")["weights"] == [2, 1]
+
+
+def test_one_writer_for_values():
+    values = [True, None, 0.1, (2, 3), {"b", "a"}, Color.RED]
+    assert list(map(format_value, values)) == ["true", "none", "0.1", "2+3", "a+b", "red"]
 
 
 class Base:

@@ -26,7 +26,7 @@ FAILING = {
             register(MetricSpec(name="other", **FIELDS))
             register(MetricSpec(name="ssim", **FIELDS))
         """,
-        r"claims the name 'ssim', which iqa-registry \S+ \(iqa_classical\) has already",
+        r"'ssim' is already registered by iqa-registry \S+ \(iqa_classical\)",
     ),
     "claims a name twice": (
         """
@@ -35,7 +35,7 @@ FAILING = {
             register(MetricSpec(name="twin", **FIELDS))
             register(MetricSpec(name="twin", **FIELDS))
         """,
-        r"claims the name 'twin', which a-failing 1.2 \(failing\) has already",
+        r"'twin' is already registered by a-failing 1.2 \(failing\)",
     ),
     "wrong signature": (
         """
@@ -51,7 +51,7 @@ FAILING = {
         def iqa_register_metrix(register):
             pass
         """,
-        r"implements iqa_register_metrix, which is no hook; the hooks are iqa_register_commands, .*metrics",
+        r"implements iqa_register_metrix, which is not a hook. The hooks are iqa_register_commands, .*metrics",
     ),
     "forgotten marker": (
         """
@@ -68,7 +68,7 @@ FAILING = {
         def iqa_register_metrics(register):
             register(MetricSpec(name="other", **FIELDS))
         """,
-        r"metric 'other' does not declare higher_is_better",
+        r"a MetricSpec does not declare higher_is_better. Add it in .*demo_plugin_\d+.py, line 1\d\.",
     ),
     "impossible declaration": (
         """
@@ -109,7 +109,7 @@ def test_a_failing_plugin_is_listed_and_the_rest_works(install, source, reason):
     registry = build_registry()
     failed = record(registry, "a-failing")
     assert not failed.loaded
-    assert failed.specs == []
+    assert failed.contributions == []
     assert re.fullmatch(reason + r".*", failed.failure)
     assert registry.metrics["ssim"].origin.distribution == "iqa-registry"
     assert {"good", "psnr"} <= set(registry.metrics)
@@ -123,16 +123,61 @@ def test_of_two_plugins_that_claim_one_name_the_first_keeps_it(install):
     assert registry.metrics["good"].origin == Origin("a-first", "1.2", "demo")
     assert (
         record(registry, "b-second").failure
-        == "claims the name 'good', which a-first 1.2 (demo) has already."
+        == "'good' is already registered by a-first 1.2 (demo). Choose another name."
     )
 
 
+LOST = GOOD + '    register(Configuration("lost", base="nowhere"))\n'
+WHY = "metric 'lost' is based on 'nowhere', which no plugin provides."
+
+
 def test_a_configuration_of_an_unknown_metric_is_left_out_by_itself(install):
-    install(GOOD + '    register(MetricSpec(name="lost", base="nowhere"))\n')
+    install(LOST)
     registry = build_registry()
+    # What failed is known before anybody reads the metrics, and the rest of the plugin stays.
+    found = record(registry)
+    assert (found.loaded, found.names("metric")) == (True, ["good"])
+    assert [(item.name, item.failure) for item in found.contributions] == [("good", None), ("lost", WHY)]
     assert "good" in registry.metrics
     assert "lost" not in registry.metrics
-    assert record(registry).failure == "metric 'lost' is based on 'nowhere', which no plugin provides."
+
+
+def test_reading_the_registry_changes_nothing(install):
+    install(LOST)
+    registry = build_registry()
+    before = repr(registry.plugins)
+    _ = registry.metrics, registry.rankers, registry.weights.specs, registry.commands
+    assert repr(registry.plugins) == before
+
+
+def test_every_listing_names_what_failed(install, run_iqa):
+    install(LOST)
+    for command in (("list",), ("list", "datasets"), ("list", "weights")):
+        assert f"not registered: metric of third-party 1.2 (demo): {WHY}" in run_iqa(*command).stderr
+    (line,) = [line for line in run_iqa("plugins").stdout.splitlines() if line.startswith("demo")]
+    assert re.search(rf"partly loaded +1 metric; {WHY}", line)
+
+
+def test_a_configuration_based_on_a_lost_one_is_lost_too(install):
+    install(LOST + '    register(Configuration("lost-too", base="lost"))\n')
+    failures = {item.name: item.failure for item in record(build_registry()).contributions}
+    assert failures == {"good": None, "lost": WHY, "lost-too": WHY}
+
+
+def test_strict_mode_rejects_a_lost_configuration(install):
+    install(LOST)
+    with pytest.raises(PluginError, match=r"plugin third-party 1.2 \(demo\): metric 'lost' is based on"):
+        build_registry(strict=True)
+
+
+def test_a_field_that_does_not_exist_is_named(install):
+    install("""
+        @hookimpl
+        def iqa_register_metrics(register):
+            register(MetricSpec(name="other", licence="MIT", **FIELDS))
+    """)
+    reason = r"a MetricSpec has no field licence. Correct it in .*demo_plugin_\d+.py, line \d+\."
+    assert re.fullmatch(reason, record(build_registry()).failure)
 
 
 def test_what_a_plugin_contributes_knows_its_origin(install):
@@ -197,6 +242,14 @@ def test_the_command_line_lists_every_failure_and_goes_on(install, run_iqa):
         assert re.search(
             rf"plugin not loaded: failing-{number} 1.2 \(failing{number}\): .*{reason}", listed.stderr
         )
+
+
+def test_wrong_settings_do_not_hide_the_help_page(run_iqa, tmp_path):
+    (tmp_path / "iqa.toml").write_text('[metrics.mine]\nbase = "nowhere"\n')
+    done = run_iqa("--help")
+    assert (done.returncode, "evaluate" in done.stdout) == (0, True)
+    assert re.fullmatch(r"iqa: error: .*iqa.toml.*'mine' is based on 'nowhere'.*\n", done.stderr)
+    assert run_iqa("list").returncode == 2
 
 
 def test_a_plugin_brings_a_command(install, run_iqa):

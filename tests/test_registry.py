@@ -1,5 +1,8 @@
 """From a name with parameters to a ready metric; configurations of plugins and of ``iqa.toml``."""
 
+import subprocess
+import sys
+
 import pytest
 
 import iqa_registry
@@ -11,6 +14,7 @@ from iqa_registry.errors import (
     UsageError,
 )
 from iqa_registry.registry import build_registry
+from iqa_registry.specs import Origin
 
 PLUGIN = """
 from typing import Annotated, Literal
@@ -20,7 +24,7 @@ from pydantic import Field
 from torch import nn
 
 from iqa_registry import FullReferenceMetric
-from iqa_registry.specs import DatasetSpec
+from iqa_registry.specs import Configuration, DatasetSpec
 
 
 class Power(FullReferenceMetric):
@@ -41,13 +45,13 @@ def needs_more():
 def iqa_register_metrics(register):
     fields = FIELDS | {"factory": __name__ + ":Power"}
     register(MetricSpec(name="power", **fields))
-    register(MetricSpec(name="cubic", base="power", defaults={"power": 3}, summary="cubic error"))
-    register(MetricSpec(name="cubic-again", base="cubic"))
+    register(Configuration("cubic", base="power", defaults={"power": 3}, summary="cubic error"))
+    register(Configuration("cubic-again", base="cubic"))
     register(MetricSpec(name="absent", **fields | {"factory": "no_such_package.metric:M"}))
     register(MetricSpec(name="absent-extra", extra="more", **fields | {"factory": __name__ + ":needs_more"}))
     register(MetricSpec(name="renamed", **fields | {"factory": __name__ + ":Gone"}))
     register(MetricSpec(
-        name="weighty", weights=("net-{net}",), weights_licence="MIT", **fields | {"factory": __name__ + ":weighty"}
+        name="weighty", weights=("net-{net}",), weights_license="MIT", **fields | {"factory": __name__ + ":weighty"}
     ))
 
 
@@ -62,7 +66,7 @@ class Folder:
 
 @hookimpl
 def iqa_register_datasets(register):
-    register(DatasetSpec(name="folder", summary="a folder", licence="MIT", factory=__name__ + ":Folder"))
+    register(DatasetSpec(name="folder", summary="a folder", license="MIT", factory=__name__ + ":Folder"))
 """
 
 
@@ -97,6 +101,30 @@ def test_the_factory_is_given_the_registry_and_the_declaration_if_it_asks(regist
     assert registry.metric("power").seen == (registry, registry.metrics["power"])
 
 
+def test_a_metric_knows_the_text_that_it_was_asked_for_by(registry):
+    for text in ("power", "power:power=3", "cubic-again"):
+        assert registry.metric(text).text == registry.metric(registry.resolve_metric(text)).text == text
+    assert registry.metric("power: power = 3").text == "power:power=3"
+
+
+def test_a_wrong_name_is_reported_without_torch():
+    code = """
+import sys, iqa_registry
+try:
+    iqa_registry.metric("SSIM:window=7")
+except iqa_registry.errors.UnknownNameError as error:
+    print(error, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "there is no metric 'SSIM'. Did you mean 'ssim'? `iqa list` shows all. False\n"
+
+
+def test_everything_handed_out_has_an_origin(registry):
+    kinds = registry.kinds.values()
+    assert all(isinstance(spec.origin, Origin) for specs in kinds for spec in specs.values())
+    assert {"power", "folder", "levels", "nnunet"} <= {name for specs in kinds for name in specs}
+
+
 def test_weights_of_a_metric_are_fixed(registry):
     (weight,) = registry.metric("power").parameters()
     assert not weight.requires_grad
@@ -116,7 +144,7 @@ def test_weights_follow_the_parameters(registry):
 
 def test_a_configuration_takes_what_it_does_not_declare_from_its_base(registry):
     spec = registry.metrics["cubic-again"]
-    assert (spec.summary, spec.base, spec.licence) == ("cubic error", "cubic", "MIT")
+    assert (spec.summary, spec.base, spec.license) == ("cubic error", "cubic", "MIT")
     assert registry.metric("cubic-again").configuration == "cubic-again:power=3.0"
     assert registry.metric("cubic-again:power=5").power == 5.0
 
@@ -187,7 +215,7 @@ def test_settings_take_lists_and_numbers_as_toml_writes_them(with_settings):
 )
 def test_wrong_settings_are_refused_with_the_name_of_the_file(with_settings, text, message):
     with pytest.raises(UsageError, match=message):
-        _ = with_settings(text).metrics
+        with_settings(text)
 
 
 def test_a_wrong_parameter_in_the_settings_shows_when_it_is_used(with_settings):

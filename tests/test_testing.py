@@ -1,13 +1,16 @@
 """The conformance kit: a good metric passes; each defect fails the check that is meant to find it, and no other."""
 
 import pickle
+import re
 
+import numpy as np
 import pytest
 import torch
 
 import broken_metrics
 from broken_pairs import Good
 from iqa_registry import MetricSpec
+from iqa_registry.cli.check import _report
 from iqa_registry.errors import UnknownNameError, UsageError
 from iqa_registry.registry import build_registry
 from iqa_registry.testing import (
@@ -71,6 +74,75 @@ def test_an_instance_can_be_checked_without_a_registry():
     assert failing(run_checks(metric)) == {"declaration": "there is no factory broken_metrics:Missing"}
 
 
+def test_a_declared_exception_is_exempt_and_shows_its_reason(broken):
+    reason = "it counts from 0.2 (declares identity_score=0, gives 0.2)"
+    results = run_checks("exempt-offset", broken)
+    assert [item for item in results if item.status == "exempt"] == [
+        CheckResult("identity", "exempt", reason)
+    ]
+    assert_conforms("exempt-offset", broken)
+    test = conformance_tests("exempt-offset", registry=broken)
+    assert results_of(test, "offset-identity") == [f"xfailed: {reason}"]
+    lines = _report("exempt-offset", results).splitlines()
+    assert any(re.match(r"identity +exempt +it counts from 0\.2", line) for line in lines)
+    assert re.fullmatch(r"exempt-offset: \d+ passed, 0 failed, \d+ skipped, 1 exempt", lines[-1])
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "named"), [({"identiy": "a reason"}, "identiy"), ({"identity": " "}, "identity")]
+)
+def test_an_exception_needs_a_known_check_and_a_reason(exceptions, named):
+    metric = Good()
+    metric.spec = MetricSpec(name="mine", factory="broken_pairs:Good", **broken_metrics.SPEC)
+    metric.conformance_exceptions = exceptions
+    assert failing(run_checks(metric)) == {
+        "declaration": f"conformance_exceptions has no such check, or no reason: {named}"
+    }
+
+
+def squared_error(x, y, mask=True):
+    return np.square(x - y).mean(where=mask)
+
+
+def results_of(test, check):
+    return [outcome(test, *case.values) for case in test.pytestmark[0].args[1] if case.id.endswith(check)]
+
+
+def test_a_reference_function_is_compared_over_probes_masks_volumes_and_given_pairs(broken):
+    seen = []
+
+    def watched(x, y, mask=None):
+        seen.append((x.shape, mask is not None))
+        return squared_error(x, y, True if mask is None else mask)
+
+    color = np.random.default_rng(0).random((2, 9, 8, 3))
+    names = ("good-masks", "good-volumes:dimensions=3")
+    test = conformance_tests(*names, reference=watched, pairs={}, registry=broken, atol=1e-6)
+    assert results_of(test, "-reference") == ["passed", "passed"]
+    assert {(len(shape), masked) for shape, masked in seen} == {(n, m) for n in (2, 3) for m in (False, True)}
+    assert len({shape for shape, _ in seen}) == 6
+    test = conformance_tests("good", reference=watched, pairs={"color": color}, registry=broken)
+    assert results_of(test, "-reference") == ["passed"]
+    assert seen[-1] == ((9, 8, 3), False)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "atol", "expected"),
+    [
+        ("good", lambda x, y: squared_error(x, y) + 2e-5, 1e-5, "failed"),
+        ("good", lambda x, y: squared_error(x, y) + 2e-5, 3e-5, "passed"),
+        ("good", lambda x, y: np.nan, 1.0, "failed"),
+        ("mask-inverted", squared_error, 1e-6, "failed"),
+        ("mask-inverted", lambda x, y: squared_error(x, y), 1e-6, "passed"),
+        ("good-single", lambda x: np.abs(np.diff(x, axis=1)).mean(), 1e-6, "passed"),
+        ("good-set", lambda x, y: 0.0, 1e-6, "failed"),
+    ],
+)
+def test_a_reference_function_finds_what_differs(broken, name, function, atol, expected):
+    test = conformance_tests(name, reference=function, atol=atol, registry=broken)
+    assert results_of(test, "-reference") == [expected]
+
+
 def test_the_error_lists_the_failing_checks_and_survives_pickling(broken):
     with pytest.raises(ConformanceError) as caught:
         assert_conforms("offset", broken)
@@ -96,4 +168,6 @@ def outcome(test, metric, check):
         return "failed"
     except pytest.skip.Exception:
         return "skipped"
+    except pytest.xfail.Exception as reason:
+        return f"xfailed: {reason}"
     return "passed"

@@ -10,20 +10,21 @@ files, on the terminal, or on the version of click (whose own help pages change 
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
+from iqa_registry.cli.command import SECTIONS
+from iqa_registry.licenses import license_text
+from iqa_registry.parameters import format_value
 from iqa_registry.plugins import OWN_DISTRIBUTION
 from iqa_registry.registry import Registry, build_registry
-from iqa_registry.specs import MetricSpec
+from iqa_registry.specs import RegisteredMetric
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 REMEDY = "python tools/make_docs.py"
@@ -35,12 +36,12 @@ KINDS = {
 }
 
 
-def own_metrics(registry: Registry) -> list[MetricSpec]:
+def own_metrics(registry: Registry) -> list[RegisteredMetric]:
     """The metrics of this distribution that need no extra."""
     return [
         spec
         for spec in registry.metrics.values()
-        if spec.origin is not None and spec.origin.distribution == OWN_DISTRIBUTION and spec.extra is None
+        if spec.origin.distribution == OWN_DISTRIBUTION and spec.extra is None
     ]
 
 
@@ -82,7 +83,7 @@ def source(reference: str) -> str:
     return f"<{reference}>" if reference.startswith("http") else reference
 
 
-def score_row(spec: MetricSpec) -> list[str]:
+def score_row(spec: RegisteredMetric) -> list[str]:
     """What a score means."""
     low, high = spec.score_range
     return [
@@ -99,31 +100,21 @@ def score_row(spec: MetricSpec) -> list[str]:
     ]
 
 
-def source_row(spec: MetricSpec) -> list[str]:
+def source_row(spec: RegisteredMetric) -> list[str]:
     """What a metric compares and where it comes from."""
-    licence = spec.licence + (f"; weights {spec.weights_licence}" if spec.weights_licence else "")
-    summary = spec.summary + (f" Configuration of `{spec.base}`." if spec.base else "")
-    return [f"`{spec.name}`", summary, spec.validated_on, licence, source(spec.reference)]
+    summary = spec.summary + (f" (configuration of `{spec.base}`)" if spec.base else "")
+    return [f"`{spec.name}`", summary, spec.validated_on, license_text(spec), source(spec.reference)]
 
 
-def parameter_rows(registry: Registry, specs: Iterable[MetricSpec]) -> Iterator[list[str]]:
+def parameter_rows(registry: Registry, specs: Iterable[RegisteredMetric]) -> Iterator[list[str]]:
     """The parameters of metrics; configurations have those of their base."""
     for spec in specs:
         if spec.base is not None:
             continue
         for name, item in registry.parameters(spec).model_fields.items():
             default = spec.defaults.get(name, item.default)
-            shown = "required" if item.is_required() else f"`{parameter_text(default)}`"
+            shown = "required" if item.is_required() else f"`{format_value(default)}`"
             yield [f"`{spec.name}`", f"`{name}`", shown, item.description or ""]
-
-
-def parameter_text(value: Any) -> str:
-    """A default as it would be typed on the command line, long numbers shortened."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "+".join(map(parameter_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def metrics_page(registry: Registry) -> str:
@@ -135,12 +126,12 @@ def metrics_page(registry: Registry) -> str:
         NOTE,
         "",
         f"The {len(specs)} metrics and named configurations that {OWN_DISTRIBUTION} registers by itself. `iqa list` "
-        "shows those of other plugins and extras too, `iqa info NAME` everything that is declared about one.",
+        "also shows those of other plugins and extras; `iqa info NAME` shows everything that is declared about one.",
         "",
-        "*Better*: the direction. *Identity*: the score of an image against itself (– where it has "
-        "no fixed value). *Least side* in pixels, at the "
-        "default parameters. *Mask*: `exact` (pixels outside have no influence), `approximate`, or `none` (refused). "
-        "*Gradient*: usable as a loss. *Map*: has local maps (`iqa maps`). Images are in [0, 1].",
+        "*Better*: the direction. *Identity*: the score of an image against itself (– where it has no fixed value). "
+        "*Minimum size*: of a side in pixels, at the default parameters. *Mask*: `exact` (pixels outside have no "
+        "influence), `approximate`, or `none` (masks are rejected). *Gradient*: usable as a loss. *Map*: has local "
+        "maps (`iqa maps`). Images are in [0, 1].",
     ]
     for kind, title in KINDS.items():
         chosen = [spec for spec in specs if spec.kind == kind]
@@ -152,14 +143,16 @@ def metrics_page(registry: Registry) -> str:
             "",
             "## Parameters",
             "",
-            "Given as `NAME:KEY=VALUE,KEY=VALUE`, say `ssim:dimensions=3,window=7`.",
+            "Write them as `NAME:KEY=VALUE,KEY=VALUE`, for example `ssim:dimensions=3,window=7`. Join the elements of "
+            "a list by `+`. Put a value that holds a comma or a plus sign, or that has parameters of its own, into "
+            'brackets: `"kcross:segmenter=[nnunet:path=/data/model,fold=0]"`.',
             "",
         ]
         lines += table(["metric", "parameter", "default", "meaning"], rows)
     return "\n".join(lines) + "\n"
 
 
-def metric_tables(specs: Sequence[MetricSpec]) -> list[str]:
+def metric_tables(specs: Sequence[RegisteredMetric]) -> list[str]:
     """What the scores mean, and where the metrics come from."""
     meaning = [
         "metric",
@@ -167,51 +160,41 @@ def metric_tables(specs: Sequence[MetricSpec]) -> list[str]:
         "range",
         "identity",
         "dimensions",
-        "least side",
+        "minimum size",
         "mask",
         "gradient",
         "symmetric",
         "map",
     ]
-    origin = ["metric", "what it compares", "validated on", "licence", "source"]
+    origin = ["metric", "what it compares", "validated on", "license", "source"]
     return [*table(meaning, map(score_row, specs)), "", *table(origin, map(source_row, specs))]
 
 
 def commands_page(registry: Registry) -> str:
     """``docs/commands.md``."""
-    from iqa_registry.cli.app import OWN, app
+    from iqa_registry.cli.app import OWN, app, load_command
 
     lines = [
         "# Commands",
         "",
         NOTE,
         "",
-        "The same is said by `iqa --help` and `iqa COMMAND --help`. Errors are one or two lines on stderr; exit codes "
-        "are 0 (all done), 1 (something was not) and 2 (wrong usage). `python -m iqa_registry` is the same as `iqa`.",
+        "`iqa --help` and `iqa COMMAND --help` show the same. Errors are one or two lines on stderr. The exit code is "
+        "0 if everything was done, 1 if something was not, and 2 for wrong usage. Every command also takes `--debug`, "
+        "which shows the traceback of errors. `python -m iqa_registry` is the same as `iqa`.",
         "",
         *command_lines("iqa", app),
     ]
     targets = {**OWN, **own_plugin_commands(registry)}
-    for name, command in walk("iqa", {name: load(target) for name, target in targets.items()}):
+    for name, command in walk("iqa", {name: load_command(target) for name, target in targets.items()}):
         lines += ["", f"## `{name}`", "", *command_lines(name, command)]
     return "\n".join(lines) + "\n"
 
 
-def load(target: str) -> click.Command:
-    """The command that ``"package.module:name"`` names."""
-    module, _, attribute = target.partition(":")
-    command: click.Command = getattr(importlib.import_module(module), attribute)
-    return command
-
-
 def own_plugin_commands(registry: Registry) -> dict[str, str]:
     """Commands that our own plugins contribute, and where they are."""
-    return {
-        item.name: item.target
-        for record in registry.plugins
-        for item in record.commands
-        if record.origin.distribution == OWN_DISTRIBUTION
-    }
+    own = [record for record in registry.plugins if record.origin.distribution == OWN_DISTRIBUTION]
+    return {name: registry.commands[name].target for record in own for name in record.names("command")}
 
 
 def walk(prefix: str, commands: Mapping[str, click.Command]) -> Iterator[tuple[str, click.Command]]:
@@ -223,9 +206,11 @@ def walk(prefix: str, commands: Mapping[str, click.Command]) -> Iterator[tuple[s
 
 
 def command_lines(name: str, command: click.Command) -> list[str]:
-    """Usage, description and options of a command."""
-    arguments = [item for item in command.params if isinstance(item, click.Argument)]
-    options = [item for item in command.params if isinstance(item, click.Option) and not item.hidden]
+    """Usage, description, options by section, and examples of a command."""
+    shown = [item for item in command.params if not getattr(item, "hidden", False)]
+    arguments = [item for item in shown if isinstance(item, click.Argument)]
+    options = [item for item in shown if isinstance(item, click.Option) and item.name != "debug"]
+    options.sort(key=lambda item: SECTIONS.index(getattr(item, "section", SECTIONS[-1])))
     parts = [name, *(["[OPTIONS]"] if options else []), *map(argument_usage, arguments)]
     if isinstance(command, click.Group):
         parts.append("COMMAND")
@@ -234,12 +219,14 @@ def command_lines(name: str, command: click.Command) -> list[str]:
         lines += ["", " ".join(paragraph.split())]
     if options:
         lines += ["", *table(["option", "meaning", "default"], map(option_row, options))]
+    if examples := getattr(command, "examples", ()):
+        lines += ["", "```console", *examples, "```"]
     return lines
 
 
 def value_name(item: click.Parameter) -> str:
     """What stands for a parameter's value."""
-    if isinstance(item.type, click.Choice):
+    if isinstance(item.type, click.Choice) and item.metavar is None:
         return "|".join(map(str, item.type.choices))
     return item.metavar or (item.name or "").upper()
 
@@ -247,7 +234,7 @@ def value_name(item: click.Parameter) -> str:
 def argument_usage(item: click.Argument) -> str:
     """An argument in the usage line."""
     text = value_name(item) + ("..." if item.nargs == -1 else "")
-    return text if item.required else f"[{text}]"
+    return text if item.required or item.metavar else f"[{text}]"
 
 
 def option_row(item: click.Option) -> list[str]:
@@ -266,6 +253,8 @@ def option_default(item: click.Option) -> str:
     if item.secondary_opts:
         chosen = item.opts if item.default else item.secondary_opts
         return f"`{chosen[0]}`"
+    if isinstance(item.show_default, str):
+        return item.show_default
     simple = isinstance(item.default, str | int | float) and not isinstance(item.default, bool)
     return f"`{item.default}`" if simple else ""
 
@@ -275,12 +264,13 @@ def pages() -> dict[Path, str]:
     # The user's settings and other people's plugins must not show in the documents.
     registry = build_registry(config=Path(os.devnull), strict=False)
     failed = [
-        f"{record.origin}: {record.failure}"
+        line
         for record in registry.plugins
-        if record.failure and record.origin.distribution == OWN_DISTRIBUTION
+        if record.origin.distribution == OWN_DISTRIBUTION
+        for line in record.failures()
     ]
     if failed:
-        raise SystemExit("plugins that cannot be loaded: " + "; ".join(failed))
+        raise SystemExit("; ".join(failed))
     return {DOCS / "metrics.md": metrics_page(registry), DOCS / "commands.md": commands_page(registry)}
 
 
@@ -299,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path, text in stale:
         name = path.relative_to(DOCS.parent)
         if given.check:
-            print(f"{name} is stale; mend it with: {REMEDY}", file=sys.stderr)
+            print(f"{name} is stale; fix it with: {REMEDY}", file=sys.stderr)
             continue
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")

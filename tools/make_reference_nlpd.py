@@ -1,7 +1,12 @@
-"""Write ``tests/iqa_classical/data/nlpd_reference.csv``: what pyiqa's ``nlpd`` gives for the test images.
+"""Write ``tests/iqa_classical/data/nlpd_reference.csv``: golden values of ``nlpd`` for the test images.
 
-pyiqa takes three channels only, so grey images are repeated; what it scores is their luminance. Run this again when
-the test images change, with the extra ``pyiqa`` installed::
+A golden value is the score of an independent implementation, never of our own: here of pyiqa's ``nlpd``, with its
+version in the column ``source`` and the allowed difference in ``tolerance``. If the other implementation is always
+installed with the tests (piq, scikit-image), there is no table: ``conformance_tests(..., reference=...)`` compares
+with it directly.
+
+pyiqa takes three channels only, so gray images are repeated; it scores their luminance. Install the extra ``pyiqa`` and
+rerun this when the test images (``tests/support/image_pairs.py``) change::
 
     python tools/make_reference_nlpd.py
 """
@@ -16,16 +21,17 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-TESTS = Path(__file__).parents[1] / "tests" / "iqa_classical"
-TABLE = TESTS / "data" / "nlpd_reference.csv"
+TESTS = Path(__file__).parents[1] / "tests"
+TABLE = TESTS / "iqa_classical" / "data" / "nlpd_reference.csv"
+IMAGES = TESTS / "support" / "image_pairs.py"
 TOLERANCE = "1e-4"
 
 
 def test_images() -> ModuleType:
     """The module that makes the image pairs of the tests."""
-    spec = importlib.util.spec_from_file_location("test_images", TESTS / "conftest.py")
+    spec = importlib.util.spec_from_file_location("image_pairs", IMAGES)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{TESTS / 'conftest.py'} cannot be loaded")
+        raise ImportError(f"{IMAGES} cannot be loaded")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

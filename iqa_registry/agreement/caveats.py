@@ -27,7 +27,7 @@ def caveats(groups: Sequence[Group], ranker: Ranker, settings: Settings) -> list
 def _of_levels(group: Group) -> list[str]:
     row = group.judged[0].row
     if row["chance"] == 0:
-        return ["all ratings are equal: nothing can be told apart, skill and correlations are not defined"]
+        return ["all ratings are equal: skill and correlations are not defined"]
     if row["inconsistency"] >= row["constant"]:
         return [
             f"giving all images one score would be as consistent ({row['constant']:.4f}) as every metric or more so; "
@@ -48,7 +48,7 @@ def _of_scores(group: Group) -> list[str]:
             )
         if row["infinite"]:
             lines.append(
-                f"{row['metric']} is infinite for {row['infinite']} images: in the order they stand at the end, "
+                f"{row['metric']} is infinite for {row['infinite']} images: in the order they come last, "
                 "for PLCC and fits they count as the largest finite score"
             )
     return lines

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colors, which colour-blind readers tell apart; the yellow is left out, too pale for lines."""
+"""Okabe and Ito's colors, which color-blind readers can distinguish; the yellow is left out, too pale for lines."""
 STYLES = ("-", "--", ":", "-.")
 MOST_POINTS = 5000
 _SMALL = 8.5

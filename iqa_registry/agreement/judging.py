@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -23,6 +23,18 @@ from iqa_registry.statistics.resampling import Ratings, Resampled
 
 STATISTICS = ("inconsistency", "skill", "srocc", "krocc", "plcc", "plcc_raw", "rmse", "pairwise_accuracy")
 """What is reported of each metric, each with an interval."""
+
+
+class SettingFields(TypedDict, total=False):
+    """The keyword arguments of :func:`iqa_registry.agree`: the fields of :class:`Settings`, for editors and mypy."""
+
+    group_by: Sequence[str]
+    cluster: str | None
+    resamples: int
+    level: float
+    seed: int
+    folds: int
+    each: bool
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Human ratings: means or single raters' scores, from a table of their own or from the scores' table."""
+"""Human ratings: means or individual raters' scores, from a table of ratings or from the table of scores."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 
 from iqa_registry.agreement.scores import ID, Scores
-from iqa_registry.agreement.tables import column_of, read_table, some, with_identity
 from iqa_registry.errors import UsageError
 from iqa_registry.statistics.arrays import Array
+from iqa_registry.tables.reading import column_of, read_table, some, with_identity
+from iqa_registry.tables.schema import RATER
 
 RATING = "rating"
-RATER = "rater"
 _PREFIX = "rater_"
 
 
@@ -26,11 +26,11 @@ class HowRated:
 
     Attributes:
         rating: the column of ratings, one for each image.
-        raters: columns of single raters; by default those that begin with ``rater_``.
-        identity: columns that tell one image from all others.
+        raters: columns of individual raters; by default those that begin with ``rater_``.
+        identity: columns that identify an image.
         higher_is_better: whether a larger rating is better; if not, the scale is reversed.
-        pool: how single raters become one rating: ``trimmed-mean`` (highest and lowest dropped, as K-CROSS does with
-            ten radiologists), ``mean`` or ``median``.
+        pool: how individual raters become one rating: ``trimmed-mean`` (without the highest and the lowest), ``mean``
+            or ``median``.
     """
 
     rating: str = RATING
@@ -42,14 +42,15 @@ class HowRated:
 
 @dataclass(frozen=True)
 class Rated:
-    """Scores with the ratings beside them.
+    """Scores with their ratings.
 
     Attributes:
         scores: the images that have a rating.
         ratings: ``(n,)``, larger is better.
-        raters: names of the single raters, in the order of the columns of ``single``.
-        single: ``(n, k)`` single ratings, NaN where a rater did not see an image; ``None`` where only means are known.
-        notes: what was passed over, a line each.
+        raters: names of the individual raters, in the order of the columns of ``single``.
+        single: ``(n, k)`` individual ratings, NaN where a rater did not see an image; ``None`` if only means are
+            known.
+        notes: what was left out, one line each.
     """
 
     scores: Scores
@@ -65,18 +66,18 @@ def rate(
     how: HowRated | None = None,
     among: Scores | None = None,
 ) -> Rated:
-    """Put ratings beside scores.
+    """Join ratings with scores.
 
     Args:
         scores: the scores.
-        ratings: a table of ratings or its file: one row an image with a column ``rating`` or a column for each rater
-            (``rater_...``), or one row a rating with the columns ``rater`` and ``rating``. By default the ratings are
+        ratings: a table of ratings or its file: one row per image with a column ``rating`` or one column per rater
+            (``rater_...``), or one row per rating with the columns ``rater`` and ``rating``. By default the ratings are
             in the scores' table.
         how: which columns are what.
         among: what the scores were selected from; ratings of the others are not missed.
 
     Raises:
-        UsageError: no ratings, columns that are missing or hold something else than numbers, an image with two ratings
+        UsageError: no ratings, columns that are missing or do not hold only numbers, an image with two ratings
             by one rater, or no image with both a score and a rating.
 
     Example:
@@ -92,7 +93,7 @@ def rate(
     if isinstance(ratings, pl.DataFrame):
         table, place = ratings, "the ratings"
     else:
-        table, place = read_table(Path(ratings), names=(*how.identity, RATER, "subject")), str(ratings)
+        table, place = read_table(Path(ratings), how.identity), str(ratings)
     wide = _wide(with_identity(table, how.identity, ID, place), how, place)
     return _joined(scores, wide, how, _unmatched(scores, among or scores, wide, place))
 
@@ -102,7 +103,7 @@ def _own(scores: Scores, how: HowRated) -> pl.DataFrame:
     names = _rater_columns(scores.table, how, scores.place)
     if how.rating not in scores.table.columns and not names:
         raise UsageError(
-            f"{scores.place}: holds no ratings (column {how.rating!r} or {_PREFIX}...); give them with --ratings FILE."
+            f"{scores.place}: holds no ratings (column {how.rating!r} or {_PREFIX}...). Give them with --ratings FILE."
         )
     found = [name for name in (how.rating, *names) if name in scores.table.columns]
     return scores.table.select(ID, *found).with_columns(
@@ -111,7 +112,7 @@ def _own(scores: Scores, how: HowRated) -> pl.DataFrame:
 
 
 def _wide(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
-    """One row an image: :data:`ID`, the rating or the raters' columns."""
+    """One row per image: :data:`ID`, the rating or the raters' columns."""
     if RATER in table.columns:
         return _from_long(table, how, place)
     names = _rater_columns(table, how, place)
@@ -121,7 +122,7 @@ def _wide(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
     twins = table.filter(table[ID].is_duplicated())[ID].unique(maintain_order=True).to_list()
     if twins:
         raise UsageError(
-            f"{place}: {some(twins)} stand there twice; keep one row each, or add a column {RATER!r}."
+            f"{place}: {some(twins)} are listed twice. Keep one row each, or add a column {RATER!r}."
         )
     numbers = table.select(ID, *(_number(table[name], place) for name in found))
     return numbers.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in found))
@@ -132,7 +133,7 @@ def _from_long(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
     table = table.select(ID, pl.col(RATER).cast(pl.String), rating.alias(RATING)).drop_nulls()
     twins = table.filter(table.select(ID, RATER).is_duplicated())
     if twins.height:
-        raise UsageError(f"{place}: {twins[RATER][0]} rates {twins[ID][0]!r} twice; keep one.")
+        raise UsageError(f"{place}: {twins[RATER][0]} rates {twins[ID][0]!r} twice. Keep one.")
     wide = table.pivot(RATER, index=ID, values=RATING, maintain_order=True)
     return wide.rename(
         {name: f"{_PREFIX}{name.removeprefix(_PREFIX)}" for name in wide.columns if name != ID}
@@ -148,16 +149,16 @@ def _rater_columns(table: pl.DataFrame, how: HowRated, place: str) -> list[str]:
 def _number(column: pl.Series, place: str) -> pl.Series:
     if not column.dtype.is_numeric() and column.null_count() < len(column):
         raise UsageError(
-            f"{place}: column {column.name!r} holds something else than numbers; mend or name another."
+            f"{place}: column {column.name!r} does not hold only numbers. Fix it or name another."
         )
     numbers = column.cast(pl.Float64).fill_nan(None)
     if numbers.is_infinite().any():
-        raise UsageError(f"{place}: column {column.name!r} holds an infinite rating; mend it.")
+        raise UsageError(f"{place}: column {column.name!r} holds an infinite rating. Fix it.")
     return numbers
 
 
 def _unmatched(scores: Scores, among: Scores, ratings: pl.DataFrame, place: str) -> list[str]:
-    """Images that are on one side only, named."""
+    """Images that only one side has, listed."""
     notes = []
     for there, other, text in (
         (scores.table, ratings, f"in {scores.place} have no rating in {place}"),
@@ -194,7 +195,9 @@ def _joined(scores: Scores, ratings: pl.DataFrame, how: HowRated, notes: list[st
     if missing and not notes:
         notes = [f"{len(missing)} images have no rating: {some(missing)}"]
     if not there.any():
-        raise UsageError(f"{scores.place}: no image has both a score and a rating; do the pair ids agree?")
+        raise UsageError(
+            f"{scores.place}: no image has both a score and a rating. Check that the pair ids agree."
+        )
     kept = Scores(scores.table.filter(pl.Series(there)), scores.higher_is_better, scores.place, scores.notes)
     return Rated(
         kept,
@@ -212,7 +215,7 @@ def _reversed(ratings: Array) -> Array:
 
 
 def pooled(single: Array, pool: str) -> Array:
-    """One rating for each image of single raters' scores.
+    """One rating per image from individual raters' scores.
 
     Example:
         >>> pooled(np.array([[0.1, 0.5, 0.6], [0.2, np.nan, np.nan]]), "median")

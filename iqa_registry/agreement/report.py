@@ -8,8 +8,8 @@ from typing import Any
 
 from iqa_registry.agreement.drawing import to_files
 from iqa_registry.agreement.judging import STATISTICS
-from iqa_registry.agreement.rows import write_file, write_rows
 from iqa_registry.agreement.study import Group
+from iqa_registry.tables.writing import write_file, write_rows
 
 INTERVALS = [f"{name}{end}" for name in STATISTICS for end in ("", "_low", "_high")]
 ORDER = (
@@ -105,6 +105,6 @@ def draw_study(groups: Sequence[Group], folder: Path, over: str | None) -> list[
 
 
 def _slug(group: Group) -> str:
-    """Say ``-ixi-munit``."""
+    """For example ``-ixi-munit``."""
     text = "".join(f"-{value}" for value in group.keys.values())
     return "".join(sign if sign.isalnum() or sign in "-_." else "_" for sign in text)

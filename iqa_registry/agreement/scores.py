@@ -1,7 +1,6 @@
 """Scores to be judged: a run folder, a table (long or wide) or a dataset that brings scores, as one wide table.
 
-Wide: a row is an image (in a region), a column a metric. A run of ``iqa evaluate`` is long: a row is an image, a
-metric and a region.
+Long and wide are explained in :mod:`iqa_registry.tables.schema`.
 """
 
 from __future__ import annotations
@@ -13,32 +12,39 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from iqa_registry.agreement.tables import column_of, read_table, some, with_identity
 from iqa_registry.errors import UsageError, nearest
+from iqa_registry.evaluation.store import read_run
+from iqa_registry.tables.reading import column_of, read_table, some, with_identity
+from iqa_registry.tables.schema import (
+    METRIC,
+    PAIR_ID,
+    REGION,
+    SCORE,
+    directions,
+    names_as_text,
+    split_name,
+    to_wide,
+    wide_names,
+    with_component,
+)
 
 if TYPE_CHECKING:
     from iqa_registry.registry import Registry
 
-ID = "pair_id"
-LONG = {"metric", "score"}
-_OF_A_SCORE = {
-    "score", "status", "message", "higher_is_better", "dimensions", "region_fraction", "shift", "intensity",
-    "synthesized_low", "synthesized_high", "reference_low", "reference_high", "clipped", "clipped_reference",
-    "seconds", "order", "metric",
-}  # fmt: skip
-"""Columns of a run's table that tell of one score, not of its image."""
+ID = PAIR_ID
+LONG = {METRIC, SCORE}
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores, one row an image.
+    """Scores, one row per image.
 
     Attributes:
         table: :data:`ID`, the columns that tell of the image (``subject``, ``model``, ``region``, ratings ...), and one
-            float column for each metric, null where an image was not scored.
+            float column per metric, null where an image was not scored.
         higher_is_better: metric to direction.
         place: where the scores come from, for messages.
-        notes: what was passed over, a line each.
+        notes: what was left out, one line each.
     """
 
     table: pl.DataFrame
@@ -54,11 +60,11 @@ class Scores:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which columns are what; nothing given means what can be told by their names.
+    """Which columns are what; by default their names decide.
 
     Attributes:
-        metrics: the metrics that are wanted.
-        identity: columns that tell one image from all others.
+        metrics: the metrics that are wanted; a component is ``METRIC[COMPONENT]``.
+        identity: columns that identify an image.
         directions: metric to ``higher_is_better``, for metrics that no plugin declares.
     """
 
@@ -71,12 +77,13 @@ def read_scores(source: str | Path, registry: Registry, wanted: Wanted | None = 
     """Read a run folder, a score table, or a dataset ``NAME:PATH`` that brings scores.
 
     Args:
-        source: the folder of ``iqa evaluate -o``, a file, or a dataset, say ``nirps:PATH``.
+        source: the folder of ``iqa evaluate -o``, a file, or a dataset such as ``nirps:PATH``.
         registry: knows the datasets and the metrics' directions.
         wanted: which columns are what.
 
     Raises:
-        UsageError: nothing is there, columns are missing, images are there twice, or a direction is not known.
+        UsageError: nothing is there or it is damaged, columns are missing, images are listed twice, or a direction is
+            not known.
     """
     wanted = wanted or Wanted()
     table = _open(str(source), registry, wanted.identity)
@@ -86,20 +93,15 @@ def read_scores(source: str | Path, registry: Registry, wanted: Wanted | None = 
 def _open(source: str, registry: Registry, identity: Sequence[str]) -> pl.DataFrame:
     path = Path(source)
     if path.is_dir():
-        parts = sorted((path / "scores").glob("part-*.parquet"))
-        if not parts:
-            raise UsageError(
-                f"{path}: is no run folder with scores (scores/part-*.parquet); give one of `iqa evaluate -o`."
-            )
-        return pl.concat([pl.read_parquet(part) for part in parts], how="diagonal_relaxed")
+        return read_run(path)
     name = source.partition(":")[0]
     if not path.exists() and name in registry.datasets:
         return registry.dataset(source).table()
     if not path.exists() and ":" in source:
         raise UsageError(
-            f"{source}: there is no such file, and no dataset {name!r}.{nearest(name, registry.datasets)}"
+            f"{source}: no such file, and no dataset {name!r}.{nearest(name, registry.datasets)}"
         )
-    return read_table(path, names=(*identity, "subject"))
+    return read_table(path, identity)
 
 
 def make_scores(
@@ -125,12 +127,12 @@ def make_scores(
     wanted = wanted or Wanted()
     table, notes = _identified(table, wanted.identity, place)
     if set(table.columns) >= LONG:
-        table, metrics, directions = _from_long(table, wanted, place)
+        table, metrics, stated = _from_long(table, wanted, place)
     else:
-        metrics, directions = _metrics_of(table, wanted, registry), {}
+        metrics, stated = _metrics_of(table, wanted, registry), {}
         table = _from_wide(table, metrics, place)
         _refuse_twins(table, wanted.identity, place)
-    known = {name: _direction(name, wanted, directions, registry, place) for name in metrics}
+    known = {name: _direction(name, wanted, stated, registry, place) for name in metrics}
     if not known:
         raise UsageError(
             f"{place}: has no scores: neither columns metric and score nor a column named as a metric "
@@ -144,9 +146,10 @@ def _identified(table: pl.DataFrame, identity: Sequence[str], place: str) -> tup
     if list(identity) == [ID] and ID not in table.columns:
         if set(table.columns) >= LONG:
             raise UsageError(
-                f"{place}: has no column {ID!r}; name the columns that tell images apart with --id."
+                f"{place}: has no column {ID!r}. Name the columns that identify an image with --id."
             )
-        return table.with_row_index(ID, 1).with_columns(pl.format("row {}", ID).alias(ID)), []
+        numbered = table.with_row_index(ID, 1).with_columns(pl.format("row {}", ID).alias(ID))
+        return names_as_text(numbered), []
     named = with_identity(table, identity, ID, place)
     nameless = table.height - named.height
     return named, [f"{nameless} rows without {'/'.join(identity)}"] if nameless else []
@@ -156,51 +159,27 @@ def _from_long(
     table: pl.DataFrame, wanted: Wanted, place: str
 ) -> tuple[pl.DataFrame, list[str], dict[str, bool]]:
     """The wide table, its metrics, and the directions that the long one states."""
-    table = table.with_columns(pl.col("score").cast(pl.Float64, strict=False).fill_nan(None))
-    if "status" in table.columns:
-        table = table.with_columns(pl.when(pl.col("status") == "ok").then("score").alias("score"))
-    there = table["metric"].unique(maintain_order=True).to_list()
+    table = with_component(table)
+    names = wide_names(table)
+    there = names.unique(maintain_order=True).to_list()
     for name in wanted.metrics:
         if name not in there:
             raise UsageError(
                 f"{place}: has no metric {name!r}.{nearest(name, there)} It has {', '.join(there)}."
             )
     chosen = list(wanted.metrics) or there
-    table = table.filter(pl.col("metric").is_in(chosen))
-    directions = {}
-    if "higher_is_better" in table.columns:
-        given = table.drop_nulls("higher_is_better").unique("metric", maintain_order=True)
-        directions = dict(zip(given["metric"], given["higher_is_better"], strict=True))
-    keys = [ID, *(["region"] if "region" in table.columns else [])]
-    about = [name for name in table.columns if name not in _OF_A_SCORE and name not in keys]
-    frames = {frame["metric"][0]: frame for frame in table.partition_by("metric", maintain_order=True)}
-    for name, frame in frames.items():
-        twins = frame.select(keys).is_duplicated()
-        if twins.any():
-            raise UsageError(
-                f"{place}: {frame.filter(twins)[ID][0]!r} has two scores of {name}; "
-                "name the columns that tell images apart with --id COLUMN,COLUMN."
-            )
-    first = next(iter(frames.values()))
-    alike = all(frame.select(keys).equals(first.select(keys)) for frame in frames.values())
-    # A run scores the same images with each metric: then nothing needs to be looked up.
-    images = first if alike else table.unique(keys, keep="first", maintain_order=True)
-    wide = images.select(*keys, *about)
-    for name in chosen:
-        column = frames[name].select(*keys, pl.col("score").alias(name))
-        if alike:
-            wide = wide.with_columns(column[name])
-        else:
-            wide = wide.join(column, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    return wide, chosen, directions
+    table = table.filter(names.is_in(chosen))
+    return to_wide(table, _keys(table), place), chosen, directions(table)
+
+
+def _keys(table: pl.DataFrame) -> list[str]:
+    return [ID, *([REGION] if REGION in table.columns else [])]
 
 
 def _from_wide(table: pl.DataFrame, metrics: Sequence[str], place: str) -> pl.DataFrame:
     for name in metrics:
         if not column_of(table, name, place, "--metric").dtype.is_numeric():
-            raise UsageError(
-                f"{place}: column {name!r} does not hold numbers alone; mend it or leave it out."
-            )
+            raise UsageError(f"{place}: column {name!r} does not hold only numbers. Fix it or leave it out.")
     return table.with_columns(pl.col(name).cast(pl.Float64).fill_nan(None) for name in metrics)
 
 
@@ -216,8 +195,8 @@ def _metrics_of(table: pl.DataFrame, wanted: Wanted, registry: Registry) -> list
 
 
 def _base(name: str) -> str:
-    """``lpips:net=vgg`` and ``kcross[complex]`` are lpips and kcross."""
-    return name.partition(":")[0].partition("[")[0]
+    """The metric's own name: ``ssim`` of ``ssim:window=7``, also of a component."""
+    return split_name(name)[0].partition(":")[0]
 
 
 def _direction(name: str, wanted: Wanted, given: Mapping[str, bool], registry: Registry, place: str) -> bool:
@@ -228,19 +207,18 @@ def _direction(name: str, wanted: Wanted, given: Mapping[str, bool], registry: R
     spec = registry.metrics.get(_base(name))
     if spec is None:
         raise UsageError(
-            f"{place}: no plugin declares {name!r}, so it is not known whether larger is better; "
-            f"say --direction {name}=higher or {name}=lower."
+            f"{place}: no plugin declares {name!r}, so it is not known whether higher is better. "
+            f"Give --direction {name}=higher or {name}=lower."
         )
     return spec.higher_is_better
 
 
 def _refuse_twins(table: pl.DataFrame, identity: Sequence[str], place: str) -> None:
-    keys = [ID, *(["region"] if "region" in table.columns else [])]
-    twins = table.filter(table.select(keys).is_duplicated())[ID].unique(maintain_order=True).to_list()
+    twins = table.filter(table.select(_keys(table)).is_duplicated())[ID].unique(maintain_order=True).to_list()
     if twins:
         raise UsageError(
-            f"{place}: {'/'.join(identity)} {some(twins)} stand there twice; keep one row each, or name the columns "
-            "that tell images apart with --id COLUMN,COLUMN."
+            f"{place}: {'/'.join(identity)} {some(twins)} are listed twice. Keep one row each, or name the columns "
+            "that identify an image with --id COLUMN,COLUMN."
         )
 
 

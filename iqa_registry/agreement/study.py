@@ -21,11 +21,12 @@ from iqa_registry.agreement.judging import Column, Judged, Settings, judge_metri
 from iqa_registry.agreement.panel import Panel, panel_of
 from iqa_registry.agreement.ratings import Rated
 from iqa_registry.agreement.scores import ID
-from iqa_registry.agreement.tables import column_of
 from iqa_registry.errors import UsageError
 from iqa_registry.ranker import LevelRanker, Ranker, fold_of
 from iqa_registry.statistics.arrays import Array, Index
 from iqa_registry.statistics.bootstrap import index_of
+from iqa_registry.tables.reading import column_of
+from iqa_registry.tables.schema import REGION, SUBJECT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +35,6 @@ ALL = "all images"
 MANY_ROWS = 200_000
 SIMULATED = "sim-"
 """What the names of this project's simulated images begin with."""
-SUBJECT, REGION = "subject", "region"
 Progress = Callable[[float, int], None]
 
 
@@ -51,7 +51,7 @@ class Group:
         panel: the raters, or ``None`` where only means are known.
         judged: the metrics, the most consistent first.
         comparisons: one row for each pair of metrics.
-        notes: what to know about it, a line each.
+        notes: what to know about it, one line each.
     """
 
     keys: dict[str, Any]
@@ -66,7 +66,7 @@ class Group:
 
     @cached_property
     def name(self) -> str:
-        """Say ``ixi, munit``, or ``epoch=3`` where a value alone says little; simulated images are called so."""
+        """For example ``ixi, munit``, or ``epoch=3`` where a value alone says little; simulated images are marked."""
         parts = [
             value if _tells(value) else f"{key}={'none' if value is None else value}"
             for key, value in self.keys.items()

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from iqa_registry.agreement.rows import write_file, write_rows
 from iqa_registry.agreement.systems import LEVEL, SystemCorrelation, group_label
 from iqa_registry.statistics.correlation import (
     MONTE_CARLO,
@@ -15,13 +14,14 @@ from iqa_registry.statistics.correlation import (
     fisher_interval,
     smallest_p_value,
 )
+from iqa_registry.tables.writing import write_file, write_rows
 
 FEW = 15
-"""Below this many systems some |r| above one half cannot be told from zero."""
+"""Below this many systems some |r| above one half cannot be distinguished from zero."""
 
 
 def heading(items: Sequence[SystemCorrelation]) -> str:
-    """What stands above the table of one group and target.
+    """The heading of the table of one group and target.
 
     Example:
         >>> from iqa_registry.statistics.correlation import pearson, spearman

@@ -1,4 +1,4 @@
-"""Metrics against a downstream score, over systems: which of them orders methods as Dice, say, does.
+"""Metrics against a downstream score, over systems: which of them orders methods as, for example, Dice does.
 
 The systems of a table are its rows: translation methods, checkpoints, scanners. Each metric is correlated with each
 target, within groups, by :mod:`iqa_registry.statistics.correlation`; what so few systems can show is computed too.
@@ -78,7 +78,7 @@ class Correlations:
 
     Attributes:
         found: by group and target, the strongest correlation first.
-        left_out: groups with too few systems, a line each.
+        left_out: groups with too few systems, one line each.
     """
 
     found: list[SystemCorrelation]
@@ -106,10 +106,10 @@ def choose_columns(
         targets: downstream scores.
         metrics: by default all other columns that hold numbers.
         groups: see :class:`Columns`.
-        system: by default the first column of text that is no group.
+        system: by default the first column of text that is not a group.
 
     Raises:
-        UsageError: a column is missing or holds no numbers, a metric is a target, or there is no metric.
+        UsageError: a column is missing or does not hold numbers, a metric is a target, or there is no metric.
 
     Example:
         >>> import polars as pl
@@ -122,18 +122,18 @@ def choose_columns(
     for name in (*targets, *metrics, *groups, *([system] if system else [])):
         if name not in table.columns:
             hint = nearest(name, table.columns)
-            raise UsageError(f"there is no column {name!r}; there are {', '.join(table.columns)}.{hint}")
+            raise UsageError(f"there is no column {name!r}. There are {', '.join(table.columns)}.{hint}")
     for name in (*targets, *metrics):
         _check_numeric(table[name])
     if both := set(targets) & set(metrics):
-        raise UsageError(f"--metric {both.pop()!r} is the target itself; name another column.")
+        raise UsageError(f"--metric {both.pop()!r} is the target itself. Name another column.")
     taken = {*targets, *groups, system}
     others = [name for name in table.columns if name not in taken]
     if system is None:
         system = next((name for name in others if table[name].dtype == pl.String), None)
     chosen = tuple(dict.fromkeys(metrics)) or tuple(name for name in others if table[name].dtype.is_numeric())
     if not chosen:
-        raise UsageError("there is no column of numbers beside the target; name the metrics with --metric.")
+        raise UsageError("the target is the only column of numbers. Name the metrics with --metric.")
     return Columns(tuple(dict.fromkeys(targets)), chosen, tuple(groups), system)
 
 
@@ -147,15 +147,13 @@ def _check_numeric(column: pl.Series) -> None:
         example = f" ({wrong[0]!r})" if len(wrong) else " (all are empty)"
     else:
         example = f" ({column.dtype})"
-    raise UsageError(
-        f"column {column.name!r} holds something else than numbers{example}; leave such cells empty."
-    )
+    raise UsageError(f"column {column.name!r} does not hold only numbers{example}. Leave such cells empty.")
 
 
 def correlate(table: pl.DataFrame, columns: Columns, order: str = "spearman", seed: int = 0) -> Correlations:
     """Correlate each metric with each target within each group.
 
-    A target without any value in a group is not one of that group's, and a metric neither: they are passed over.
+    A target without any value in a group is left out of that group, and so is a metric.
 
     Args:
         table: one row a system.
@@ -164,7 +162,7 @@ def correlate(table: pl.DataFrame, columns: Columns, order: str = "spearman", se
         seed: of the random pairings, where there are many systems.
 
     Raises:
-        UsageError: a system stands twice in a group.
+        UsageError: a system is listed twice in a group.
 
     Example:
         >>> import polars as pl
@@ -226,8 +224,8 @@ def _check_unique(rows: pl.DataFrame, system: str | None, group: dict[str, Any])
     if len(twice):
         place = f" of {group_label(group)}" if group else ""
         raise UsageError(
-            f"{twice[0]!r} stands {int((names == twice[0]).sum())} times in column {system!r}{place}, and a system is "
-            "one row.\nName the column of systems (--system) or what divides the rows (--group-by), or average first."
+            f"{twice[0]!r} is listed {int((names == twice[0]).sum())} times in column {system!r}{place}.\n"
+            "Name the column of systems (--system) or of groups (--group-by), or average the rows of a system first."
         )
 
 

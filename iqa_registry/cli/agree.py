@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from iqa_registry.cli import arguments, complete, render
-from iqa_registry.cli.arguments import PATH, as_csv, as_json, flag
+from iqa_registry.cli import arguments, render
+from iqa_registry.cli.arguments import COLUMNS, Assignment, flag, option
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError
 
@@ -21,103 +21,108 @@ if TYPE_CHECKING:
     from iqa_registry.registry import Registry
 
 
-@click.command()
+@arguments.command(
+    examples=(
+        "iqa agree RUN --ratings ratings.csv --group-by model -o STUDY --plot",
+        "iqa agree scores.csv --where epoch=1:41 --metric ssim --metric dists",
+    )
+)
 @click.argument("scores", type=click.Path())
-@click.option(
-    "--ratings", type=PATH, help="Table of ratings by image: means, a column a rater, or a row a rating."
-)
-@arguments.metrics("A metric; may be repeated. By default all of them.", complete.metric_names)
-@click.option(
-    "--ranker",
-    default="levels",
-    show_default=True,
-    metavar="NAME",
-    help="Brings scores onto the raters' scale; `iqa plugins` lists them.",
-)
-@click.option("--group-by", metavar="COLUMNS", help="Judge each group by itself (dataset,model).")
-@click.option(
-    "--where",
-    multiple=True,
-    metavar="COLUMN=VALUES",
-    help="Only these images: model=munit,unit or epoch=1:41 (as in Python); may be repeated.",
-)
-@click.option(
-    "--cluster",
-    metavar="COLUMN",
-    help="Images drawn together by the bootstrap; by default subject, else none.",
-)
-@click.option(
-    "--over", metavar="COLUMN", help="Numbers to draw the course over; by default epoch, where there is one."
-)
-@click.option(
+@option("ratings", note="One row per image or per rating, or one column per rater.")
+@option("where")
+@option(
     "--id",
     "identity",
+    section="Input",
+    type=COLUMNS,
     default="pair_id",
-    show_default=True,
     metavar="COLUMNS",
-    help="What tells an image from the others.",
+    help="Columns that identify an image.",
 )
-@click.option(
-    "--rating", default="rating", show_default=True, metavar="COLUMN", help="The column of ratings."
+@option("--rating", section="Input", default="rating", metavar="COLUMN", help="Column with the ratings.")
+@option(
+    "--raters",
+    section="Input",
+    type=COLUMNS,
+    default=(),
+    show_default=False,
+    metavar="COLUMNS",
+    help="Columns with the ratings of individual raters. By default those named rater_...",
 )
-@click.option("--raters", metavar="COLUMNS", help="Columns of single raters; by default rater_...")
-@click.option(
-    "--pool",
-    type=click.Choice(["trimmed-mean", "mean", "median"]),
-    default="trimmed-mean",
-    show_default=True,
-    help="How single raters become one rating.",
-)
-@flag("--lower-rating-is-better", "Ratings are read from their other end (1 is best, say).")
-@click.option(
+@flag("--lower-rating-is-better", "Reverse the scale of the ratings, if 1 is the best.", "Input")
+@option("metric", note="By default all of them.")
+@option(
     "--direction",
+    section="Metrics",
     multiple=True,
-    metavar="METRIC=WAY",
-    help="higher or lower is better, for a metric that no plugin declares; may be repeated.",
+    type=Assignment("METRIC", choices=("higher", "lower")),
+    metavar="METRIC=higher|lower",
+    help="Say which scores are better, for a metric that no plugin declares. May be repeated.",
 )
-@click.option("--resamples", default=2000, show_default=True, help="Bootstrap samples; 0 for no intervals.")
-@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
-@flag("--each", "Judge each metric on all images that it scored, even where others scored fewer.")
-@as_json
-@as_csv
-@click.option(
-    "--output", "-o", type=PATH, help="Folder for agreement, comparisons and raters (.parquet, .csv, .json)."
+@option(
+    "--ranker",
+    section="Metrics",
+    default="levels",
+    metavar="NAME",
+    help="Ranker, which maps scores to the scale of the ratings; see `iqa plugins`.",
 )
-@flag("--plot", "Draw figures into that folder (PNG and SVG).")
-@arguments.debug
+@option("group-by")
+@option("cluster")
+@option("pool", note="Used for individual raters.")
+@option("resamples")
+@flag(
+    "--own-images",
+    "Judge each metric on all images that it scored, even where others scored fewer.",
+    "Statistics",
+    old=("--each",),
+)
+@option(
+    "--trend",
+    section="Statistics",
+    metavar="COLUMN",
+    old=("--over",),
+    help="Column of numbers to draw the trend over. By default epoch, if there is one.",
+)
+@option("seed")
+@option("output")
+@option("plot")
+@option("json")
+@option("csv")
 def agree(
     scores: str,
     ranker: str,
-    over: str | None,
+    trend: str | None,
     as_json: bool,
-    csv: bool,
+    as_csv: bool,
     output: Path | None,
     plot: bool,
     **options: Any,
 ) -> None:
     """Measure how well metrics agree with human ratings.
 
-    SCORES is a run folder of `iqa evaluate -o`, a score table (.csv, .parquet, .json; a row a score or a row an
-    image), or a dataset that brings scores (nirps:PATH).
+    SCORES is a run folder of `iqa evaluate -o`, a score table (.csv, .parquet or .json; one row per score or per
+    image), or a dataset that includes scores (nirps:PATH).
 
-    By default each metric is given the raters' own scale by rank (Algorithm 4 of K-CROSS): inconsistency is the mean
-    distance to the ratings, and skill says how far from chance (0) to perfect (1) it is. SROCC, KROCC, PLCC and RMSE
-    (after a logistic fit on other subjects) and pairwise accuracy stand beside it, each with a 95 % bootstrap interval.
+    By default the scores of each metric are mapped to the raters' scale by rank (Algorithm 4 of K-CROSS). Inconsistency
+    is the mean distance to the ratings, and skill places it between chance (0) and perfect (1). SROCC, KROCC, PLCC and
+    RMSE (after a logistic fit on other subjects) and pairwise accuracy are shown next to it, with 95 % bootstrap
+    intervals.
 
-    Exit code: 0 done, 1 images were left out or a group could not be judged, 2 wrong usage.
+    The exit code is 0 if everything was judged, 1 if images were left out or a group could not be judged, and 2 for
+    wrong usage.
     """
-    arguments.check_output(as_json, csv, plot, output)
+    arguments.check_output(as_json, as_csv, plot, output)
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
     rated = _rated(scores, registry, options)
-    course = _over(over, rated)
+    column = _trend(trend, rated)
     settings = _settings(options)
     chosen = registry.ranker(ranker)
     groups = _judge(rated, chosen, settings)
-    # Files first: who reads what is printed may stop reading.
-    _write(groups, output, plot, course)
-    if as_json or csv:
+    # Files come first: whoever reads what is printed may stop reading.
+    _write(groups, output, plot, column)
+    if as_json or as_csv:
         _print_rows(groups, as_json)
     else:
         _print(groups, settings)
@@ -129,11 +134,12 @@ def _rated(scores: str, registry: Registry, options: Mapping[str, Any]) -> Rated
     from iqa_registry.agreement.ratings import HowRated, rate
     from iqa_registry.agreement.scores import Wanted, read_scores, select
 
-    identity = _names(options["identity"])
-    wanted = Wanted(options["metric"], identity, _directions(options["direction"]))
+    identity = list(options["identity"])
+    directions = {name: way == "higher" for name, way in options["direction"]}
+    wanted = Wanted(options["metric"], identity, directions)
     how = HowRated(
         rating=options["rating"],
-        raters=_names(options["raters"]),
+        raters=list(options["raters"]),
         identity=identity,
         higher_is_better=not options["lower_rating_is_better"],
         pool=options["pool"],
@@ -142,32 +148,15 @@ def _rated(scores: str, registry: Registry, options: Mapping[str, Any]) -> Rated
     return rate(select(found, options["where"]), options["ratings"], how, among=found)
 
 
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in text.split(",")] if text else []
-
-
-def _directions(given: tuple[str, ...]) -> dict[str, bool]:
-    ways = {"higher": True, "lower": False}
-    found = {}
-    for text in given:
-        name, _, way = text.rpartition("=")
-        if not name or way not in ways:
-            raise UsageError(f"--direction {text}: expected METRIC=higher or METRIC=lower.")
-        found[name] = ways[way]
-    return found
-
-
 def _settings(options: Mapping[str, Any]) -> Settings:
     from iqa_registry.agreement.judging import Settings
 
-    if options["resamples"] < 0:
-        raise UsageError(f"--resamples {options['resamples']}: expected 0 or more.")
     return Settings(
-        group_by=_names(options["group_by"]),
+        group_by=list(options["group_by"]),
         cluster=options["cluster"],
         resamples=options["resamples"],
         seed=options["seed"],
-        each=options["each"],
+        each=options["own_images"],
     )
 
 
@@ -178,27 +167,28 @@ def _judge(rated: Rated, ranker: Ranker, settings: Settings) -> list[Group]:
         return judge(rated, ranker, settings, progress)
 
 
-def _over(over: str | None, rated: Rated) -> str | None:
-    from iqa_registry.agreement.tables import column_of
+def _trend(column: str | None, rated: Rated) -> str | None:
+    from iqa_registry.tables.reading import column_of
 
     table = rated.scores.table
-    if over is None:
-        there = (
+    if column is None:
+        found = (
             "epoch" in table.columns and table["epoch"].dtype.is_numeric() and table["epoch"].n_unique() > 1
         )
-        return "epoch" if there else None
-    if not column_of(table, over, rated.scores.place, "--over").dtype.is_numeric():
-        raise UsageError(f"--over {over}: the column holds something else than numbers.")
-    return over
+        return "epoch" if found else None
+    if not column_of(table, column, rated.scores.place, "--trend").dtype.is_numeric():
+        raise UsageError(f"--trend {column}: the column does not hold numbers. Name another one.")
+    return column
 
 
 def _print_rows(groups: list[Group], as_json: bool) -> None:
-    from iqa_registry.agreement import report, rows
+    from iqa_registry.agreement import report
+    from iqa_registry.tables import writing
 
     if as_json:
-        render.echo_json(rows.defined(report.metric_rows(groups)))
+        render.echo_json(writing.defined(report.metric_rows(groups)))
     else:
-        click.echo(rows.as_csv(report.metric_rows(groups)), nl=False)
+        click.echo(writing.as_csv(report.metric_rows(groups)), nl=False)
 
 
 def _print(groups: list[Group], settings: Settings) -> None:
@@ -257,8 +247,8 @@ def _raters(group: Group) -> str:
         return ""
     ceiling = panel.ceiling
     lines = [
-        f"{len(panel.raters)} raters, each against the others: mean inconsistency "
-        f"{_number(ceiling.mean_inconsistency)}, SROCC {_number(ceiling.mean_srocc)} (what a metric can hope for)"
+        f"{len(panel.raters)} raters, each compared with the others: mean inconsistency "
+        f"{_number(ceiling.mean_inconsistency)}, SROCC {_number(ceiling.mean_srocc)} (the most a metric can reach)"
     ]
     lines += [f"  {row['statistic']}: {_number(row['value'], 3)}" for row in panel.reliability]
     biases = sorted(panel.raters, key=lambda rater: rater["bias"])
@@ -267,19 +257,19 @@ def _raters(group: Group) -> str:
     return "\n".join(lines)
 
 
-def _write(groups: list[Group], output: Path | None, plot: bool, over: str | None) -> None:
+def _write(groups: list[Group], output: Path | None, plot: bool, trend: str | None) -> None:
     from iqa_registry.agreement import report
 
     if output is None:
         return
     written = report.write_study(groups, output)
     if plot:
-        written += report.draw_study(groups, output, over)
+        written += report.draw_study(groups, output, trend)
     render.warn(f"{len(written)} files in {output}")
 
 
 def _report(groups: list[Group], notes: list[str], ranker: Ranker, settings: Settings) -> None:
-    """Say on stderr what was left out and what to beware of; exit code 1 if images were."""
+    """Report on stderr what was left out and what to be careful about; exit code 1 if images were left out."""
     from iqa_registry.agreement.caveats import caveats
 
     for line in notes:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
 import click
 
-from iqa_registry.errors import IQAError, UsageError
+from iqa_registry.cli.command import Group, debug
+from iqa_registry.errors import IQAError, OptionError, UsageError
 from iqa_registry.plugins import Command
 from iqa_registry.registry import Registry, build_registry
 
@@ -27,30 +30,44 @@ OWN = {
     "completion": "iqa_registry.cli.complete:completion",
 }
 """Our commands in the order of the help page; each is imported when it is needed."""
+SECTIONS = {
+    "Score": ("evaluate", "maps"),
+    "Compare with ratings": ("agree", "correlate"),
+    "Data": (),
+    "Models": ("weights",),
+    "Registry": ("list", "info", "plugins", "plugin", "completion"),
+}
+"""The sections of the help page with our commands; a plugin names the section of its own."""
 
 
-class IQAGroup(click.Group):
+class IQAGroup(Group):
     """A group that imports a command when it is called, and knows plugins' commands by name and help until then.
 
-    It also turns an :class:`IQAError` into one or two lines on stderr and an exit code: 2 for wrong usage, else 1.
+    It gives every command the option ``--debug``, and turns a mistake of the user into one or two lines on stderr and
+    an exit code: 2 for wrong usage, else 1.
     """
 
     _registry: Registry | None = None
 
     def _plugin_commands(self) -> dict[str, Command]:
-        # The group lives as long as one call of the program, so the registry is built at most once for it.
+        # Built at most once per call of the program.
         if self._registry is None:
             self._registry = build_registry()
         return {name: item for name, item in self._registry.commands.items() if name not in OWN}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Our commands in the order of the help page, then those of plugins."""
-        return [*OWN, *self._plugin_commands()]
+        try:
+            return [*OWN, *self._plugin_commands()]
+        except IQAError as error:
+            # The help page must not depend on the settings that it helps to correct.
+            click.echo(f"iqa: error: {error}", err=True)
+            return [*OWN]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Our command, or a placeholder with the help of a plugin's command."""
         if cmd_name in OWN:
-            return _import(OWN[cmd_name])
+            return load_command(OWN[cmd_name])
         found = self._plugin_commands().get(cmd_name)
         return None if found is None else click.Command(cmd_name, help=found.help)
 
@@ -60,28 +77,81 @@ class IQAGroup(click.Group):
         """Import a plugin's command when it is called."""
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None and name is not None and name not in OWN:
-            command = _import(self._plugin_commands()[name].target)
+            command = load_command(self._plugin_commands()[name].target)
         return name, command, rest
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by section."""
+        sections = {title: list(names) for title, names in SECTIONS.items()}
+        for name, item in self._plugin_commands().items():
+            sections.setdefault(item.section, []).append(name)
+        width = max(len(name) for names in sections.values() for name in names)
+        limit = formatter.width - 6 - width
+        for title, names in sections.items():
+            found = [(f"{name:{width}}", self.get_command(ctx, name)) for name in names]
+            rows = [(name, command.get_short_help_str(limit)) for name, command in found if command]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the options before the command's name; a wrong one ends in one line."""
+        self._registry = None
+        with _one_line():
+            return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a mistake of the user ends in one or two lines, a defect in its traceback."""
         try:
-            return super().invoke(ctx)
+            with _one_line():
+                return super().invoke(ctx)
         except IQAError as error:
             if debugging():
                 raise
-            click.echo(f"iqa: error: {error}", err=True)
+            click.echo(f"iqa: error: {_shown(error)}", err=True)
             raise click.exceptions.Exit(2 if isinstance(error, UsageError) else 1) from None
         except BrokenPipeError:
-            # The reader of our output (head, say) has seen enough.
+            # The reader of our output (head, for example) has seen enough.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise click.exceptions.Exit(0) from None
 
 
-def _import(target: str) -> click.Command:
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Show click's usage errors as ours: one line and exit code 2."""
+    try:
+        yield
+    except click.UsageError as error:
+        # A group without a command shows its help, which click raises as an error.
+        if error.ctx is None or type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        message = " ".join(error.format_message().split()).rstrip(".")
+        end = "" if message.endswith("?") else "."
+        click.echo(f"iqa: error: {message}{end} See `{error.ctx.command_path} --help`.", err=True)
+        raise click.exceptions.Exit(2) from None
+
+
+def load_command(target: str) -> click.Command:
+    """Import the command that ``"package.module:name"`` names, with ``--debug`` added to it and to its subcommands."""
     module, _, attribute = target.partition(":")
     command: click.Command = getattr(importlib.import_module(module), attribute)
+    _add_debug(command)
     return command
+
+
+def _shown(error: IQAError) -> str:
+    """The message; the name of an option gets its dashes."""
+    if isinstance(error, OptionError):
+        return f"--{error.option.replace('_', '-')}: {error.problem}"
+    return str(error)
+
+
+def _add_debug(command: click.Command) -> None:
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _add_debug(inner)
+    elif not any("--debug" in param.opts for param in command.params):
+        debug(command)
 
 
 def debugging() -> bool:

@@ -20,7 +20,7 @@ from iqa_registry.hookspecs import PROJECT
 from iqa_registry.parameters import parse_reference
 from iqa_registry.plugins import Candidate, PluginRecord
 from iqa_registry.registry import Registry, build_registry
-from iqa_registry.specs import MetricSpec, Origin
+from iqa_registry.specs import Origin
 
 if TYPE_CHECKING:
     from iqa_registry.testing import CheckResult
@@ -63,7 +63,7 @@ def find_metrics(target: str) -> tuple[Registry, list[str]]:
     """The metrics that ``target`` stands for, and the registry that has them.
 
     Raises:
-        UnknownNameError: it is no metric, plugin, module or file; the nearest names are offered.
+        UnknownNameError: it is not a metric, plugin, module or file; the nearest names are offered.
         PluginError: the plugin cannot be loaded, or has no metrics.
 
     Example:
@@ -87,24 +87,23 @@ def find_metrics(target: str) -> tuple[Registry, list[str]]:
     if not records:
         known = [*registry.metrics, *(item.origin.plugin for item in registry.plugins)]
         raise UnknownNameError(
-            f"{target!r} is no metric, plugin, module or file.{nearest(target, known)} `iqa list` shows the metrics."
+            f"{target!r} is not a metric, plugin, module or file.{nearest(target, known)} `iqa list` shows the metrics."
         )
-    return registry, _metrics_of(records, registry)
+    return registry, _metrics_of(records)
 
 
 def _answers_to(origin: Origin, names: set[str]) -> bool:
     return origin.plugin in names or origin.distribution in names
 
 
-def _metrics_of(records: list[PluginRecord], registry: Registry) -> list[str]:
-    resolved = registry.metrics
-    for record in records:
-        if record.failure:
-            raise PluginError(f"plugin {record.origin}: {record.failure}")
-    names = [spec.name for record in records for spec in record.specs if isinstance(spec, MetricSpec)]
+def _metrics_of(records: list[PluginRecord]) -> list[str]:
+    failed = [line for record in records for line in record.failures()]
+    if failed:
+        raise PluginError("\n".join(failed))
+    names = [name for record in records for name in record.names("metric")]
     if not names:
         raise PluginError(f"plugin {records[0].origin} declares no metric.")
-    return [name for name in names if name in resolved]
+    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +143,5 @@ def _report(name: str, results: list[CheckResult]) -> str:
     rows = [{"check": item.name, "result": item.status, "message": item.message} for item in results]
     counts = Counter(item.status for item in results)
     counted = f"{counts['pass']} passed, {counts['fail']} failed, {counts['skipped']} skipped"
+    counted += f", {counts['exempt']} exempt" if counts["exempt"] else ""
     return f"{name}\n\n{render.table(rows, flexible='message')}\n\n{name}: {counted}\n"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from iqa_registry.errors import IQAError
-
-if TYPE_CHECKING:
-    from iqa_registry.specs import MetricSpec
+from iqa_registry.specs import KINDS
 
 ERRORS = ("error", "signed-error")
 """The maps that need no metric; those of :mod:`iqa_registry.maps.kinds`, which imports torch."""
@@ -19,34 +17,52 @@ ERRORS = ("error", "signed-error")
 
 def metric_names(incomplete: str) -> list[tuple[str, str]]:
     """Metrics that begin with what was typed, with their summaries."""
-    return _matching(incomplete, ((spec.name, spec.summary) for spec in _specs()))
+    return _names(incomplete, "metrics")
+
+
+def ranker_names(incomplete: str) -> list[tuple[str, str]]:
+    """Rankers that begin with what was typed, with their summaries."""
+    return _names(incomplete, "rankers")
+
+
+def segmenter_names(incomplete: str) -> list[tuple[str, str]]:
+    """Segmenters that begin with what was typed, with their summaries."""
+    return _names(incomplete, "segmenters")
+
+
+def dataset_names(incomplete: str) -> list[tuple[str, str]]:
+    """Datasets that begin with what was typed, with their summaries."""
+    return _names(incomplete, "datasets")
+
+
+def weight_names(incomplete: str) -> list[tuple[str, str]]:
+    """Weight files that begin with what was typed, with their summaries."""
+    return _names(incomplete, "weights")
+
+
+def all_names(incomplete: str) -> list[tuple[str, str]]:
+    """Whatever is registered and begins with what was typed, each name once."""
+    return list(dict(reversed(_names(incomplete, *KINDS))).items())
 
 
 def map_names(incomplete: str) -> list[tuple[str, str]]:
     """Maps that begin with what was typed."""
     errors = zip(ERRORS, ("Absolute error.", "Synthesized minus reference."), strict=True)
-    maps = ((spec.name, spec.summary) for spec in _specs() if spec.provides_map)
+    maps = ((spec.name, spec.summary) for spec in _specs("metrics") if spec.provides_map)
     return _matching(incomplete, [*errors, *maps])
 
 
-def weight_names(incomplete: str) -> list[tuple[str, str]]:
-    """Weight files that begin with what was typed."""
+def _names(incomplete: str, *kinds: str) -> list[tuple[str, str]]:
+    return _matching(incomplete, ((spec.name, spec.summary) for kind in kinds for spec in _specs(kind)))
+
+
+def _specs(kind: str) -> list[Any]:
     from iqa_registry.registry import build_registry
 
     try:
-        specs = build_registry().weights.specs.values()
+        return list(build_registry().kinds[kind].values())
     except IQAError:
-        return []
-    return _matching(incomplete, ((spec.name, spec.summary) for spec in specs))
-
-
-def _specs() -> list[MetricSpec]:
-    from iqa_registry.registry import build_registry
-
-    try:
-        return list(build_registry().metrics.values())
-    except IQAError:
-        # A settings file that is broken is reported by the command itself; the shell has no place for it.
+        # The command itself reports a settings file that is broken; the shell has no place for it.
         return []
 
 

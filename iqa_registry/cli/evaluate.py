@@ -2,80 +2,68 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from iqa_registry.cli import arguments, complete, render
-from iqa_registry.cli.arguments import PATH, flag
+from iqa_registry.cli import arguments, render
+from iqa_registry.cli.arguments import flag, option
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.cli.request import Request, read_options, warn_of_lesions
+from iqa_registry.cli.request import open_request, read_options, warn_of_labels
 from iqa_registry.errors import IQAError, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from iqa_registry.evaluation.evaluate import Outcome, Started
     from iqa_registry.evaluation.options import Options
-    from iqa_registry.evaluation.runner import Outcome, Run, Started
-    from iqa_registry.images.pairs import Pair
+    from iqa_registry.inputs import Inputs
     from iqa_registry.registry import Registry
 
 DEFAULT_METRICS = ("psnr", "ssim")
 
 
-@click.command()
+@arguments.command(
+    examples=(
+        "iqa evaluate fake.nii.gz real.nii.gz --metric ssim --slices 50:80 -o run",
+        "iqa evaluate --pairs pairs.csv --metric lpips --group-by model",
+    )
+)
 @arguments.images
-@arguments.metrics(
-    "A metric, NAME or NAME:KEY=VALUE,...; may be repeated. See `iqa list`.", complete.metric_names
-)
-@click.option(
-    "--output", "-o", type=PATH, help="Run folder: scores land there, and a killed run goes on from it."
-)
-@flag("--fresh", "Start the run folder over.")
+@option("metric")
 @arguments.grid
-@click.option("--mask", type=PATH, help="A mask, or a folder matched by name: scores inside it are added.")
-@arguments.regions
-@arguments.lesions
-@flag("--foreground", "Add scores inside the reference's nonzero region.")
+@arguments.masks
 @arguments.scale
-@arguments.device
-@click.option(
-    "--precision",
-    default="fp32",
-    show_default=True,
-    metavar="PRECISION",
-    help="fp32, or bf16 for metrics that allow it.",
-)
-@click.option(
-    "--batch-size", default="auto", show_default=True, metavar="N", help="Images per batch, or auto."
-)
-@arguments.workers
-@flag("--strict", "Stop at the first pair that is not scored.")
-@flag("--details", "Add the parts of a score, as METRIC[PART].")
-@click.option(
-    "--shift-check/--no-shift-check",
+@option("components")
+@option(
     "check_shift",
-    default=True,
-    show_default=True,
+    "--shift-check/--no-shift-check",
     help="Warn about pairs shifted by a pixel or more.",
+    section="Images",
+    default=True,
 )
-@click.option("--group-by", metavar="COLUMNS", help="Columns to group the summary by, COLUMN,COLUMN.")
-@click.option("--json", "as_json", is_flag=True, help="Print the score table as JSON, no summary.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print the score table as CSV, no summary.")
-@arguments.debug
+@option("group-by")
+@option("device")
+@option("precision")
+@option("batch-size")
+@option("workers")
+@flag("--strict", "Stop at the first pair that is not scored.", section="Running")
+@option("output", note="Repeat the command to resume an interrupted run.")
+@option("fresh")
+@option("json", note="Prints the score table instead of the summary.")
+@option("csv", note="Prints the score table instead of the summary.")
 def evaluate(
     synthesized: str | None,
     reference: str | None,
     pairs: Path | None,
     dataset: str | None,
     mask: Path | None,
-    lesions: str | None,
+    labels: Path | None,
     metric: tuple[str, ...],
     output: Path | None,
     fresh: bool,
-    group_by: str | None,
+    group_by: tuple[str, ...],
     as_json: bool,
     as_csv: bool,
     **settings: Any,
@@ -86,58 +74,57 @@ def evaluate(
 
     Without images, the bundled sample is scored. Exit code: 0 all scored, 1 something was not, 2 wrong usage.
     """
-    if as_json and as_csv:
-        raise UsageError("--json and --csv contradict each other; choose one.")
+    arguments.check_output(as_json, as_csv)
     if fresh and output is None:
-        raise UsageError("--fresh starts a run folder over; name it with -o.")
+        raise UsageError("--fresh discards what is in a run folder. Name it with -o.")
     options = read_options(settings)
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
-    request = Request(synthesized, reference, pairs, dataset, mask)
-    if options.regions and mask is None and not (pairs or dataset):
-        raise UsageError("--regions names labels of a mask; give it with --mask.")
-    options = replace(options, lesions=request.lesions(lesions, registry))
-    chosen, unmatched = request.collect(registry)
-    run, started = _start(registry, chosen, list(metric or DEFAULT_METRICS), options)
-    for line in unmatched:
-        render.warn(f"left out: {line}")
-    outcome = _execute(run, output, fresh, request.arguments())
-    _print(outcome, group_by.split(",") if group_by else [], "json" if as_json else "csv" if as_csv else None)
-    _report(outcome, started, unmatched, output)
+    given = {
+        "synthesized": synthesized, "reference": reference, "pairs": pairs, "dataset": dataset,
+        "mask": mask, "labels": labels,
+    }  # fmt: skip
+    inputs, options = open_request(given, options, registry)
+    started = _start(registry, list(metric or DEFAULT_METRICS), options)
+    outcome = _evaluate(inputs, started, options, registry, output, fresh)
+    _print(outcome, list(group_by), "json" if as_json else "csv" if as_csv else None)
+    _report(outcome, output)
 
 
-def _start(
-    registry: Registry, pairs: list[Pair], metrics: list[str], options: Options
-) -> tuple[Run, Started]:
+def _start(registry: Registry, metrics: list[str], options: Options) -> Started:
+    from iqa_registry.evaluation.evaluate import start_metrics
     from iqa_registry.evaluation.options import choose_device
-    from iqa_registry.evaluation.runner import Run, start_metrics
 
-    device = choose_device(options.device)
-    started = start_metrics(registry, metrics, device)
+    started = start_metrics(registry, metrics, choose_device(options.device))
     for reason in started.failed.values():
         render.warn(f"error: {reason}")
     if not started.ready:
         raise IQAError("none of the metrics can start.")
-    warn_of_lesions(options, (named.metric for named in started.ready))
-    return Run(pairs, started, options, device), started
+    warn_of_labels(options, started.ready)
+    return started
 
 
-def _execute(run: Run, output: Path | None, fresh: bool, arguments: dict[str, Any]) -> Outcome:
-    from iqa_registry.evaluation.store import MemoryStore, RunFolder
+def _evaluate(
+    inputs: Inputs, started: Started, options: Options, registry: Registry, output: Path | None, fresh: bool
+) -> Outcome:
+    from iqa_registry.evaluation import evaluate as engine
+    from iqa_registry.evaluation.store import RunFolder
 
+    for line in inputs.left_out:
+        render.warn(f"left out: {line}")
+    folder = None if output is None else RunFolder(output, fresh)
     with progress_bar("scoring") as progress:
-        if output is None:
-            return run.execute(MemoryStore(), progress)
-        with RunFolder(output).opened(run.record(arguments), fresh) as store:
-            return run.execute(store, progress)
+        return engine.evaluate(inputs, started, options, registry, folder, progress)
 
 
 def _print(outcome: Outcome, group_by: list[str], form: str | None) -> None:
     if form == "json":
         render.echo_json(outcome.table.to_dicts())
     elif form == "csv":
-        click.echo(outcome.table.write_csv(), nl=False)
+        from iqa_registry.tables.writing import as_csv
+
+        click.echo(as_csv(outcome.table), nl=False)
     else:
         from iqa_registry.evaluation.summary import summarize
 
@@ -145,11 +132,13 @@ def _print(outcome: Outcome, group_by: list[str], form: str | None) -> None:
 
 
 def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, Any]]:
+    from iqa_registry.tables.schema import wide_name
+
     rows = []
     for row in summary.iter_rows(named=True):
         interval = f"{render.number(row['ci_low'])} to {render.number(row['ci_high'])}"
         shown = {name: row[name] for name in group_by} | {
-            "metric": f"{row['metric']} {render.ARROWS[row['higher_is_better']]}",
+            "metric": f"{wide_name(row['metric'], row['component'])} {render.ARROWS[row['higher_is_better']]}",
             "region": row["region"],
             "dims": f"{row['dimensions']}-D",
             "n": row["n"],
@@ -170,7 +159,7 @@ def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, 
     return rows
 
 
-def _report(outcome: Outcome, started: Started, unmatched: list[str], output: Path | None) -> None:
+def _report(outcome: Outcome, output: Path | None) -> None:
     """Say on stderr what was not scored, and end with exit code 1 if there is any."""
     from iqa_registry.evaluation.scoring import NO_MASK
     from iqa_registry.evaluation.summary import problems, shifted_pairs
@@ -193,5 +182,5 @@ def _report(outcome: Outcome, started: Started, unmatched: list[str], output: Pa
         render.warn(f"{outcome.table.height} rows in {output}/scores, settings in {output}/run.json")
     # What a metric cannot do by its nature is said, and is no failure of the run.
     failed = [message for _, message, _ in found if not message.endswith(NO_MASK)]
-    if failed or started.failed or unmatched:
+    if failed or outcome.failed or outcome.left_out:
         raise click.exceptions.Exit(1)

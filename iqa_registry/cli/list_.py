@@ -1,73 +1,166 @@
-"""``iqa list``: the registered metrics."""
+"""``iqa list``: what is registered, of every kind in the same layout."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any, get_args
 
 import click
 
 from iqa_registry.cli import render
 from iqa_registry.cli.arguments import flag
-from iqa_registry.errors import UsageError, nearest
-from iqa_registry.licences import allows_commercial_use
-from iqa_registry.registry import build_registry
-from iqa_registry.specs import MetricSpec
+from iqa_registry.errors import UsageError
+from iqa_registry.licenses import allows_commercial_use, license_text
+from iqa_registry.registry import Registry, build_registry
+from iqa_registry.specs import KINDS, MetricKind, Registered, RegisteredMetric, RegisteredWeights
 
-KINDS = ("full-reference", "no-reference", "distribution")
+SHORT = {"full-reference": "FR", "no-reference": "NR", "distribution": "set"}
+
+
+class KindChoice(click.Choice):
+    """A kind of thing that plugins register; ``dataset`` means ``datasets``."""
+
+    def __init__(self) -> None:
+        super().__init__(list(KINDS))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word in the plural."""
+        return super().convert(f"{value}s" if f"{value}s" in KINDS else value, param, ctx)
 
 
 @click.command()
-@click.option("--kind", metavar="KIND", help=f"Only metrics of this kind: {', '.join(KINDS)}.")
-@click.option("--licence", metavar="TEXT", help="Only metrics whose licence contains this text.")
-@click.option("--plugin", metavar="NAME", help="Only metrics of this plugin or distribution.")
-@flag("--commercial-ok", "Only metrics whose code and weights allow commercial use.")
+@click.argument("things", metavar=f"[{'|'.join(KINDS)}]", type=KindChoice(), default="metrics")
+@click.option("--kind", type=click.Choice(get_args(MetricKind)), help="Only metrics of this kind.")
+@click.option("--license", "text", metavar="TEXT", help="Only what has this text in its license.")
+@click.option("--licence", "old_text", metavar="TEXT", hidden=True)
+@click.option("--plugin", metavar="NAME", help="Only what this plugin or distribution provides.")
+@flag("--commercial-ok", "Only what allows commercial use, code and weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print every declared field as JSON.")
 def list_metrics(
-    kind: str | None, licence: str | None, plugin: str | None, commercial_ok: bool, as_json: bool
+    things: str,
+    kind: str | None,
+    text: str | None,
+    old_text: str | None,
+    plugin: str | None,
+    commercial_ok: bool,
+    as_json: bool,
 ) -> None:
-    """List the registered metrics, and the plugins that could not be loaded."""
-    if kind is not None and kind not in KINDS:
-        raise UsageError(f"--kind {kind!r}: expected one of {', '.join(KINDS)}.{nearest(kind, KINDS)}")
+    """List what is registered, metrics by default, and the plugins that could not be loaded.
+
+    `iqa info NAME` explains any of them.
+    """
+    text = old_text if text is None else text
+    if kind is not None and things != "metrics":
+        raise UsageError(f"--kind selects metrics. Leave it out for {things}.")
+    if (commercial_ok or text is not None) and "license" not in _names(KINDS[things]):
+        raise UsageError(f"{things} declare no license. Leave --license and --commercial-ok out.")
     registry = build_registry()
     chosen = [
         spec
-        for spec in registry.metrics.values()
+        for spec in registry.kinds[things].values()
         if (kind is None or spec.kind == kind)
-        and (licence is None or licence.lower() in f"{spec.licence} {spec.weights_licence or ''}".lower())
-        and (plugin is None or plugin in _plugin_names(spec))
+        and (text is None or text.lower() in license_text(spec).lower())
+        and (plugin is None or plugin in (spec.origin.plugin, spec.origin.distribution))
         and (not commercial_ok or allows_commercial_use(spec))
     ]
+    echo_list(registry, chosen, as_json)
+
+
+def echo_list(registry: Registry, specs: Iterable[Registered], as_json: bool) -> None:
+    """Print specs of one kind as a table or as JSON, and on stderr what could not be loaded.
+
+    Args:
+        registry: where the specs are from.
+        specs: for example ``registry.datasets.values()``.
+        as_json: print every declared field instead of a table.
+    """
+    chosen = list(specs)
     if as_json:
-        render.echo_json([describe(spec) for spec in chosen])
-    else:
-        click.echo(render.table([_row(spec) for spec in chosen], flexible="summary"))
+        render.echo_json([describe(registry, spec) for spec in chosen])
+    elif chosen:
+        click.echo(render.table(_rows(registry, chosen), ("summary", "from", "license")))
+        if isinstance(chosen[0], RegisteredWeights):
+            click.echo(f"\nfolder: {registry.weights.directory}")
     render.show_failures(registry)
 
 
-def describe(spec: MetricSpec) -> dict[str, Any]:
-    """Every declared field of a spec, for JSON."""
-    fields = {name: getattr(spec, name) for name in spec.__slots__ if name != "origin"}
+def describe(registry: Registry, spec: Registered) -> dict[str, Any]:
+    """Every declared field of a spec, who contributed it, and whether it can be used, for JSON.
+
+    Example:
+        >>> registry = build_registry()
+        >>> found = describe(registry, registry.rankers["levels"])
+        >>> found["name"], found["plugin"], found["ready"]
+        ('levels', 'iqa_rankers', True)
+    """
+    facts = {name: getattr(spec, name) for name in _names(type(spec)) if name != "origin"}
     origin = spec.origin
-    fields |= (
-        {"plugin": origin.plugin, "distribution": origin.distribution, "version": origin.version}
-        if origin
-        else {}
-    )
-    return fields | {"commercial_ok": allows_commercial_use(spec)}
+    facts |= {"plugin": origin.plugin, "distribution": origin.distribution, "version": origin.version}
+    if "license" in facts:
+        facts["commercial_ok"] = allows_commercial_use(spec)
+    if isinstance(spec, RegisteredWeights):
+        sources = [source.describe() for source in spec.sources]
+        path = str(registry.weights.path(spec.name))
+        return facts | {"sources": sources, "status": registry.weights.status(spec.name), "path": path}
+    return facts | {"ready": is_ready(spec)}
 
 
-def _plugin_names(spec: MetricSpec) -> tuple[str, ...]:
-    return (spec.origin.plugin, spec.origin.distribution) if spec.origin else ()
+def is_ready(spec: Registered) -> bool:
+    """Whether the packages of the spec's extra are installed."""
+    extra = getattr(spec, "extra", None)
+    return extra is None or _is_installed(spec.origin.distribution, extra)
 
 
-def _row(spec: MetricSpec) -> dict[str, str]:
-    return {
-        "metric": spec.name,
-        "better": render.ARROWS[spec.higher_is_better],
-        "kind": {"full-reference": "FR", "no-reference": "NR", "distribution": "set"}[spec.kind],
-        "dims": "/".join(f"{number}D" for number in spec.dimensions),
-        "mask": spec.mask_support,
-        "licence": spec.licence,
-        "from": f"{spec.origin.distribution} {spec.origin.version}" if spec.origin else "",
-        "summary": spec.summary,
-    }
+@lru_cache
+def _is_installed(distribution: str, extra: str) -> bool:
+    from importlib import metadata
+
+    from packaging.requirements import Requirement
+
+    try:
+        texts = metadata.requires(distribution) or []
+    except metadata.PackageNotFoundError:
+        # A plugin that is checked from its folder: nothing is known of what it requires.
+        return True
+    for text in texts:
+        requirement = Requirement(text)
+        marker = requirement.marker
+        of_the_extra = marker and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})
+        if of_the_extra and not any(metadata.distributions(name=requirement.name)):
+            return False
+    return True
+
+
+def _names(kind: type[Registered]) -> list[str]:
+    return [item.name for item in fields(kind)]
+
+
+def _rows(registry: Registry, specs: list[Registered]) -> list[dict[str, str]]:
+    ready = all(map(is_ready, specs))
+    rows = []
+    for spec in specs:
+        row = {spec.noun: spec.name} | _columns(registry, spec)
+        if not ready:
+            needs = f'pip install "{spec.origin.distribution}[{getattr(spec, "extra", "")}]"'
+            row["needs"] = "" if is_ready(spec) else needs
+        if license_text(spec):
+            row["license"] = license_text(spec)
+        row["from"] = f"{spec.origin.distribution} {spec.origin.version}"
+        rows.append(row | {"summary": spec.summary})
+    return rows
+
+
+def _columns(registry: Registry, spec: Registered) -> dict[str, str]:
+    """What is shown of one kind only."""
+    if isinstance(spec, RegisteredMetric):
+        return {
+            "better": render.ARROWS[spec.higher_is_better],
+            "kind": SHORT[spec.kind],
+            "dims": "/".join(f"{number}D" for number in spec.dimensions),
+            "mask": spec.mask_support,
+        }
+    if isinstance(spec, RegisteredWeights):
+        return {"status": registry.weights.status(spec.name), "MB": f"{spec.size / 1e6:.1f}"}
+    return {}

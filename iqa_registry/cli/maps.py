@@ -2,75 +2,68 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from iqa_registry.cli import arguments, complete, render
-from iqa_registry.cli.arguments import PATH, flag
+from iqa_registry.cli.arguments import option
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.cli.request import Request, read_options, warn_of_lesions
+from iqa_registry.cli.request import open_request, read_options, warn_of_labels
 from iqa_registry.errors import IQAError
 
 if TYPE_CHECKING:
     from iqa_registry.evaluation.options import Options
-    from iqa_registry.images.pairs import Pair
-    from iqa_registry.maps.engine import FailedMap, Mapper
+    from iqa_registry.inputs import Inputs
+    from iqa_registry.maps.engine import Mapper
+    from iqa_registry.maps.local_map import FailedMap
     from iqa_registry.maps.writer import MapWriter
     from iqa_registry.registry import Registry
 
 DEFAULT_MAPS = ("error", "ssim", "gmsd", "fsim")
 
 
-@click.command()
+@arguments.command(
+    examples=(
+        "iqa maps fake.png real.png --metric error --metric ssim -o maps",
+        "iqa maps --dataset phantom:pairs=2,seed=7,size=128 --metric error -o maps",
+    )
+)
 @arguments.images
 @arguments.metrics(
-    "error, signed-error, or a metric that has a map (see `iqa info NAME`); may be repeated. "
+    "error, signed-error, or a metric that has a map (see `iqa info NAME`). May be repeated. "
     f"By default {', '.join(DEFAULT_MAPS)}.",
     complete.map_names,
 )
-@click.option(
-    "--output",
-    "-o",
-    type=PATH,
-    required=True,
-    help="Folder for the maps; files of the same name are replaced.",
-)
-@click.option(
+@option(
     "--limits",
     multiple=True,
     metavar="METRIC=EQUAL,FAR",
-    help="The values drawn black and brightest (error=0,0.2); may be repeated. "
+    help="Values drawn black and brightest (error=0,0.2). May be repeated. "
     "By default 0,0.5 for errors and distances, 1,0 for similarities.",
+    section="Output",
 )
-@click.option(
+@option(
+    "panel",
     "--panel/--bare",
     default=True,
-    show_default=True,
-    help="Draw reference and synthesized image beside the map, or the map alone.",
+    help="Draw the reference and the synthesized image next to the map, or the map alone.",
+    section="Output",
 )
 @arguments.grid
-@click.option(
-    "--mask",
-    type=PATH,
-    help="A mask, or a folder matched by name: outlined, and the map's mean inside it given.",
-)
-@arguments.regions
-@arguments.lesions
-@flag("--foreground", "Outline the reference's nonzero region likewise.")
+@arguments.masks
 @arguments.scale
-@arguments.device
-@arguments.workers
-@arguments.debug
+@option("device")
+@option("workers")
+@option("output", required=True, note="Files of the same name are replaced.")
 def maps(
     synthesized: str | None,
     reference: str | None,
     pairs: Path | None,
     dataset: str | None,
     mask: Path | None,
-    lesions: str | None,
+    labels: Path | None,
     metric: tuple[str, ...],
     output: Path,
     limits: tuple[str, ...],
@@ -91,16 +84,18 @@ def maps(
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
-    request = Request(synthesized, reference, pairs, dataset, mask)
-    options = replace(options, lesions=request.lesions(lesions, registry))
+    given = {
+        "synthesized": synthesized, "reference": reference, "pairs": pairs, "dataset": dataset,
+        "mask": mask, "labels": labels,
+    }  # fmt: skip
     mapper, incomplete = _start(registry, list(metric) or _defaults(registry), options, list(limits))
-    chosen, unmatched = request.collect(registry)
-    for line in unmatched:
+    inputs, _ = open_request(given, options, registry)
+    for line in inputs.left_out:
         render.warn(f"not drawn: {line}")
     with MapWriter(output, panel) as writer:
-        failed = _draw(mapper, writer, chosen)
+        failed = _draw(mapper, writer, inputs)
     _report(writer, failed)
-    if failed or unmatched or incomplete:
+    if failed or inputs.left_out or incomplete:
         raise click.exceptions.Exit(1)
 
 
@@ -122,16 +117,16 @@ def _start(registry: Registry, names: list[str], options: Options, limits: list[
         render.warn(f"error: {reason}")
     if not started.ready:
         raise IQAError("none of the maps can start.")
-    warn_of_lesions(options, started.ready.values())
+    warn_of_labels(options, started.ready.values())
     return Mapper(started.ready, options, scales), bool(started.failed)
 
 
-def _draw(mapper: Mapper, writer: MapWriter, pairs: list[Pair]) -> list[FailedMap]:
-    from iqa_registry.maps.engine import LocalMap
+def _draw(mapper: Mapper, writer: MapWriter, inputs: Inputs) -> list[FailedMap]:
+    from iqa_registry.maps.local_map import LocalMap
 
     failed = []
     with progress_bar("drawing") as progress:
-        for found in mapper.run(pairs, progress):
+        for found in mapper.run(inputs, progress):
             if isinstance(found, LocalMap):
                 writer.add(found)
             else:

@@ -16,12 +16,8 @@ NAMED = ("ranker", "segmenter", "dataset", "command")
 @click.command()
 @as_json
 def plugins(as_json: bool) -> None:
-    """List the plugins with their distribution, version and contributions; failed ones with the reason."""
-    records = build_registry()
-    _ = (
-        records.metrics
-    )  # configurations of metrics that are not there show as failures only once they are resolved
-    rows = [_row(record) for record in records.plugins]
+    """List the plugins with their distribution, version and contributions, and what failed with the reason."""
+    rows = [_row(record) for record in build_registry().plugins]
     if as_json:
         render.echo_json(rows)
     else:
@@ -29,21 +25,19 @@ def plugins(as_json: bool) -> None:
 
 
 def _row(record: PluginRecord) -> dict[str, str]:
-    names: dict[str, list[str]] = {}
-    for spec in record.specs:
-        names.setdefault(type(spec).__name__.removesuffix("Spec").lower(), []).append(spec.name)
-    names["command"] = [command.name for command in record.commands]
-    shown = ", ".join(_contribution(kind, found) for kind, found in names.items() if found)
+    kinds = dict.fromkeys(item.kind for item in record.contributions)
+    shown = ", ".join(_counted(kind, names) for kind in kinds if (names := record.names(kind)))
+    failed = [item.failure for item in record.contributions if item.failure]
     return {
         "plugin": record.origin.plugin,
         "distribution": record.origin.distribution,
         "version": record.origin.version,
-        "state": "loaded" if record.loaded else "not loaded",
-        "contributes": shown if record.loaded else (record.failure or ""),
+        "state": "not loaded" if not record.loaded else "partly loaded" if failed else "loaded",
+        "contributes": record.failure or "; ".join(filter(None, [shown, *failed])),
     }
 
 
-def _contribution(kind: str, names: list[str]) -> str:
-    """How many, and which where no other command lists them."""
+def _counted(kind: str, names: list[str]) -> str:
+    """How many, and which where there are few."""
     text = f"{len(names)} {kind}{'s' if len(names) > 1 and kind != 'weights' else ''}"
     return f"{text} ({', '.join(names)})" if kind in NAMED else text

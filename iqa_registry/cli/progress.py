@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def progress_bar(label: str, unit: str = "pairs") -> Iterator[Callable[[float, int], None]]:
-    """Show a bar with rate and time left; yields what is to be called with the number done and in all."""
+    """Show a bar with rate and time left; yields a function that takes the number done and the total."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -35,7 +35,7 @@ def _rate_column(unit: str) -> Any:
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        """How many a second."""
+        """How many per second."""
 
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 ARROWS = {True: "↑", False: "↓", None: ""}
 
 
-def table(rows: Sequence[Mapping[str, Any]], flexible: str | None = None) -> str:
-    """Rows as a plain text table; on a terminal the column ``flexible`` is cut so that lines do not wrap.
+def table(rows: Sequence[Mapping[str, Any]], flexible: str | Sequence[str] = ()) -> str:
+    """Rows as a plain text table; on a terminal columns are cut so that lines do not wrap.
+
+    Args:
+        rows: column to value, all with the same columns.
+        flexible: columns that may be cut, the first before the others.
 
     Example:
         >>> print(table([{"metric": "ssim", "mean": 0.5}]))
@@ -39,18 +43,18 @@ def table(rows: Sequence[Mapping[str, Any]], flexible: str | None = None) -> str
         "disable_numparse": True,
         "colalign": align,
     }
-    text = tabulate(shown, **style)
-    if flexible is None or not sys.stdout.isatty():
-        return str(text)
+    text = str(tabulate(shown, **style))
+    if not sys.stdout.isatty():
+        return text
     width = shutil.get_terminal_size().columns
-    over = max(len(line) for line in text.splitlines()) - width
-    if over > 0:
-        longest = max(len(str(row[flexible])) for row in shown)
-        room = max(8, longest - over)
-        for row in shown:
-            row[flexible] = _cut(str(row[flexible]), room)
-        text = tabulate(shown, **style)
-    return str(text)
+    for name in [flexible] if isinstance(flexible, str) else flexible:
+        over = max(len(line) for line in text.splitlines()) - width
+        if over > 0 and name in shown[0]:
+            room = max(8, max(len(str(row[name])) for row in shown) - over)
+            for row in shown:
+                row[name] = _cut(str(row[name]), room)
+            text = str(tabulate(shown, **style))
+    return text
 
 
 def _numeric(values: Iterable[Any]) -> bool:
@@ -98,10 +102,10 @@ def _jsonable(value: Any) -> Any:
 
 
 def show_failures(registry: Registry) -> None:
-    """Name on stderr each plugin that could not be loaded, with the reason."""
+    """Name on stderr each plugin and each contribution that could not be loaded, with the reason."""
     for record in registry.plugins:
-        if record.failure:
-            warn(f"plugin not loaded: {record.origin}: {record.failure}")
+        for line in record.failures():
+            warn(line)
 
 
 def takes(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
@@ -114,6 +118,8 @@ def takes(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     Example:
         >>> takes({"type": "integer", "minimum": 3}, {})
         'integer ≥ 3'
+        >>> takes({"type": "integer", "minimum": 3, "maximum": 191}, {})
+        'integer 3–191'
     """
     if "$ref" in schema:
         return takes(definitions.get(str(schema["$ref"]).rpartition("/")[2], {}), definitions)
@@ -127,11 +133,13 @@ def takes(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if schema.get("type") == "null":
         return ""
     kind = "path" if schema.get("format") == "path" else str(schema.get("type", ""))
+    if "minimum" in schema and "maximum" in schema:
+        return f"{kind} {schema['minimum']}–{schema['maximum']}"
     limits = [f"{sign} {schema[key]}" for key, sign in _LIMITS.items() if key in schema]
-    return " ".join([kind, *limits]).strip()
+    return f"{kind} {' and '.join(limits)}".strip()
 
 
-_LIMITS = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
+_LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
 def warn(text: str) -> None:

@@ -8,6 +8,7 @@ import click
 
 from iqa_registry.cli import complete, render
 from iqa_registry.cli.arguments import PATH, as_json, flag
+from iqa_registry.cli.list_ import echo_list
 from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.registry import build_registry
 
@@ -16,44 +17,35 @@ NAMES = click.argument("names", nargs=-1, shell_complete=complete.completer(comp
 
 @click.group()
 def weights() -> None:
-    """Bring, list and verify the weight files that metrics need."""
+    """List, fetch, import and verify the weight files that metrics need."""
 
 
 @weights.command("list")
 @as_json
 def list_weights(as_json: bool) -> None:
-    """List the declared weight files: status, size, licence, where they come from."""
-    store = build_registry().weights
-    rows = [
-        {
-            "weights": spec.name,
-            "status": store.status(spec.name),
-            "MB": f"{spec.size / 1e6:.1f}",
-            "licence": spec.licence,
-            "sources": "; ".join(source.describe() for source in spec.sources),
-        }
-        for spec in store.specs.values()
-    ]
-    if as_json:
-        render.echo_json([row | {"path": str(store.path(str(row["weights"])))} for row in rows])
-        return
-    click.echo(render.table(rows, flexible="sources"))
-    click.echo(f"\nfolder: {store.directory}")
+    """List the declared weight files: status, size, license. `iqa info NAME` shows where they come from."""
+    registry = build_registry()
+    echo_list(registry, registry.kinds["weights"].values(), as_json)
 
 
 @weights.command()
 @NAMES
 @click.option("--all", "everything", is_flag=True, help="Fetch every declared weight file.")
-@flag("--force", "Replace a file that is there.")
+@flag("--force", "Replace a file that is in the folder.")
 def fetch(names: tuple[str, ...], everything: bool, force: bool) -> None:
-    """Fetch weight files into the weights folder, each checked against its declared hash."""
+    """Fetch weight files into the weights folder and check each against its declared hash.
+
+    Files that an installed package carries need not be fetched.
+    """
     store = build_registry().weights
     if bool(names) == everything:
-        raise UsageError("name the weight files to fetch, or give --all.")
+        raise UsageError("No weight files are named. Name the files to fetch, or give --all.")
     failed = 0
     for name in names or list(store.specs):
         try:
-            click.echo(f"{name}: {store.fetch(name, force=force)}")
+            path = store.fetch(name, force=force)
+            carried = path.parent != store.directory
+            click.echo(f"{name}: {path}" + " (in package, need not be fetched)" * carried)
         except UsageError:
             raise
         except IQAError as error:
@@ -65,9 +57,9 @@ def fetch(names: tuple[str, ...], everything: bool, force: bool) -> None:
 
 @weights.command("import")
 @click.argument("file", type=PATH)
-@click.option("--name", metavar="NAME", help="Accept it only as these weights.")
+@click.option("--name", metavar="NAME", help="Accept FILE only as these weights.")
 def import_weights(file: Path, name: str | None) -> None:
-    """Bring a file from elsewhere into the weights folder; what it is is told by its hash."""
+    """Copy FILE, a weight file or an archive, into the weights folder. It is identified by its hash."""
     store = build_registry().weights
     for found in store.import_file(file, name):
         click.echo(f"{found}: {store.path(found)}")
@@ -76,13 +68,10 @@ def import_weights(file: Path, name: str | None) -> None:
 @weights.command()
 @NAMES
 def verify(names: tuple[str, ...]) -> None:
-    """Check the files in the weights folder against their declared hashes."""
+    """Check weight files, in the weights folder and in packages, against their declared hashes."""
     reports = build_registry().weights.verify(names or None)
-    click.echo(
-        render.table(
-            [{"weights": item.name, "status": item.status, "path": str(item.path)} for item in reports]
-        )
-    )
+    rows = [{"weights": item.name, "status": item.status, "path": str(item.path)} for item in reports]
+    click.echo(render.table(rows))
     wanted = {"damaged", "missing"} if names else {"damaged"}
     if any(item.status in wanted for item in reports):
         raise click.exceptions.Exit(1)

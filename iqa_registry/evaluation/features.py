@@ -63,40 +63,44 @@ def select(features: Features, index: Tensor) -> Features:
 
 
 class ReferenceFeatures:
-    """Features of the references of the current batch, by encoder.
+    """Features of the last references that each encoder was asked for."""
 
-    Args:
-        shared: the encoders that more than one metric of the run uses; only theirs are kept when a batch holds
-            several references, since no other metric and no later batch would ask for them.
-    """
-
-    def __init__(self, shared: frozenset[Any] = frozenset()) -> None:
-        self._shared = shared
-        self._kept: dict[Any, Features] = {}
-        self._key: tuple[Any, ...] | None = None
+    def __init__(self) -> None:
+        self._kept: dict[Any, tuple[tuple[Any, ...], Features]] = {}
         self.encoded = 0
         """How many references have been encoded so far, counted once per encoder."""
 
-    def get(self, references: tuple[Any, ...], encoder: Any, encode: Callable[[], Features]) -> Features:
+    def get(
+        self,
+        references: tuple[Any, ...],
+        encoder: Any,
+        encode: Callable[[], Features],
+        shared: bool = False,
+    ) -> Features:
         """The features of ``references`` (their keys, in order) by ``encoder``, made by ``encode`` if need be.
+
+        Args:
+            references: the keys.
+            encoder: what encodes them.
+            encode: is called where their features are not kept.
+            shared: whether several metrics use this encoder; only then are the features of several references kept,
+                since no other metric and no later batch would ask for them.
 
         Example:
             >>> cache = ReferenceFeatures()
             >>> [float(cache.get(("a",), "e", lambda: torch.tensor([n]))) for n in (1, 2)], cache.encoded
             ([1.0, 1.0], 1)
         """
-        if references != self._key:
-            self._kept.clear()
-            self._key = references
-        if encoder in self._kept:
-            return self._kept[encoder]
+        kept = self._kept.get(encoder)
+        if kept is not None and kept[0] == references:
+            return kept[1]
+        self._kept.pop(encoder, None)
         features = encode()
         self.encoded += len(references)
-        if len(references) == 1 or encoder in self._shared:
-            self._kept[encoder] = features
+        if len(references) == 1 or shared:
+            self._kept[encoder] = (references, features)
         return features
 
     def forget(self) -> None:
         """Drop everything that is kept, to make room."""
         self._kept.clear()
-        self._key = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
@@ -14,47 +14,16 @@ import torch
 from torch import Tensor
 
 from iqa_registry.errors import GeometryError, ImageError, IntensityError, IQAError
-from iqa_registry.evaluation.options import Options, parse_slices
-from iqa_registry.evaluation.plan import VOLUME_BUDGET, Item
+from iqa_registry.evaluation.items import VOLUME_BUDGET, WHOLE_IMAGE, Failed, Item, Loaded
+from iqa_registry.evaluation.options import Options, format_slices
 from iqa_registry.images.formats import Image, Source, read_image, source_key, take_section
 from iqa_registry.images.geometry import check_affines, check_sizes, crop_common, resample_to, resize_to
-from iqa_registry.images.intensity import Limits, apply_limits, check_scales, parse_intensity, resolve_limits
+from iqa_registry.images.intensity import Limits, apply_limits, check_scales, resolve_limits
 from iqa_registry.images.masks import foreground, read_mask
-from iqa_registry.images.pairs import Pair
+from iqa_registry.images.pair import Pair
 
 T = TypeVar("T")
-WHOLE_IMAGE = "image"
-PICTURES_HELD = 32
-
-
-@dataclass(slots=True)
-class Loaded:
-    """An item with its images as tensors.
-
-    Attributes:
-        item: what was asked for.
-        synthesized: ``(C, H, W)`` or ``(1, D, H, W)`` in [0, 1].
-        reference: the same shape, or ``None`` where the pair has none.
-        regions: boolean masks ``(1, H, W)`` or ``(1, D, H, W)`` by name; the whole image is ``None``.
-        columns: what the table says about the pair: limits, clipped fraction.
-        lesions: where the mask has a label that is lesion, boolean and shaped as a region; ``None`` if no such labels
-            are given, or the pair has no mask.
-    """
-
-    item: Item
-    synthesized: Tensor
-    reference: Tensor | None
-    regions: dict[str, Tensor | None]
-    columns: dict[str, Any]
-    lesions: Tensor | None = None
-
-
-@dataclass(slots=True)
-class Failed:
-    """An item that could not be loaded, and why."""
-
-    item: Item
-    message: str
+IMAGES_HELD = 32
 
 
 @dataclass(slots=True)
@@ -65,12 +34,12 @@ class _Prepared:
     reference: Image | None
     limits: Limits
     masks: dict[str, np.ndarray] = field(default_factory=dict)
-    lesions: np.ndarray | None = None
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
-        arrays = [self.synthesized.pixels, *self.masks.values()]
-        return sum(array.nbytes for array in arrays) + (0 if self.lesions is None else self.lesions.nbytes)
+        arrays = [self.synthesized.pixels, *self.masks.values(), *self.labels.values()]
+        return sum(array.nbytes for array in arrays)
 
 
 class _Cache(Generic[T]):
@@ -114,6 +83,10 @@ class _Cache(Generic[T]):
 class Loader:
     """Reads items; keeps a bounded number of references and volumes at hand.
 
+    Args:
+        options: how images are read.
+        labels: names of the labels that the run's metrics look at, see ``Options.use_labels``.
+
     Example:
         >>> from iqa_registry.images.pairs import make_pairs
         >>> from iqa_registry.evaluation.plan import plan_items
@@ -123,10 +96,10 @@ class Loader:
         1.0
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, labels: Iterable[str] = ()) -> None:
         self._options = options
-        self._rule = parse_intensity(options.intensity)
-        self._pictures: _Cache[Image] = _Cache(PICTURES_HELD, lambda image: 1)
+        self._labels = [name for name in labels if options.use_labels and name in options.label_names]
+        self._images: _Cache[Image] = _Cache(IMAGES_HELD, lambda image: 1)
         self._volumes: _Cache[_Prepared] = _Cache(VOLUME_BUDGET, lambda prepared: prepared.nbytes)
         self._references: _Cache[Image] = _Cache(VOLUME_BUDGET // 2, lambda image: image.pixels.nbytes)
 
@@ -168,7 +141,9 @@ class Loader:
         """
         prepared = self._prepare(item)
         if item.axis is None and prepared.synthesized.is_volume:
-            raise ImageError(f"{item.pair_id}: a volume stands against a picture.")
+            raise ImageError(
+                f"{item.pair_id}: the synthesized image is a volume and the reference is a 2-D image."
+            )
         synthesized, clipped = self._scaled(prepared.synthesized, item, prepared.limits.synthesized)
         reference, clipped_reference = None, None
         if prepared.reference is not None:
@@ -177,13 +152,13 @@ class Loader:
         regions: dict[str, Tensor | None] = {WHOLE_IMAGE: None}
         for name, mask in prepared.masks.items():
             regions[name] = self._cut_mask(mask, item)
-        lesions = None if prepared.lesions is None else self._cut_mask(prepared.lesions, item)
+        labels = {name: self._cut_mask(mask, item) for name, mask in prepared.labels.items()}
         columns = _limit_columns(prepared.limits, clipped, clipped_reference)
-        return Loaded(item, synthesized, reference, regions, columns, lesions)
+        return Loaded(item, synthesized, reference, regions, columns, labels)
 
     def _prepare(self, item: Item) -> _Prepared:
         if item.axis is None:
-            return self._make_prepared(item.pair, self._pictures)
+            return self._make_prepared(item.pair, self._images)
         return self._volumes.get(
             _cache_key(item.pair), lambda: self._make_prepared(item.pair, self._references)
         )
@@ -194,22 +169,14 @@ class Loader:
         if reference is not None:
             synthesized, reference = self._on_one_grid(synthesized, reference, pair)
             if not self._options.allow_scale_mismatch:
-                check_scales(synthesized, reference, self._rule)
-        limits = resolve_limits(self._rule, synthesized, reference)
+                check_scales(synthesized, reference, self._options.rule)
+        limits = resolve_limits(self._options.rule, synthesized, reference)
         like = synthesized if reference is None else reference
-        labels = None if pair.mask is None else read_mask(pair.mask, like, resample=self._options.resample)
-        lesions = self._options.lesions
-        return _Prepared(
-            synthesized,
-            reference,
-            limits,
-            self._masks(labels, like),
-            None if labels is None or lesions is None else np.isin(labels, lesions),
-        )
+        return _Prepared(synthesized, reference, limits, *self._masks(pair, like))
 
     def _on_one_grid(self, synthesized: Image, reference: Image, pair: Pair) -> tuple[Image, Image]:
         if synthesized.is_volume != reference.is_volume:
-            kinds = {True: "a volume", False: "a picture"}
+            kinds = {True: "a volume", False: "a 2-D image"}
             raise GeometryError(
                 f"{pair.pair_id}: {synthesized.name} is {kinds[synthesized.is_volume]}, "
                 f"{reference.name} is {kinds[reference.is_volume]}."
@@ -226,16 +193,28 @@ class Loader:
         first, second = crop_common(synthesized.pixels, reference.pixels)
         return replace(synthesized, pixels=first), replace(reference, pixels=second)
 
-    def _masks(self, labels: np.ndarray | None, like: Image) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
+    def _masks(self, pair: Pair, like: Image) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The regions that are scored, and the labels that metrics look at."""
+        options = self._options
+        wanted = {*options.regions, *self._labels}
+        labels = mask = None
+        if wanted and pair.labels is not None:
+            labels = read_mask(pair.labels, like, resample=options.resample)
+        same = labels is not None and source_key(pair.mask) == source_key(pair.labels)
+        if same:
+            mask = None if options.regions else labels
+        elif pair.mask is not None:
+            mask = read_mask(pair.mask, like, resample=options.resample)
+        regions: dict[str, np.ndarray] = {}
+        if mask is not None:
+            regions["mask"] = mask != 0
+        named: dict[str, np.ndarray] = {}
         if labels is not None:
-            if self._options.regions:
-                found |= {name: np.isin(labels, values) for name, values in self._options.regions.items()}
-            else:
-                found["mask"] = labels != 0
-        if self._options.foreground:
-            found["foreground"] = foreground(like)
-        return found
+            named = {name: np.isin(labels, list(options.label_names[name])) for name in wanted}
+            regions |= {name: named[name] for name in options.regions}
+        if options.foreground:
+            regions["foreground"] = foreground(like)
+        return regions, {name: named[name] for name in self._labels if name in named}
 
     def _scaled(self, image: Image, item: Item, limits: tuple[float, float]) -> tuple[Tensor, float]:
         pixels, clipped = apply_limits(self._cut(image, item), limits)
@@ -255,13 +234,12 @@ class Loader:
         if item.axis is None:
             return pixels[None] if isinstance(image, np.ndarray) else pixels
         length = pixels.shape[item.axis]
-        wanted = self._options.slices or item.pair.slices
-        chosen = range(length)[parse_slices(wanted)] if item.whole else [item.slice]
-        if not chosen or chosen[-1] is None or chosen[-1] >= length:
+        if not item.sections or max(item.sections) >= length:
+            wanted = format_slices(self._options.slices) or item.pair.slices
             raise ImageError(
-                f"{name}: none of its {length} slices is in {wanted}; choose others with --slices."
+                f"{name}: none of its {length} slices is in {wanted}. Choose others with --slices."
             )
-        sections = [take_section(pixels, item.axis, index) for index in chosen if index is not None]
+        sections = [take_section(pixels, item.axis, index) for index in item.sections]
         return np.stack(sections)[None] if item.whole else sections[0][None]
 
 
@@ -272,11 +250,11 @@ def _read_held(source: Source, held: _Cache[Image]) -> Image:
 
 
 def _cache_key(pair: Pair) -> tuple[str | int, ...]:
-    return tuple(source_key(source) for source in (pair.synthesized, pair.reference, pair.mask))
+    return tuple(source_key(source) for source in (pair.synthesized, pair.reference, pair.mask, pair.labels))
 
 
 def _equal_channels(synthesized: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """A grey image against a colour one is scored in colour, its channel repeated."""
+    """A gray image against a color one is scored in color, its channel repeated."""
     if synthesized.ndim == 3 and synthesized.shape[0] != reference.shape[0]:
         shape = torch.broadcast_shapes(synthesized.shape, reference.shape)
         return synthesized.expand(shape).contiguous(), reference.expand(shape).contiguous()

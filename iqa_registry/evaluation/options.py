@@ -1,182 +1,163 @@
-"""The settings of a run, checked once before anything is read."""
+"""The settings of a run: parsed and checked once, before anything is read."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, TypedDict, cast, get_args
 
-from iqa_registry.errors import UsageError, nearest
-from iqa_registry.images.formats import AXES
-from iqa_registry.images.intensity import parse_intensity
+from iqa_registry.errors import OptionError, UsageError, nearest
+from iqa_registry.evaluation.items import PIXEL_BUDGET
+from iqa_registry.images.intensity import IntensityRule, parse_intensity
+from iqa_registry.images.regions import check_regions, parse_labels
 
-BUDGET = 1 << 20
-"""Pixels of one batch, where the batch size is chosen automatically."""
+Axis = Literal["axial", "coronal", "sagittal"]
+OutOfRange = Literal["clip", "error"]
+Precision = Literal["fp32", "bf16"]
+
+
+class OptionFields(TypedDict, total=False):
+    """The keyword arguments of :func:`iqa_registry.evaluate`: the fields of :class:`Options`, for editors and mypy."""
+
+    intensity: str | IntensityRule | None
+    out_of_range: OutOfRange
+    allow_scale_mismatch: bool
+    axis: Axis
+    slices: str | int | slice | None
+    foreground: bool
+    regions: str | Sequence[str] | Mapping[str, Sequence[int]]
+    label_names: Mapping[str, Sequence[int]]
+    use_labels: bool
+    resample: bool
+    resize: bool
+    crop: bool
+    components: bool
+    check_shift: bool
+    device: str
+    precision: Precision
+    batch_size: int | None
+    workers: int
+    strict: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """How images are brought to the metrics; every field but the last four can change a score.
+    """How images are brought to the metrics. Every field but the last four can change a score.
 
     Attributes:
-        intensity: the intensity rule as text, ``None`` for the automatic one.
+        intensity: the intensity rule; text is parsed (``range=-1000,2000``), ``None`` chooses one by the type of the
+            images.
         out_of_range: what happens to values outside [0, 1] after the rule: ``clip`` (and count) or ``error``.
-        allow_scale_mismatch: score pairs whose ranges plainly disagree instead of refusing them.
-        axis: anatomical axis along which volumes are cut: ``axial``, ``coronal`` or ``sagittal``.
-        slices: which slices, as in Python: ``50:80``, ``50:80:5`` or a single number.
-        foreground: also score the reference's nonzero region.
-        regions: named label sets of the mask.
-        lesions: the labels of the masks that are lesion; metrics that look at lesions take them in place of their
-            segmenter. By default, and where a pair has no mask, such a metric finds lesions itself.
-        resample: bring the synthesized volume (and the mask) onto the reference's grid.
-        resize: bring the synthesized picture to the reference's size.
-        crop: cut both images centrally to their common size.
-        details: keep the parts of a score as rows of their own.
+        allow_scale_mismatch: score pairs whose value ranges plainly disagree instead of rejecting them.
+        axis: the anatomical axis along which volumes are sliced.
+        slices: which slices, as in Python: ``50:80``, ``50:80:5`` or a single number. By default those that the pair
+            names, else all.
+        foreground: also score the nonzero region of the reference.
+        regions: names of labels that are scored as regions of their own; ``{"core": (1, 4)}`` names them too.
+        label_names: what the labels of the label maps are called, beside the names that the dataset gives.
+        use_labels: hand the label maps to the metrics that look at labels; by default they find structures themselves.
+        resample: resample the synthesized volume (and masks) to the reference grid.
+        resize: resize the synthesized 2-D image to the size of the reference.
+        crop: crop both images centrally to their common size.
+        components: keep the components of a score as rows of their own.
         check_shift: estimate the residual shift of each pair.
-        device: ``auto``, ``cpu`` or ``cuda[:n]``.
         precision: ``fp32`` or ``bf16``; the latter for metrics that allow it.
+        device: ``auto``, ``cpu`` or ``cuda[:n]``.
         batch_size: images per batch, ``None`` for automatic.
         workers: threads that read images ahead; 0 reads in the main thread.
         strict: stop at the first row that is not scored.
+
+    Raises:
+        OptionError: a value that a field does not take; the error names the field.
+
+    Example:
+        >>> options = Options(intensity="range=0,4095", slices="50:80:10")
+        >>> options.rule.bounds, list(options.sections(100))
+        ((0.0, 4095.0), [50, 60, 70])
     """
 
-    intensity: str | None = None
-    out_of_range: Literal["clip", "error"] = "clip"
+    intensity: str | IntensityRule | None = None
+    out_of_range: OutOfRange = "clip"
     allow_scale_mismatch: bool = False
-    axis: str = "axial"
-    slices: str | None = None
+    axis: Axis = "axial"
+    slices: str | int | slice | None = None
     foreground: bool = False
-    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    lesions: Sequence[int] | None = None
+    regions: str | Sequence[str] | Mapping[str, Sequence[int]] = ()
+    label_names: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    use_labels: bool = False
     resample: bool = False
     resize: bool = False
     crop: bool = False
-    details: bool = False
+    components: bool = False
     check_shift: bool = True
+    precision: Precision = "fp32"
     device: str = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
     batch_size: int | None = None
     workers: int = 2
     strict: bool = False
 
     def __post_init__(self) -> None:
-        parse_intensity(self.intensity)
-        parse_slices(self.slices)
-        if self.axis not in AXES:
-            raise UsageError(f"--axis {self.axis!r}: expected one of {', '.join(sorted(AXES))}.")
-        if self.out_of_range not in ("clip", "error"):
-            raise UsageError(f"--out-of-range {self.out_of_range!r}: expected clip or error.")
-        if self.precision not in ("fp32", "bf16"):
-            raise UsageError(f"--precision {self.precision!r}: expected fp32 or bf16.")
+        parsed: dict[str, Any] = {}
+        if not isinstance(self.intensity, IntensityRule):
+            parsed["intensity"] = parse_intensity(self.intensity)
+        if not isinstance(self.slices, slice | None):
+            parsed["slices"] = parse_slices(str(self.slices))
+        regions = self.regions
+        given = regions if isinstance(regions, Mapping) else {}
+        names = {**self.label_names, **given}
+        parsed["label_names"] = {name: parse_labels(labels, name) for name, labels in names.items()}
+        parsed["regions"] = check_regions([regions] if isinstance(regions, str) else list(regions))
+        for name, value in parsed.items():
+            object.__setattr__(self, name, value)
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        for name, choices in (("axis", Axis), ("out_of_range", OutOfRange), ("precision", Precision)):
+            known = get_args(choices)
+            if getattr(self, name) not in known:
+                raise OptionError(name, f"{getattr(self, name)!r} is not one of {', '.join(known)}.")
         if self.resize and self.crop:
-            raise UsageError("--resize and --crop contradict each other; choose one.")
+            raise OptionError("resize", "contradicts crop; choose one.")
         if self.batch_size is not None and self.batch_size < 1:
-            raise UsageError(f"--batch-size {self.batch_size}: expected auto or a number of at least 1.")
+            raise OptionError("batch_size", f"{self.batch_size} is not auto or a number of at least 1.")
         if self.workers < 0:
-            raise UsageError(f"--workers {self.workers}: expected 0 or more.")
-        if self.lesions is not None:
-            object.__setattr__(self, "lesions", check_lesions(self.lesions))
+            raise OptionError("workers", f"{self.workers} is below 0; 0 reads in the main thread.")
+
+    @property
+    def rule(self) -> IntensityRule:
+        """The parsed intensity rule."""
+        return cast(IntensityRule, self.intensity)
+
+    def sections(self, length: int, otherwise: str | None = None) -> range:
+        """The slices of a volume of ``length`` slices; ``otherwise`` holds where no option names any."""
+        chosen = parse_slices(otherwise) if self.slices is None else cast(slice, self.slices)
+        return range(length) if chosen is None else range(length)[chosen]
+
+    def named(self, label_names: Mapping[str, Sequence[int]]) -> Options:
+        """With the names that a dataset gives to its labels; names that the options give take precedence.
+
+        Raises:
+            OptionError: a region that is not the name of a label.
+        """
+        options = replace(self, label_names={**label_names, **self.label_names})
+        for name in options.regions:
+            if name not in options.label_names:
+                known = ", ".join(options.label_names) or "none"
+                raise OptionError(
+                    "regions",
+                    f"{name!r} is not the name of a label ({known}); define it as {name}=LABEL,LABEL."
+                    f"{nearest(str(name), options.label_names)}",
+                )
+        return options
 
     def recorded(self) -> dict[str, Any]:
         """What the run record keeps and a resumed run must agree with."""
         leave_out = {"workers", "strict", "batch_size", "device"}
-        return {key: value for key, value in asdict(self).items() if key not in leave_out}
+        kept = {key: value for key, value in asdict(self).items() if key not in leave_out}
+        return kept | {"intensity": str(self.intensity), "slices": format_slices(self.slices)}
 
 
-def check_lesions(labels: Any) -> tuple[int, ...]:
-    """The labels that are lesion, each once, in ascending order.
-
-    Raises:
-        UsageError: no labels, something other than whole numbers, or 0, which is the background.
-
-    Example:
-        >>> check_lesions([4, 1, 4])
-        (1, 4)
-    """
-    try:
-        found = tuple(sorted({operator.index(label) for label in labels}))
-    except TypeError:
-        found = ()
-    if not found or 0 in found:
-        raise UsageError(f"--lesions {labels!r}: expected labels of lesions, whole numbers but 0, say 1,4.")
-    return found
-
-
-def parse_lesions(text: str) -> tuple[int, ...]:
-    """Parse ``LABEL,LABEL``.
-
-    Raises:
-        UsageError: another form.
-
-    Example:
-        >>> parse_lesions("1,4")
-        (1, 4)
-    """
-    try:
-        return check_lesions([int(label) for label in text.split(",")])
-    except (ValueError, UsageError):
-        raise UsageError(
-            f"--lesions {text!r}: expected LABEL,LABEL (whole numbers but 0, say 1,4), or the word dataset."
-        ) from None
-
-
-def parse_slices(text: str | None) -> slice:
-    """Turn ``"50:80"``, ``"50:80:5"``, ``":20"`` or ``"12"`` into a slice; ``None`` takes all.
-
-    Raises:
-        UsageError: anything else.
-
-    Example:
-        >>> list(range(100))[parse_slices("50:80:10")]
-        [50, 60, 70]
-    """
-    if text is None:
-        return slice(None)
-    try:
-        numbers = [int(part) if part.strip() else None for part in text.split(":")]
-    except ValueError:
-        numbers = []
-    if len(numbers) == 1 and numbers[0] is not None and numbers[0] >= 0:
-        return slice(numbers[0], numbers[0] + 1)
-    if len(numbers) not in (2, 3) or (len(numbers) == 3 and numbers[2] == 0):
-        raise UsageError(f"--slices {text!r}: expected FIRST:LAST, FIRST:LAST:STEP or one number.")
-    return slice(*numbers)
-
-
-def choose_device(name: str) -> str:
-    """Turn ``auto`` into what the machine has, and refuse a device that it has not.
-
-    Raises:
-        UsageError: an unknown device, or CUDA where there is none.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"--device {name!r}: expected auto, cpu, cuda or cuda:N.") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; use cpu."
-        )
-    return str(device)
-
-
-def choose_batch_size(pixels: int, device: str) -> int:
-    """Images per batch for images of so many pixels: enough to fill the device, never more than 256.
-
-    Example:
-        >>> choose_batch_size(256 * 256, "cpu")
-        16
-    """
-    budget = BUDGET if device == "cpu" else 4 * BUDGET
-    return max(1, min(256, budget // max(1, pixels)))
-
-
-def make_options(given: Mapping[str, Any]) -> Options:
+def make_options(given: OptionFields | Mapping[str, Any]) -> Options:
     """Options from keyword arguments.
 
     Raises:
@@ -191,3 +172,72 @@ def make_options(given: Mapping[str, Any]) -> Options:
         if name not in known:
             raise UsageError(f"there is no option {name!r}.{nearest(name, known)}")
     return Options(**given)
+
+
+def parse_slices(text: str | None) -> slice | None:
+    """Turn ``"50:80"``, ``"50:80:5"``, ``":20"`` or ``"12"`` into a slice; ``None`` stays ``None`` and takes all.
+
+    Raises:
+        OptionError: anything else.
+
+    Example:
+        >>> list(range(100))[parse_slices("50:80:10")]
+        [50, 60, 70]
+    """
+    if text is None:
+        return None
+    try:
+        numbers = [int(part) if part.strip() else None for part in text.split(":")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1 and numbers[0] is not None and numbers[0] >= 0:
+        return slice(numbers[0], numbers[0] + 1)
+    if len(numbers) not in (2, 3) or (len(numbers) == 3 and numbers[2] == 0):
+        raise OptionError("slices", f"{text!r} is not FIRST:LAST, FIRST:LAST:STEP or one number.")
+    return slice(*numbers)
+
+
+def format_slices(chosen: str | int | slice | None) -> str | None:
+    """The inverse of :func:`parse_slices`.
+
+    Example:
+        >>> format_slices(slice(50, 80)), format_slices(slice(None, 20, 2))
+        ('50:80', ':20:2')
+    """
+    if not isinstance(chosen, slice):
+        return None if chosen is None else str(chosen)
+    parts = [chosen.start, chosen.stop, *([] if chosen.step is None else [chosen.step])]
+    return ":".join("" if part is None else str(part) for part in parts)
+
+
+def choose_device(name: str) -> str:
+    """Turn ``auto`` into what the machine has, and reject a device that it does not have.
+
+    Raises:
+        OptionError: an unknown device, or CUDA where there is none.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise OptionError("device", f"{name!r} is not auto, cpu, cuda or cuda:N.") from None
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise OptionError(
+            "device", f"{name} is not available: this machine has {count} CUDA devices; use cpu."
+        )
+    return str(device)
+
+
+def choose_batch_size(pixels: int, device: str) -> int:
+    """Images per batch for images of so many pixels: enough to fill the device, never more than 256.
+
+    Example:
+        >>> choose_batch_size(256 * 256, "cpu")
+        16
+    """
+    budget = PIXEL_BUDGET if device == "cpu" else 4 * PIXEL_BUDGET
+    return max(1, min(256, budget // max(1, pixels)))

@@ -12,60 +12,20 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from iqa_registry.errors import ImageError
-from iqa_registry.evaluation.options import Options, parse_slices
+from iqa_registry.evaluation.items import VOLUME_BUDGET, Item
+from iqa_registry.evaluation.options import Options
 from iqa_registry.images.formats import AXES, probe_image, source_key
-from iqa_registry.images.pairs import Pair
+from iqa_registry.images.pair import Pair
 
-VOLUME_BUDGET = 1 << 30
-"""Bytes of decoded volumes that the loader may hold; see :mod:`iqa_registry.evaluation.loader`."""
-
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One row group of the table: a picture pair, one slice of a volume pair, or a whole volume pair.
-
-    Attributes:
-        order: position in the final table.
-        pair: where the images are.
-        reference_key: what tells this reference (and slice) from all others of the run.
-        axis: the axis along which the volume is cut, ``None`` for pictures.
-        slice: the slice's index, ``None`` for pictures and whole volumes.
-        whole: whether this item is a volume as such, for metrics that work in three dimensions.
-    """
-
-    order: int
-    pair: Pair
-    reference_key: tuple[Any, ...]
-    axis: int | None = None
-    slice: int | None = None
-    whole: bool = False
-
-    @property
-    def pair_id(self) -> str:
-        """The row's identifier: that of the pair, with the slice where there is one."""
-        if self.slice is None:
-            return self.pair.pair_id
-        name = next(name for name, axis in AXES.items() if axis == self.axis)
-        return f"{self.pair.pair_id}/{name}-{self.slice:03d}"
-
-    @property
-    def subject(self) -> str | None:
-        """The subject that the row belongs to: the manifest's column, else the volume's name."""
-        given = self.pair.groups.get("subject")
-        if given is not None:
-            return str(given)
-        return None if self.axis is None else self.pair.pair_id
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 
 
 def plan_items(pairs: Sequence[Pair], options: Options, dimensions: set[int]) -> list[Item]:
-    """Expand pairs into items: pictures as they are, volumes into slices and, if asked for, whole volumes.
+    """Expand pairs into items: 2-D images as they are, volumes into slices and, if asked for, whole volumes.
 
     Args:
         pairs: what to score.
@@ -88,13 +48,17 @@ def plan_items(pairs: Sequence[Pair], options: Options, dimensions: set[int]) ->
             items.append(Item(next(counter), pair, key))
             continue
         axis = AXES[options.axis]
+        chosen = options.sections(shape[axis], pair.slices)
         if 2 in dimensions:
-            chosen = range(shape[axis])[parse_slices(options.slices or pair.slices)]
-            # A range that holds no slice of this volume must not make the pair vanish from the table.
-            for index in chosen or [shape[axis]]:
-                items.append(Item(next(counter), pair, (*key, index), axis, index))
+            items += [
+                Item(next(counter), pair, (*key, index), axis, index, sections=range(index, index + 1))
+                for index in chosen
+            ]
+            if not chosen:
+                # A range that holds no slice of this volume must not make the pair vanish from the table.
+                items.append(Item(next(counter), pair, (*key, None), axis, shape[axis]))
         if 3 in dimensions:
-            items.append(Item(next(counter), pair, key, axis, None, whole=True))
+            items.append(Item(next(counter), pair, key, axis, None, whole=True, sections=chosen))
     return items
 
 
@@ -104,7 +68,7 @@ def _reference_key(pair: Pair) -> tuple[Any, ...]:
 
 def _volume_shape(pair: Pair) -> tuple[int, ...] | None:
     source = pair.reference if pair.reference is not None else pair.synthesized
-    if isinstance(source, str | Path) and Path(source).suffix.lower() in PICTURE_SUFFIXES:
+    if isinstance(source, str | Path) and Path(source).suffix.lower() in IMAGE_SUFFIXES:
         return None
     try:
         info = probe_image(source)

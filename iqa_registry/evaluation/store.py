@@ -1,13 +1,13 @@
-"""Where the scores of a run land: a run folder that a killed run can go on from, or memory.
+"""Where the scores of a run are kept: in a run folder, from which an interrupted run resumes, or in memory.
 
-A run folder holds ``run.json`` (what was asked for, of which versions) and ``scores/part-*.parquet``, one per
-batch. Each is written under a temporary name, synced and renamed, so that a part is either whole or not there.
+A run folder holds ``run.json`` (what was asked for, of which versions, and which parts make up the table) and
+``scores/part-*.parquet``, one per batch. Each is written under a temporary name, synced and renamed, so that a part is
+either whole or not there. :func:`read_run` reads a folder.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,32 +18,11 @@ import polars as pl
 
 from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.files import write_atomically
+from iqa_registry.tables.schema import in_table_order, with_component
+from iqa_registry.tables.writing import as_parquet
 
 RECORD = "run.json"
-COLUMNS: dict[str, Any] = {
-    "order": pl.Int64,
-    "pair_id": pl.String,
-    "subject": pl.String,
-    "slice": pl.Int64,
-    "region": pl.String,
-    "metric": pl.String,
-    "score": pl.Float64,
-    "status": pl.String,
-    "message": pl.String,
-    "higher_is_better": pl.Boolean,
-    "dimensions": pl.Int64,
-    "region_fraction": pl.Float64,
-    "shift": pl.Float64,
-    "intensity": pl.String,
-    "synthesized_low": pl.Float64,
-    "synthesized_high": pl.Float64,
-    "reference_low": pl.Float64,
-    "reference_high": pl.Float64,
-    "clipped": pl.Float64,
-    "clipped_reference": pl.Float64,
-    "seconds": pl.Float64,
-}
-"""The columns of the score table beside the group columns; ``order`` is dropped from what users see."""
+PARTS = "scores/part-*.parquet"
 
 
 class Store(ABC):
@@ -61,15 +40,13 @@ class Store(ABC):
     def frames(self, parts: Sequence[str]) -> list[pl.DataFrame]:
         """The rows of the named parts."""
 
+    def expect(self, parts: Sequence[str]) -> None:  # noqa: B027 - a store that nobody else reads need not know
+        """Say which parts the run consists of, before they are there."""
+
     def table(self, parts: Sequence[str], metrics: Sequence[str]) -> pl.DataFrame:
-        """All rows in table order: by pair, metric (in the order they were asked for) and region."""
-        frames = self.frames(parts)
-        if not frames:
-            return pl.DataFrame(schema=COLUMNS).drop("order")
-        rank = {name: number for number, name in enumerate(metrics)}
-        place = pl.col("metric").str.replace(r"\[[^\]]*\]$", "").replace_strict(rank, default=len(rank))
-        table = pl.concat(frames, how="vertical").with_columns(place.alias("_metric"))
-        return table.sort("order", "_metric", maintain_order=True).drop("order", "_metric")
+        """All rows of the finished run in table order: by image, metric (in the order asked for) and region."""
+        self.expect(parts)
+        return in_table_order(self.frames(parts), metrics)
 
 
 class MemoryStore(Store):
@@ -94,22 +71,27 @@ class MemoryStore(Store):
 class RunFolder(Store):
     """A run folder on disk.
 
+    Args:
+        path: the folder.
+        fresh: discard what is there.
+
     Raises:
-        UsageError: the folder holds a run made with other arguments (they are named), another process is
-            writing to it, or it is no run folder at all.
+        UsageError: the folder holds a run made with other arguments (they are listed), another process is
+            writing to it, or it is not a run folder.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fresh: bool = False) -> None:
         self.path = path
+        self._fresh = fresh
         self._scores = path / "scores"
+        self._record: dict[str, Any] = {}
 
     @contextlib.contextmanager
-    def opened(self, record: Mapping[str, Any], fresh: bool = False) -> Iterator[RunFolder]:
-        """Take the folder for this run: create it, or go on from what is there if the arguments agree.
+    def opened(self, record: Mapping[str, Any]) -> Iterator[RunFolder]:
+        """Take the folder for this run: create it, or resume if the arguments agree.
 
         Args:
-            record: what the run is; ``record["fixed"]`` must agree with what an earlier start has left.
-            fresh: throw away what is there.
+            record: what the run is; ``record["fixed"]`` must agree with the record of an earlier start.
         """
         from filelock import FileLock, Timeout
 
@@ -117,17 +99,20 @@ class RunFolder(Store):
         try:
             self._scores.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{self.path}: cannot be made a run folder: {error.strerror}.") from error
+            raise UsageError(f"{self.path}: cannot be written ({error.strerror}). Name another.") from error
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise UsageError(f"{self.path}: another process is writing to this run folder.") from None
+            raise UsageError(
+                f"{self.path}: another process is writing to this run folder. Wait for it, or name another."
+            ) from None
         try:
-            self._remove_leftovers(parts=fresh)
-            if not fresh:
+            self._remove_leftovers(parts=self._fresh)
+            if not self._fresh:
                 self._compare(record)
-            self.write_record(record)
+            self._record = dict(record)
+            self.write_record(self._record)
             yield self
         finally:
             # Removed while it is still held, so that no third process can be holding it.
@@ -136,11 +121,11 @@ class RunFolder(Store):
 
     def _check_folder(self) -> None:
         if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"{self.path}: is a file; name a folder for the run.")
+            raise UsageError(f"{self.path}: is a file. Name a folder for the run.")
         strange = self.path.is_dir() and not (self.path / RECORD).exists() and not self._scores.exists()
         if strange and any(self.path.iterdir()):
             raise UsageError(
-                f"{self.path}: holds other files and no {RECORD}; name an empty or a new folder."
+                f"{self.path}: holds other files and no {RECORD}. Name an empty or a new folder."
             )
 
     def _remove_leftovers(self, parts: bool) -> None:
@@ -150,14 +135,14 @@ class RunFolder(Store):
             path.unlink()
 
     def read_record(self) -> dict[str, Any] | None:
-        """What ``run.json`` says, ``None`` where there is none."""
+        """The content of ``run.json``, ``None`` if there is no such file."""
         path = self.path / RECORD
         if not path.exists():
             return None
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UsageError(f"{path}: cannot be read ({error}); start over with --fresh.") from error
+            raise UsageError(f"{path}: cannot be read ({error}). Discard the run with --fresh.") from error
         return record
 
     def _compare(self, record: Mapping[str, Any]) -> None:
@@ -177,7 +162,8 @@ class RunFolder(Store):
             shown = "; ".join(f"{key}: {then.get(key)} then, {now.get(key)} now" for key in differing[:3])
             more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
             raise UsageError(
-                f"{self.path}: was made with other arguments ({shown}{more}). Use --fresh to start over, or another -o."
+                f"{self.path}: was made with other arguments ({shown}{more}). "
+                "Discard the run with --fresh, or choose another -o."
             )
 
     def write_record(self, record: Mapping[str, Any]) -> None:
@@ -187,16 +173,15 @@ class RunFolder(Store):
 
     def get(self, part: str, digest: str) -> pl.DataFrame | None:
         """See :meth:`Store.get`."""
-        path = self._scores / f"part-{part}.parquet"
+        path = self._part(part)
         if not path.exists():
             return None
-        try:
-            if pl.read_parquet_metadata(path).get("inputs") != digest:
-                return None
-            return pl.read_parquet(path)
-        except (pl.exceptions.PolarsError, OSError):
-            # A part that the disk has damaged is computed again.
-            return None
+        with contextlib.suppress(pl.exceptions.PolarsError, OSError):
+            if pl.read_parquet_metadata(path).get("inputs") == digest:
+                return with_component(pl.read_parquet(path))
+        # Damaged, or of other files: it is computed again, and must not count if the run is interrupted before that.
+        path.unlink()
+        return None
 
     def put(self, part: str, digest: str, rows: pl.DataFrame) -> None:
         """See :meth:`Store.put`.
@@ -204,14 +189,52 @@ class RunFolder(Store):
         Raises:
             IQAError: the disk is full or the folder cannot be written; earlier parts are untouched.
         """
-        buffer = io.BytesIO()
-        rows.write_parquet(buffer, metadata={"inputs": digest})
-        _write(self._scores / f"part-{part}.parquet", buffer.getvalue())
+        _write(self._part(part), as_parquet(rows, {"inputs": digest}))
+
+    def expect(self, parts: Sequence[str]) -> None:
+        """See :meth:`Store.expect`; a reader of the folder then knows which files count."""
+        if self._record.get("parts") != list(parts):
+            self._record["parts"] = list(parts)
+            self.write_record(self._record)
 
     def frames(self, parts: Sequence[str]) -> list[pl.DataFrame]:
-        """See :meth:`Store.frames`."""
-        paths = [self._scores / f"part-{part}.parquet" for part in parts]
-        return [pl.read_parquet(path) for path in paths if path.exists()]
+        """See :meth:`Store.frames`.
+
+        Raises:
+            UsageError: a part is damaged.
+        """
+        return [_read_part(path) for path in map(self._part, parts) if path.exists()]
+
+    def _part(self, name: str) -> Path:
+        return self._scores / f"part-{name}.parquet"
+
+
+def read_run(path: Path) -> pl.DataFrame:
+    """The table of a run folder, finished or not: the parts that its record lists, not those of earlier runs.
+
+    Args:
+        path: the folder. One whose record lists no parts, as earlier versions wrote it, is read whole.
+
+    Raises:
+        UsageError: it is not a run folder, has no scores yet, or a file in it is damaged.
+    """
+    folder = RunFolder(path)
+    record = folder.read_record() or {}
+    parts = record.get("parts")
+    old = sorted(path.glob(PARTS)) if parts is None else []
+    frames = [_read_part(part) for part in old] or folder.frames(parts or [])
+    if not frames:
+        raise UsageError(f"{path}: is not a run folder with scores ({PARTS}). Give one of `iqa evaluate -o`.")
+    return in_table_order(frames, list(record.get("fixed", {}).get("metrics", {})))
+
+
+def _read_part(path: Path) -> pl.DataFrame:
+    try:
+        return with_component(pl.read_parquet(path))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UsageError(
+            f"{path}: is damaged ({str(error).splitlines()[0]}). Repeat the command of the run to compute it again."
+        ) from error
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -219,8 +242,8 @@ def _write(path: Path, content: bytes) -> None:
         write_atomically(path, content, durable=True)
     except OSError as error:
         raise IQAError(
-            f"{path}: cannot be written ({error.strerror}). What was scored before is kept; "
-            "mend it and give the same command again."
+            f"{path}: cannot be written ({error.strerror}). Earlier scores are kept: "
+            "fix the problem and rerun the command."
         ) from error
 
 

@@ -10,32 +10,34 @@ import polars as pl
 
 from iqa_registry.errors import UsageError, nearest
 from iqa_registry.statistics.bootstrap import mean_interval
+from iqa_registry.tables.schema import COMPONENT, METRIC, OK, REGION, STATUS, SUBJECT, with_component
 
 SHIFT_LIMIT = 1.0
 """Residual shift in pixels from which a pair is warned about."""
 
 
 def summarize(table: pl.DataFrame, group_by: Sequence[str] = (), resamples: int = 2000) -> pl.DataFrame:
-    """Per metric, region and group: counts, mean, standard deviation and the 95 % bootstrap interval of the mean.
+    """Per metric, component, region and group: counts, mean, standard deviation, 95 % bootstrap interval of the mean.
 
-    The interval resamples subjects where the table names at least two, else rows. A mean that contains an
+    The interval resamples subjects if the table has at least two, else rows. A mean that contains an
     infinite score (PSNR of equal images) is infinite, and has no deviation or interval; ``n_infinite`` counts them.
 
     Args:
         table: score rows, as :func:`iqa_registry.evaluate` gives them.
-        group_by: further columns to group by, ``model`` or ``epoch``, say.
+        group_by: further columns to group by, for example ``model`` or ``epoch``.
         resamples: bootstrap samples.
 
     Returns:
-        One row per metric, region and group, in the order of the table.
+        One row per metric, component, region and group, in the order of the table.
 
     Raises:
         UsageError: a column that the table does not have.
     """
     for name in group_by:
         if name not in table.columns:
-            raise UsageError(f"the table has no column {name!r}.{nearest(name, table.columns)}")
-    keys = ["metric", "region", "dimensions", *group_by]
+            raise UsageError(f"The table has no column {name!r}.{nearest(name, table.columns)}")
+    table = with_component(table)
+    keys = [METRIC, COMPONENT, REGION, "dimensions", *group_by]
     rows = [
         dict(zip(keys, key, strict=True)) | _statistics(group, resamples)
         for key, group in table.group_by(keys, maintain_order=True)
@@ -48,13 +50,13 @@ def _ordered(rows: Sequence[dict[str, Any]], group_by: Sequence[str]) -> list[st
 
 
 def _statistics(group: pl.DataFrame, resamples: int) -> dict[str, Any]:
-    scored = group.filter(pl.col("status") == "ok")
+    scored = group.filter(pl.col(STATUS) == OK)
     scores = scored["score"].to_numpy()
     infinite = int((~scored["score"].is_finite()).sum())
     plain = len(scores) > 0 and infinite == 0
     low, high = (math.nan, math.nan)
     if plain and len(scores) > 1:
-        clusters = scored["subject"]
+        clusters = scored[SUBJECT]
         several = clusters.null_count() == 0 and clusters.n_unique() > 1
         low, high = mean_interval(scores, clusters.to_numpy() if several else None, resamples=resamples)
     direction = group["higher_is_better"].drop_nulls()
@@ -72,16 +74,17 @@ def _statistics(group: pl.DataFrame, resamples: int) -> dict[str, Any]:
 
 
 def problems(table: pl.DataFrame) -> list[tuple[str, str, int]]:
-    """The distinct messages of rows that are not scored: status, message, number of rows.
+    """The distinct messages of rows without a score: status, message, number of rows.
 
-    Parts of a score (``kcross[tumor]``) are left out: that one does not apply to a pair is no problem.
+    Components of a score are left out: a component may not apply to an image, which is not a problem.
 
     Example:
-        >>> rows = {"metric": ["psnr"] * 2, "status": ["ok", "error"], "message": [None, "a.png: truncated"]}
+        >>> rows = {"metric": ["psnr"] * 2, "component": ["", ""], "status": ["ok", "error"]}
+        >>> rows["message"] = [None, "a.png: truncated"]
         >>> problems(pl.DataFrame(rows))
         [('error', 'a.png: truncated', 1)]
     """
-    failed = table.filter((pl.col("status") != "ok") & ~pl.col("metric").str.ends_with("]"))
+    failed = with_component(table).filter((pl.col(STATUS) != OK) & (pl.col(COMPONENT) == ""))
     counted = failed.group_by("status", "message", maintain_order=True).len()
     return [(row[0], row[1] or "", row[2]) for row in counted.iter_rows()]
 

@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 
 from iqa_registry.errors import ImageError
 from iqa_registry.images._guard import check_size, full_scale_of, picture, reading, to_float32
-from iqa_registry.images._image import Array, Image, ImageInfo
+from iqa_registry.images.image import Array, Image, ImageInfo
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,8 +16,8 @@ import numpy as np
 from iqa_registry.errors import ImageError
 from iqa_registry.images._dicom_geometry import Frame, describe_frames, lps_affine, sort_frames
 from iqa_registry.images._guard import check_size, picture, quiet, reading, size_limit, to_float32, too_large
-from iqa_registry.images._image import Array, Image, ImageInfo
 from iqa_registry.images._orientation import canonical, canonical_shape
+from iqa_registry.images.image import Array, Image, ImageInfo
 
 _SUFFIXES = (".dcm", ".dicom", ".ima")
 _DEFLATED = "1.2.840.10008.1.2.1.99"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from iqa_registry.errors import ImageError
-from iqa_registry.images._image import Array
+from iqa_registry.images.image import Array
 
 _SAME_DIRECTION = 1e-3
 _SAME_SPACING = 1e-3

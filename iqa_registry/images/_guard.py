@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from iqa_registry.errors import ImageError, IQAError, UsageError
-from iqa_registry.images._image import Array, Image
+from iqa_registry.images.image import Array, Image
 
 VARIABLE = "IQA_MAX_IMAGE_BYTES"
 DEFAULT_LIMIT = 2 << 30

@@ -13,8 +13,8 @@ import numpy as np
 from iqa_registry.errors import ImageError
 from iqa_registry.images import _metaimage
 from iqa_registry.images._guard import check_size, picture, reading, size_limit, to_float32, too_large
-from iqa_registry.images._image import Array, Image, ImageInfo
 from iqa_registry.images._orientation import canonical, canonical_shape
+from iqa_registry.images.image import Array, Image, ImageInfo
 
 _LONGEST_HEADER = 1 << 16
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -17,7 +17,7 @@ import numpy as np
 
 from iqa_registry.errors import ImageError
 from iqa_registry.images._guard import check_size
-from iqa_registry.images._image import Array
+from iqa_registry.images.image import Array
 
 _LONGEST_HEADER = 1 << 16
 _GZIP_OR_ZLIB = 47  # tells zlib to accept either wrapping

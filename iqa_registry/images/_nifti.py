@@ -19,8 +19,8 @@ import numpy as np
 
 from iqa_registry.errors import ImageError
 from iqa_registry.images._guard import check_size, human, reading, to_float32, too_large
-from iqa_registry.images._image import Array, Image, ImageInfo
 from iqa_registry.images._orientation import canonical, canonical_shape
+from iqa_registry.images.image import Array, Image, ImageInfo
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 540

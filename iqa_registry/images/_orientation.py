@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from iqa_registry.errors import ImageError
-from iqa_registry.images._image import Array, Image
+from iqa_registry.images.image import Array, Image
 
 
 def _orientation(affine: Array, name: str) -> Array:

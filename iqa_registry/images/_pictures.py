@@ -26,7 +26,7 @@ from iqa_registry.images._guard import (
     too_large,
     transparency,
 )
-from iqa_registry.images._image import Array, Image, ImageInfo
+from iqa_registry.images.image import Array, Image, ImageInfo
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile

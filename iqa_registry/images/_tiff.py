@@ -18,7 +18,7 @@ import numpy as np
 
 from iqa_registry.errors import ImageError
 from iqa_registry.images._guard import check_size, full_scale_of, picture, quiet, reading, too_large
-from iqa_registry.images._image import Array, Image, ImageInfo
+from iqa_registry.images.image import Array, Image, ImageInfo
 
 MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 

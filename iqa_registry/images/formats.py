@@ -8,28 +8,28 @@ a small file cannot fill the memory. Every fault is an :class:`~iqa_registry.err
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Any
 
 from iqa_registry.errors import ImageError
-from iqa_registry.images import _arrays, _dicom, _itk, _nifti, _pictures, _tiff
+from iqa_registry.images import _arrays
 from iqa_registry.images._arrays import as_picture, as_volume
 from iqa_registry.images._guard import reading
-from iqa_registry.images._image import (
+from iqa_registry.images.image import (
     AXES,
     Array,
     Image,
     ImageInfo,
     LazyImage,
+    Source,
     restore_sections,
+    source_key,
     stack_sections,
     take_section,
     unsection,
     unstack,
 )
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = [
     "AXES",
@@ -56,30 +56,19 @@ __all__ = [
     "unstack",
 ]
 
-Source: TypeAlias = "str | Path | Array | Tensor | Image | LazyImage"
-"""What can be read: a path, an array, a tensor, what :func:`as_picture` and :func:`as_volume` give, or an image that
-is made when it is read."""
-
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _DICOM = (".dcm", ".dicom", ".ima")
 
-_READERS: dict[str, tuple[Callable[[Path], ImageInfo], Callable[[Path], Image]]] = {
-    ".nii.gz": (_nifti.probe_nifti, _nifti.read_nifti),
-    ".nii": (_nifti.probe_nifti, _nifti.read_nifti),
-    ".npy": (_arrays.probe_npy, _arrays.read_npy),
-    ".npz": (_arrays.probe_npz, _arrays.read_npz),
-    ".mha": (_itk.probe_itk, _itk.read_itk),
-    ".mhd": (_itk.probe_itk, _itk.read_itk),
-    ".nrrd": (_itk.probe_itk, _itk.read_itk),
-    ".nhdr": (_itk.probe_itk, _itk.read_itk),
-    **dict.fromkeys(_DICOM, (_dicom.probe_file, _dicom.read_file)),
+_READERS = {
+    ".nii.gz": ("_nifti", "nifti"),
+    ".nii": ("_nifti", "nifti"),
+    ".npy": ("_arrays", "npy"),
+    ".npz": ("_arrays", "npz"),
+    **dict.fromkeys((".mha", ".mhd", ".nrrd", ".nhdr"), ("_itk", "itk")),
+    **dict.fromkeys(_DICOM, ("_dicom", "file")),
 }
-
-_PICTURE_READERS: dict[str, tuple[Callable[[Path], ImageInfo], Callable[[Path, bool], Image]]] = {
-    "PNG": (_pictures.probe_png, _pictures.read_png),
-    "JPEG": (_pictures.probe_jpeg, _pictures.read_jpeg),
-    "TIFF": (_tiff.probe_tiff, _tiff.read_tiff),
-}
+"""The module that reads a format, and the end of the names of its functions ``probe_...`` and ``read_...``."""
+_PICTURE_READERS = {"PNG": ("_pictures", "png"), "JPEG": ("_pictures", "jpeg"), "TIFF": ("_tiff", "tiff")}
 
 SUFFIXES = (*_PICTURES, *_READERS)
 """The suffixes of all formats that can be read."""
@@ -110,18 +99,18 @@ def read_image(source: Source) -> Image:
         return _arrays.from_values(source)
     path = Path(source)
     if path.is_dir():
-        return _dicom.read_series(path)
+        return _of("_dicom", "read_series")(path)
     ending = _known_suffix(path)
     if ending in _PICTURES:
-        return _PICTURE_READERS[_picture_kind(path)][1](path, False)
-    return _READERS[ending][1](path)
+        return _function("read", *_PICTURE_READERS[_picture_kind(path)])(path, False)
+    return _function("read", *_READERS[ending])(path)
 
 
 def read_labels(source: Source) -> Image:
     """Read a label map: as :func:`read_image`, but a palette gives its indices, and JPEG is refused."""
     if isinstance(source, (str, Path)) and suffix(source) in _PICTURES and not Path(source).is_dir():
         path = Path(source)
-        return _PICTURE_READERS[_picture_kind(path)][1](path, True)
+        return _function("read", *_PICTURE_READERS[_picture_kind(path)])(path, True)
     return read_image(source)
 
 
@@ -139,22 +128,21 @@ def probe_image(source: Source) -> ImageInfo:
         return _arrays.probe_values(source)
     path = Path(source)
     if path.is_dir():
-        return _dicom.probe_series(path)
+        return _of("_dicom", "probe_series")(path)
     ending = _known_suffix(path)
     if ending in _PICTURES:
-        return _PICTURE_READERS[_picture_kind(path)][0](path)
-    return _READERS[ending][0](path)
+        return _function("probe", *_PICTURE_READERS[_picture_kind(path)])(path)
+    return _function("probe", *_READERS[ending])(path)
 
 
-def source_key(source: Source | None) -> str | int:
-    """What tells an image from all others of a run: its path, a lazy image's key, or the identity of an array.
+def _function(verb: str, module: str, name: str) -> Callable[..., Any]:
+    return _of(module, f"{verb}_{name}")
 
-    Example:
-        >>> source_key(Path("a/b.png"))
-        'a/b.png'
-    """
-    # Arrays are told apart by identity: the caller who passes one array twice gets it read once.
-    return str(source) if isinstance(source, str | Path | LazyImage) else id(source)
+
+def _of(module: str, name: str) -> Callable[..., Any]:
+    """A function of a reader, whose libraries are imported when a file of its format is met."""
+    function: Callable[..., Any] = getattr(import_module(f"iqa_registry.images.{module}"), name)
+    return function
 
 
 def suffix(path: str | Path) -> str:
@@ -181,13 +169,13 @@ def stem(path: str | Path) -> str:
 
 def is_series(folder: Path) -> bool:
     """Whether ``folder`` holds the slices of a volume as DICOM files, and so counts as one image."""
-    return _dicom.is_series(folder)
+    return bool(_of("_dicom", "is_series")(folder))
 
 
 def is_bare_dicom(path: Path) -> bool:
     """Whether a file without suffix is a DICOM file by its content."""
     try:
-        return _dicom.is_bare(path) and _dicom.is_dicom(path)
+        return bool(_of("_dicom", "is_bare")(path) and _of("_dicom", "is_dicom")(path))
     except OSError:  # reading it will say why
         return False
 
@@ -198,13 +186,15 @@ def _known_suffix(path: Path) -> str:
         return ending
     name = str(path)
     with reading(name, "an image"):
-        if _dicom.is_dicom(path):
+        if _of("_dicom", "is_dicom")(path):
             return ".dcm"
     raise ImageError(f"{name}: unknown format; expected a DICOM file or one of {' '.join(SUFFIXES)}.")
 
 
 def _picture_kind(path: Path) -> str:
     """PNG, JPEG or TIFF by the first bytes, since the suffixes of pictures are often wrong."""
+    from iqa_registry.images import _pictures, _tiff
+
     name = str(path)
     with reading(name, "a picture"), path.open("rb") as stream:
         head = stream.read(8)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from iqa_registry.errors import GeometryError
-from iqa_registry.images.formats import Array, Image
+from iqa_registry.images.image import Array, Image
 
 TOLERANCE = 0.01
 """How far a corner of the grid may be off, as a fraction of the smallest voxel side."""

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from iqa_registry.errors import IntensityError, UsageError
-from iqa_registry.images.formats import Array, Image
+from iqa_registry.errors import IntensityError, OptionError
+from iqa_registry.images.image import Array, Image
 
 Kind = Literal["auto", "dtype", "range", "reference-percentile", "each-percentile", "none"]
 Bounds = tuple[float, float]
@@ -68,7 +68,7 @@ def parse_intensity(text: str | None) -> IntensityRule:
     """Parse ``dtype``, ``range=LO,HI``, ``reference-percentile=LO,HI``, ``each-percentile=LO,HI`` or ``none``.
 
     Raises:
-        UsageError: anything else, or limits in the wrong order.
+        OptionError: anything else, or limits in the wrong order.
 
     Example:
         >>> parse_intensity("range=-1000,2000").bounds
@@ -82,18 +82,20 @@ def parse_intensity(text: str | None) -> IntensityRule:
     if kind in ("range", "reference-percentile", "each-percentile"):
         bounds = _bounds(rest, text) if rest or kind == "range" else DEFAULT_PERCENTILES
         if kind != "range" and not 0 <= bounds[0] < bounds[1] <= 100:
-            raise UsageError(f"--intensity {text!r}: percentiles lie between 0 and 100, the lower one first.")
+            raise OptionError(
+                "intensity", f"{text!r}: percentiles lie between 0 and 100, the lower one first."
+            )
         return IntensityRule(kind, bounds)  # type: ignore[arg-type]
-    raise UsageError(f"--intensity {text!r}: expected {_CHOICES}.")
+    raise OptionError("intensity", f"{text!r} is not {_CHOICES}.")
 
 
 def _bounds(rest: str, text: str) -> Bounds:
     try:
         low, high = (float(part) for part in rest.split(","))
     except ValueError:
-        raise UsageError(f"--intensity {text!r}: expected {_CHOICES}.") from None
+        raise OptionError("intensity", f"{text!r} is not {_CHOICES}.") from None
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise UsageError(f"--intensity {text!r}: the lower limit must be below the upper one, both finite.")
+        raise OptionError("intensity", f"{text!r}: the lower limit must be below the upper one, both finite.")
     return low, high
 
 

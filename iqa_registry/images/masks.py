@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
-from iqa_registry.errors import ImageError, UsageError
+from iqa_registry.errors import ImageError
 from iqa_registry.images.formats import Array, Image, Source, read_labels
 from iqa_registry.images.geometry import check_affines, check_sizes, resample_to
-
-_TAKEN = ("image", "mask", "foreground")
-"""Regions that a run names by itself."""
 
 
 def read_mask(source: Source, like: Image, resample: bool = False) -> Array:
@@ -50,32 +45,6 @@ def read_mask(source: Source, like: Image, resample: bool = False) -> Array:
     check_sizes(mask, like)
     check_affines(mask, like)
     return mask.pixels if mask.is_volume else mask.pixels[0]
-
-
-def parse_regions(texts: Iterable[str]) -> Mapping[str, tuple[int, ...]]:
-    """Parse ``NAME=LABEL,LABEL``.
-
-    Raises:
-        UsageError: another form, a label that is no whole number, or a name given twice.
-
-    Example:
-        >>> parse_regions(["tumor=1,4", "edema=2"])
-        {'tumor': (1, 4), 'edema': (2,)}
-    """
-    regions: dict[str, tuple[int, ...]] = {}
-    for text in texts:
-        name, equals, labels = text.partition("=")
-        name = name.strip()
-        try:
-            values = tuple(int(label) for label in labels.split(","))
-        except ValueError:
-            values = ()
-        if not name or not equals or not values:
-            raise UsageError(f"--regions {text!r}: expected NAME=LABEL,LABEL, say tumor=1,4.")
-        if name in regions or name in _TAKEN:
-            raise UsageError(f"--regions {text!r}: the name {name!r} is taken; choose another.")
-        regions[name] = values
-    return regions
 
 
 def foreground(image: Image) -> Array:

@@ -10,31 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from iqa_registry.errors import UsageError
-from iqa_registry.images.formats import SUFFIXES, LazyImage, Source, is_bare_dicom, is_series, stem, suffix
+from iqa_registry.images.formats import SUFFIXES, is_bare_dicom, is_series, stem, suffix
+from iqa_registry.images.image import LazyImage
+from iqa_registry.images.pair import Group, Pair
 
-_OWN = ("pair_id", "synthesized", "reference", "mask")
-Group = str | int | float | bool | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pair:
-    """A synthesized image, its reference, and what is known about the two.
-
-    Attributes:
-        pair_id: unique in a run.
-        synthesized: path, array or tensor.
-        reference: likewise; ``None`` for metrics that need none.
-        mask: likewise; nonzero is inside.
-        groups: further columns of the table: subject, model, epoch ...
-        slices: which slices of a volume are scored where the run does not say (``50:80``); all by default.
-    """
-
-    pair_id: str
-    synthesized: Source
-    reference: Source | None = None
-    mask: Source | None = None
-    groups: Mapping[str, Group] = field(default_factory=dict)
-    slices: str | None = None
+_OWN = ("pair_id", "synthesized", "reference", "mask", "labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +27,10 @@ class Pairing:
 
 
 def pair_paths(
-    synthesized: str | Path, reference: str | Path | None, mask: str | Path | None = None
+    synthesized: str | Path,
+    reference: str | Path | None,
+    mask: str | Path | None = None,
+    labels: str | Path | None = None,
 ) -> Pairing:
     """Pair two files, or two folders by relative path without suffix; a DICOM series counts as one file.
 
@@ -55,26 +38,40 @@ def pair_paths(
         synthesized: a file, a folder of files, or a DICOM series.
         reference: likewise; ``None`` where the metrics need none.
         mask: one mask for all pairs, or a folder of masks matched like the references.
+        labels: one label map for all pairs, or a folder of label maps matched like the references; by default the
+            mask serves as one.
 
     Raises:
         UsageError: a path that does not exist, a folder without images, two files of one name, or no match at all.
     """
     first = Path(synthesized)
     second = None if reference is None else Path(reference)
-    for path in (first, second, None if mask is None else Path(mask)):
+    further = {name: Path(path) for name, path in (("mask", mask), ("labels", labels)) if path is not None}
+    for path in (first, second, *further.values()):
         if path is not None and not path.exists():
             raise UsageError(f"{path}: no such file or folder.")
     if second is not None and _is_folder(first) != _is_folder(second):
         kinds = {True: "a folder of images", False: "one image"}
         raise UsageError(
-            f"{first} is {kinds[_is_folder(first)]}, {second} is {kinds[_is_folder(second)]}; "
-            "give two images or two folders."
+            f"{first} is {kinds[_is_folder(first)]}, {second} is {kinds[_is_folder(second)]}. "
+            "Give two images or two folders."
         )
     if _is_folder(first):
-        return _pair_folders(first, second, None if mask is None else Path(mask))
-    if mask is not None and _is_folder(Path(mask)):
-        raise UsageError(f"{mask} is a folder of masks, {first} is one image; give its mask.")
-    return Pairing([Pair(stem(first), str(first), _text(second), _text(mask))])
+        return _pair_folders(first, second, further)
+    for name, path in further.items():
+        if _is_folder(path):
+            raise UsageError(f"{path} is a folder and {first} is one image. Give the {name} of that image.")
+    return Pairing(
+        [
+            Pair(
+                stem(first),
+                str(first),
+                _text(second),
+                _text(further.get("mask")),
+                labels=_text(further.get("labels", further.get("mask"))),
+            )
+        ]
+    )
 
 
 def _text(path: str | Path | None) -> str | None:
@@ -85,28 +82,34 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not is_series(path)
 
 
-def _pair_folders(first: Path, second: Path | None, mask: Path | None) -> Pairing:
+def _pair_folders(first: Path, second: Path | None, further: Mapping[str, Path]) -> Pairing:
     ours, ignored = _images(first)
     theirs, others = (dict.fromkeys(ours), 0) if second is None else _images(second)
-    masks = _images(mask)[0] if mask is not None and _is_folder(mask) else None
     names = [name for name in ours if name in theirs]
     if not names:
         examples = [", ".join(list(found)[:2]) for found in (ours, theirs)]
         raise UsageError(
-            f"no image of {first} ({examples[0]} ...) has a partner of the same name in {second} ({examples[1]} ...); "
-            "rename them, or give a manifest with --pairs."
+            f"no image of {first} ({examples[0]} ...) has a partner of the same name in {second} ({examples[1]} ...). "
+            "Rename them, or give a manifest with --pairs."
         )
     unmatched = [f"{path} has no partner in {second}" for name, path in ours.items() if name not in theirs]
     unmatched += [f"{path} has no partner in {first}" for name, path in theirs.items() if name not in ours]
-    if masks is not None:
+    found: dict[str, dict[str, str | None]] = {}
+    for kind, path in further.items():
+        if not _is_folder(path):
+            found[kind] = dict.fromkeys(names, str(path))
+            continue
+        there = _images(path)[0]
+        found[kind] = {name: _text(there.get(name)) for name in names}
+        without = "; it is scored as a whole" if kind == "mask" else ""
+        unmatched += [f"{ours[name]} has no {kind} in {path}{without}" for name in names if name not in there]
         unmatched += [
-            f"{ours[name]} has no mask in {mask}; it is scored as a whole"
-            for name in names
-            if name not in masks
+            f"{other} is the {kind} of no pair" for name, other in there.items() if name not in names
         ]
-        unmatched += [f"{path} is the mask of no pair" for name, path in masks.items() if name not in names]
+    masks = found.get("mask", {})
+    labels = found.get("labels", masks)
     pairs = [
-        Pair(name, str(ours[name]), _text(theirs[name]), _text(mask if masks is None else masks.get(name)))
+        Pair(name, str(ours[name]), _text(theirs[name]), masks.get(name), labels=labels.get(name))
         for name in names
     ]
     return Pairing(pairs, unmatched, ignored + others)
@@ -160,11 +163,12 @@ def natural(text: str) -> list[tuple[int, int | str]]:
 
 
 def read_manifest(path: str | Path) -> Pairing:
-    """Read a manifest: CSV or Parquet with ``synthesized`` and optional ``reference``, ``mask`` and ``pair_id``.
+    """Read a manifest (CSV or Parquet).
 
-    Further columns become group columns: a column of a CSV is numeric if every value in it is a number without
-    leading zeros. Relative paths start at the manifest's folder. Without ``pair_id`` a pair is named after its
-    synthesized file.
+    It has a column ``synthesized`` and optional columns ``reference``, ``mask``, ``labels`` and ``pair_id``. Further
+    columns become group columns: a column of a CSV is numeric if every value in it is a number without leading zeros.
+    Relative paths start at the folder of the manifest. Without ``pair_id`` a pair is named after its synthesized file,
+    and without ``labels`` its mask serves as the label map too.
 
     Raises:
         UsageError: unreadable, a column that is missing or misspelled, an empty cell, or a ``pair_id`` that is
@@ -197,7 +201,14 @@ def _manifest_pair(path: Path, place: str, row: Mapping[str, Any]) -> Pair:
     own = Path(str(row["synthesized"]))
     name = row.get("pair_id")
     identifier = own.with_name(stem(own)).as_posix() if name is None else str(name)
-    return Pair(identifier, str(found["synthesized"]), found["reference"], found["mask"], groups)
+    return Pair(
+        identifier,
+        str(found["synthesized"]),
+        found["reference"],
+        found["mask"],
+        groups,
+        labels=found["labels" if "labels" in row else "mask"],
+    )
 
 
 def _group(value: Any) -> Group:
@@ -249,9 +260,12 @@ def _make_pair(number: int, item: Any) -> Pair:
         groups = {str(name): _group(value) for name, value in item.items() if name not in _OWN}
         first = item["synthesized"]
         name = str(item.get("pair_id") or _name(number, first))
-        return Pair(name, first, item.get("reference"), item.get("mask"), groups)
+        mask = item.get("mask")
+        labels = item.get("labels", mask)
+        return Pair(name, first, item.get("reference"), mask, groups, labels=labels)
     if isinstance(item, tuple | list) and len(item) in (2, 3):
-        return Pair(_name(number, item[0]), item[0], item[1], item[2] if len(item) == 3 else None)
+        mask = item[2] if len(item) == 3 else None
+        return Pair(_name(number, item[0]), item[0], item[1], mask, labels=mask)
     raise UsageError(
         f"pair {number}: expected (synthesized, reference), (synthesized, reference, mask), a dict or a Pair, "
         f"got {type(item).__name__}."

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from iqa_registry.errors import IQAError, UnknownNameError, UsageError, nearest
-from iqa_registry.maps.colors import DIVERGING, SEQUENTIAL, Table
+from iqa_registry.maps.scale import Scale
 from iqa_registry.metrics import FullReferenceMetric
 from iqa_registry.parameters import parse_reference
 from iqa_registry.registry import Registry
@@ -20,11 +20,11 @@ class AbsoluteError(FullReferenceMetric):
     Example:
         >>> import torch
         >>> images = torch.full((1, 1, 2, 2), 0.25)
-        >>> AbsoluteError().local_map(images, images + 0.5).mean().item()
+        >>> AbsoluteError().local_map(images, images + 0.5, (2, 2)).mean().item()
         0.5
     """
 
-    def local_map(self, synthesized: Tensor, reference: Tensor) -> Tensor:
+    def local_map(self, synthesized: Tensor, reference: Tensor, size: tuple[int, ...]) -> Tensor:
         """``(N, 1, H, W)`` in [0, 1]."""
         return (synthesized - reference).abs().mean(dim=1, keepdim=True)
 
@@ -35,49 +35,17 @@ class SignedError(FullReferenceMetric):
     Example:
         >>> import torch
         >>> images = torch.full((1, 1, 2, 2), 0.25)
-        >>> SignedError().local_map(images, images + 0.5).mean().item()
+        >>> SignedError().local_map(images, images + 0.5, (2, 2)).mean().item()
         -0.5
     """
 
-    def local_map(self, synthesized: Tensor, reference: Tensor) -> Tensor:
+    def local_map(self, synthesized: Tensor, reference: Tensor, size: tuple[int, ...]) -> Tensor:
         """``(N, 1, H, W)`` in [-1, 1]."""
         return (synthesized - reference).mean(dim=1, keepdim=True)
 
 
 ERRORS = {"error": AbsoluteError, "signed-error": SignedError}
 """The maps that need no metric."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """The values that a map's colours stand for.
-
-    Attributes:
-        equal: the map's value where the images are equal: it is black.
-        far: the value of the brightest colour; everything beyond it has that colour too.
-        signed: whether values on both sides of ``equal`` are told apart (by blue and orange).
-    """
-
-    equal: float
-    far: float
-    signed: bool = False
-
-    @property
-    def low(self) -> float:
-        """The lowest value that has a colour of its own."""
-        return self.equal - abs(self.far - self.equal) if self.signed else min(self.equal, self.far)
-
-    @property
-    def high(self) -> float:
-        """The highest value that has a colour of its own."""
-        return self.equal + abs(self.far - self.equal) if self.signed else max(self.equal, self.far)
-
-    @property
-    def colors(self) -> Table:
-        """The colours from :attr:`low` to :attr:`high`."""
-        if self.signed:
-            return DIVERGING
-        return SEQUENTIAL if self.far > self.equal else SEQUENTIAL[::-1]
 
 
 SIMILARITY = Scale(1.0, 0.0)
@@ -101,7 +69,7 @@ def scale_for(metric: FullReferenceMetric, reference: Tensor) -> Scale:
     if isinstance(metric, SignedError):
         return SIGNED
     features = metric.encode(reference)
-    equal = float(metric.local_map(features, features).nanmedian())
+    equal = float(metric.local_map(features, features, tuple(reference.shape[2:])).nanmedian())
     for scale in (SIMILARITY, DIFFERENCE):
         if abs(equal - scale.equal) < 0.05:
             return scale
@@ -160,6 +128,7 @@ def start_maps(registry: Registry, names: Iterable[str], device: str) -> Started
     for text in dict.fromkeys(names):
         if text in ERRORS:
             started.ready[text] = ERRORS[text]()
+            started.ready[text].text = text
             continue
         check_has_map(registry, text)
         try:

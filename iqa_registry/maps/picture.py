@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from iqa_registry.maps.colors import UNDEFINED, Table, colorize
-from iqa_registry.maps.engine import LocalMap, Mask
-from iqa_registry.maps.kinds import Scale
+from iqa_registry.maps.local_map import LocalMap, Mask
+from iqa_registry.maps.scale import Scale
 
 LONGEST = 384
 """Pixels that the longest side of a panel has at least; smaller pictures are enlarged by a whole factor."""

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from iqa_registry.errors import IQAError, UsageError
-from iqa_registry.files import write_atomically
-from iqa_registry.images.formats import Array
-from iqa_registry.images.pairs import Pair
-from iqa_registry.maps.engine import LocalMap, grid_source
+from iqa_registry.errors import UsageError
+from iqa_registry.images.image import Array
+from iqa_registry.images.pair import Pair
+from iqa_registry.maps.local_map import LocalMap, grid_source
 from iqa_registry.maps.picture import draw_map, draw_panel, to_png
 from iqa_registry.maps.volume import Grid, empty_volume, place, reference_grid, to_nifti
+from iqa_registry.tables.schema import make_table
+from iqa_registry.tables.writing import write_file, write_table
 
 TABLE = "maps.csv"
-COLUMNS = (
-    "pair_id", "metric", "region", "mean", "lowest", "highest", "equal", "brightest", "picture", "volume",
-)  # fmt: skip
+COLUMNS = {
+    "pair_id": pl.String, "metric": pl.String, "region": pl.String, "mean": pl.Float64, "lowest": pl.Float64,
+    "highest": pl.Float64, "equal": pl.Float64, "brightest": pl.Float64, "picture": pl.String, "volume": pl.String,
+}  # fmt: skip
 
 
 class MapWriter:
@@ -63,7 +64,7 @@ class MapWriter:
     ) -> None:
         if kind is None:
             self._finish_pair()
-            self._write(TABLE, _csv(self.rows))
+            write_table(self.folder / TABLE, make_table(self.rows, COLUMNS))
 
     def add(self, found: LocalMap) -> None:
         """Write the picture of a map, and keep its values for the volume.
@@ -120,11 +121,7 @@ class MapWriter:
         return name
 
     def _write(self, name: str, content: bytes) -> None:
-        path = self.folder / name
-        try:
-            write_atomically(path, content)
-        except OSError as error:
-            raise IQAError(f"{path}: cannot be written: {error.strerror}.") from error
+        write_file(self.folder / name, content)
 
 
 def file_stem(pair_id: str, metric: str) -> str:
@@ -141,11 +138,3 @@ def file_stem(pair_id: str, metric: str) -> str:
 
 def _safe(text: str) -> str:
     return re.sub(r"[^\w.+=,@-]", "_", text)
-
-
-def _csv(rows: list[dict[str, Any]]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue().encode()

@@ -1,7 +1,7 @@
 """The bundled sample: simulated brain MRI, six subjects, eight synthesized images each, with simulated ratings.
 
 Nobody was scanned for it, no network made it and no radiologist rated it: see ``README.md`` beside this file for what
-it is, for the command that makes it again and for the licence of the template that its anatomy comes from.
+it is, for the command that makes it again and for the license of the template that its anatomy comes from.
 
 Example:
     >>> from iqa_registry.images.pairs import read_manifest

@@ -1,4 +1,4 @@
-"""Checks of the input: what must be accepted, what must be refused, and by which error."""
+"""Checks of the input: what must be accepted, what must be rejected, and by which error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEVICE_UNITS = 20
 
 
 def dtype(subject: Subject) -> str:
-    """Input of float64 and float16 is accepted or refused by an IQAError; scores are float32."""
+    """Input of float64 and float16 is accepted or rejected by an IQAError; scores are float32."""
     got = subject.base_scores.dtype
     require(got == torch.float32, f"the scores are {got}, expected torch.float32")
     outcomes = [_score_as(subject, kind) for kind in (torch.float64, torch.float16)]
@@ -25,7 +25,7 @@ def dtype(subject: Subject) -> str:
         images = (subject.reference * 255).to(kind)
         fault = subject.refusal(IQAError, *subject.arguments(images, images))
         require(fault is None, f"images of {kind}: {fault}")
-    return f"float32 scores; {', '.join(outcomes)}; integers refused"
+    return f"float32 scores; {', '.join(outcomes)}; integers rejected"
 
 
 def _score_as(subject: Subject, kind: torch.dtype) -> str:
@@ -34,7 +34,7 @@ def _score_as(subject: Subject, kind: torch.dtype) -> str:
     try:
         scores = subject.scores(synthesized, reference)
     except IQAError:
-        return f"{name} refused"
+        return f"{name} rejected"
     require(
         scores.dtype == torch.float32, f"{name} images give scores of {scores.dtype}, expected torch.float32"
     )
@@ -58,7 +58,7 @@ def device(subject: Subject) -> str:
 
 
 def wrong_values(subject: Subject) -> str:
-    """NaN, infinite, negative and [0, 255] pixels are refused by ImageError, in either image."""
+    """NaN, infinite, negative and [0, 255] pixels are rejected by ImageError, in either image."""
     good = subject.reference
     bad = {"NaN": torch.nan, "infinite": torch.inf, "negative": -0.5, "[0, 255]": 255.0}
     for name, value in bad.items():
@@ -70,11 +70,11 @@ def wrong_values(subject: Subject) -> str:
         for arguments in cases:
             fault = subject.refusal(ImageError, *arguments)
             require(fault is None, f"{name} pixels: {fault}")
-    return "NaN, infinite, negative and [0, 255] pixels are refused"
+    return "NaN, infinite, negative and [0, 255] pixels are rejected"
 
 
 def wrong_shapes(subject: Subject) -> str:
-    """A wrong number of axes or channels, and two images that differ in size, are refused by UsageError."""
+    """A wrong number of axes or channels, and two images that differ in size, are rejected by UsageError."""
     good = subject.reference
     shapes = {
         "no channel axis": good[:, 0],
@@ -91,11 +91,11 @@ def wrong_shapes(subject: Subject) -> str:
         for name, images in {"sizes": good[..., 1:], "numbers": good[1:]}.items():
             fault = subject.refusal(UsageError, good, images)
             require(fault is None, f"images of different {name}: {fault}")
-    return "wrong shapes are refused"
+    return "wrong shapes are rejected"
 
 
 def small_images(subject: Subject) -> str:
-    """At ``minimum_size`` there is a score; one pixel less is refused by NotApplicableError."""
+    """At ``minimum_size`` there is a score; one pixel less is rejected by NotApplicableError."""
     least = subject.metric.minimum_size
     synthesized, reference = (
         probes.crop(images, least) for images in (subject.synthesized, subject.reference)
@@ -112,7 +112,7 @@ def small_images(subject: Subject) -> str:
     )
     fault = subject.refusal(NotApplicableError, *subject.arguments(synthesized, reference))
     require(fault is None, f"images of {least - 1} pixels a side: {fault}")
-    return f"{least} pixels a side have a score, {least - 1} are refused"
+    return f"{least} pixels a side have a score, {least - 1} are rejected"
 
 
 def color(subject: Subject) -> str:
@@ -124,7 +124,7 @@ def color(subject: Subject) -> str:
     try:
         scores = subject.scores(synthesized * shades, reference * shades)
     except IQAError as error:
-        raise Failed(f"images of three channels are refused: {first_line(error)}") from error
+        raise Failed(f"images of three channels are rejected: {first_line(error)}") from error
     require(bool(scores.isfinite().all()), f"images of three channels give {show(scores)}")
     return f"three channels are accepted; scores {show(scores[:1])}"
 

@@ -17,19 +17,19 @@ LEAK = 1e-6
 """Largest gradient outside an exact mask, as a fraction of the largest inside: rounding."""
 
 
-def mask_refused(subject: Subject) -> str:
-    """A metric without masks refuses one; one with masks refuses what is no boolean mask of the image's size."""
+def mask_rejected(subject: Subject) -> str:
+    """A metric without masks rejects one; one with masks rejects what is no boolean mask of the image's size."""
     images = subject.reference[:2]
     full = torch.ones_like(images, dtype=torch.bool)
     if subject.spec.mask_support == "none":
         fault = subject.refusal(UsageError, images, images, full)
         require(fault is None, f"a mask, though none are declared: {fault}")
-        return "a mask is refused, as declared"
+        return "a mask is rejected, as declared"
     wrong = {"of floats": full.float(), "of another size": full[..., 1:], "of another number": full[:1]}
     for name, mask in wrong.items():
         fault = subject.refusal(UsageError, images, images, mask)
         require(fault is None, f"a mask {name}: {fault}")
-    return "masks of a wrong type or size are refused"
+    return "masks of a wrong type or size are rejected"
 
 
 def mask_full(subject: Subject) -> str:

@@ -34,9 +34,13 @@ def declaration(subject: Subject) -> str:
         metric.dimensions in spec.dimensions,
         f"declares dimensions={spec.dimensions}, works in {metric.dimensions}",
     )
-    for name in ("summary", "validated_on", "licence", "reference"):
+    for name in ("summary", "validated_on", "license", "reference"):
         text = getattr(spec, name)
         require(bool(text.strip()) and "\n" not in text, f"{name} is {text!r}, expected one line of text")
+    exceptions = metric.conformance_exceptions
+    known = {name for name, reason in exceptions.items() if name in subject.checks and reason.strip()}
+    wrong = sorted(set(exceptions) - known)
+    require(not wrong, f"conformance_exceptions has no such check, or no reason: {', '.join(wrong)}")
     least = metric.minimum_size
     fits = least == spec.minimum_size or not subject.at_defaults
     require(fits, f"declares minimum_size={spec.minimum_size}, its default instance has {least}")
@@ -83,7 +87,7 @@ def _check_rows(metric: FullReferenceMetric, images: Tensor, features: object) -
         torch.allclose(whole[1:2].double(), alone.double(), rtol=1e-3, atol=1e-4, equal_nan=True)
         for whole, alone in zip(rows, single, strict=True)
     )
-    require(close, "an image is encoded otherwise by itself than in a batch")
+    require(close, "an image is encoded differently alone and in a batch")
 
 
 def _note(found: list[Tensor], tensor: Tensor) -> Tensor:
@@ -117,13 +121,17 @@ def gradient(subject: Subject) -> str:
 
 
 def gradient_at_identity(subject: Subject) -> str:
-    """Where declared, the gradient is finite for equal images too, black ones among them."""
+    """Where declared, the gradient is finite for equal images too, including black and gray ones."""
     _needs_gradient(subject)
-    equal = {"equal images": subject.reference, "black images": torch.zeros_like(subject.reference)}
+    equal = {
+        "equal images": subject.reference,
+        "black images": torch.zeros_like(subject.reference),
+        "gray images": torch.full_like(subject.reference, 0.5),
+    }
     for name, images in equal.items():
         slope = _gradient(subject, images, images)
         require(bool(slope.isfinite().all()), f"the gradient is not finite for {name}")
-    return "finite for equal and for black images"
+    return "finite for equal, black and gray images"
 
 
 def _needs_gradient(subject: Subject) -> None:
@@ -149,11 +157,11 @@ def local_map(subject: Subject) -> str:
         features = metric.encode(subject.synthesized), metric.encode(subject.reference)
         if not subject.spec.provides_map:
             try:
-                metric.local_map(*features)
+                metric.local_map(*features, subject.sides)
             except UsageError:
                 raise Skipped("declares no map") from None
             raise Failed("declares provides_map=False, but local_map gives a map")
-        values = metric.local_map(*features)
+        values = metric.local_map(*features, subject.sides)
     expected = (subject.count, 1, *subject.sides)
     require(tuple(values.shape) == expected, f"the map is {tuple(values.shape)}, expected {expected}")
     least = min(subject.sides)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Status = Literal["pass", "fail", "skipped"]
+Status = Literal["pass", "fail", "skipped", "exempt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +14,8 @@ class CheckResult:
     """The outcome of one check on one metric.
 
     Attributes:
-        name: of the check, say ``batch size``.
-        status: ``pass``, ``fail`` or ``skipped``.
+        name: of the check, for example ``batch size``.
+        status: ``pass``, ``fail``, ``skipped``, or ``exempt`` for a failure that the metric declares as an exception.
         message: one line; what was seen, what is wrong, or why the check does not apply.
     """
 
@@ -28,10 +28,10 @@ class CheckResult:
 
 
 class ConformanceError(AssertionError):
-    """A metric that does not keep what the interface or its declaration promises.
+    """A metric that does not do what the interface or its declaration promises.
 
     Attributes:
-        results: all results, the failing ones among them.
+        results: all results, including the failing ones.
     """
 
     def __init__(self, label: str, results: Iterable[CheckResult]) -> None:

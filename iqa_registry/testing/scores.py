@@ -161,12 +161,12 @@ def _slack(bound: float) -> float:
 
 
 def constant_images(subject: Subject) -> str:
-    """Black, white and grey images give finite scores (or the declared infinity where both are equal)."""
+    """Black, white and gray images give finite scores (or the declared infinity where both are equal)."""
     _, like = subject.some(1)
     flat = {
         "black": torch.zeros_like(like),
         "white": torch.ones_like(like),
-        "grey": torch.full_like(like, 0.5),
+        "gray": torch.full_like(like, 0.5),
     }
     infinite = subject.spec.identity_score
     for name, images in flat.items():
@@ -179,4 +179,4 @@ def constant_images(subject: Subject) -> str:
             require(bool(scores.isfinite().all()), f"{name} against {other} gives {show(scores[:1])}")
             scores = subject.scores(values, images)
             require(bool(scores.isfinite().all()), f"{other} against {name} gives {show(scores[:1])}")
-    return "black, white and grey images have finite scores"
+    return "black, white and gray images have finite scores"

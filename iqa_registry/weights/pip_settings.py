@@ -38,7 +38,7 @@ class PipSettings:
 def read_pip_settings(
     environ: Mapping[str, str] | None = None, files: tuple[Path, ...] | None = None
 ) -> PipSettings:
-    """Read the settings as pip would, with uv's variables for the index understood too.
+    """Read the settings as pip would, including uv's variables for the index.
 
     Args:
         environ: the environment; ``os.environ`` by default.

@@ -1,7 +1,7 @@
-"""Sources: where a weight file can be had. Declarations only, so that a plugin's ``plugin.py`` stays light.
+"""Sources: where a weight file is available. Declarations only, so that a plugin's ``plugin.py`` stays light.
 
-A source brings a file into a folder (:meth:`Source.obtain`) and reads named tensors out of it
-(:meth:`Source.tensors`). A plugin may declare a kind of its own by deriving from :class:`Source`.
+A source brings a file into a folder (:meth:`Source.obtain`) and opens it (:meth:`Source.open`). A plugin
+may declare its own kind by deriving from :class:`Source`.
 
 Example:
     >>> heads = PackageFile(package="lpips", path="weights/v0.1/alex.pth")
@@ -22,17 +22,17 @@ from urllib.parse import unquote, urlsplit
 from iqa_registry.errors import WeightsError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from iqa_registry.weights.containers import Container
+    from iqa_registry.specs import WeightSpec
+    from iqa_registry.weights.files import WeightFile
+    from iqa_registry.weights.formats import Container
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a weight file can be had.
+    """Where a weight file is available.
 
     Attributes:
-        container: format of the file, see :mod:`iqa_registry.weights.containers`.
+        container: format of the file, see :mod:`iqa_registry.weights.formats`.
         convert: ``"package.module:function"``; turns what the file holds into a dict of named tensors.
         sha256: hash of the file as it is published, or its first digits; empty if not known.
     """
@@ -64,11 +64,17 @@ class Source:
         """Return the weight file inside a published file that a user brings; by default the file itself."""
         return published
 
-    def tensors(self, path: Path) -> dict[str, Tensor]:
-        """Read the named tensors out of what :meth:`obtain` or :meth:`unpack` gave."""
-        from iqa_registry.weights.containers import read
+    def open(self, path: Path, spec: WeightSpec) -> WeightFile:
+        """Read what :meth:`obtain` or :meth:`unpack` gave.
 
-        return read(path, self.container, self.convert)
+        Raises:
+            WeightsError: it is damaged, holds more than data, or is not what ``spec`` declares.
+        """
+        from iqa_registry.weights.files import read_file
+
+        return read_file(
+            path, spec.name, self.container, self.convert, hashed=spec.hashed, expected=spec.sha256
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,17 +100,17 @@ class UrlFile(Source):
 
     def obtain(self, folder: Path, progress: bool = False) -> Path:
         """Download it; see :meth:`Source.obtain`."""
+        from iqa_registry.weights.download import Connection, download_file
         from iqa_registry.weights.pip_settings import read_pip_settings
-        from iqa_registry.weights.transfer import Connection, download
 
         # The certificate and proxy that pip needs here are what any other download needs.
         connection = Connection(read_pip_settings(), progress=progress)
-        return download(self.url, folder / self.file, self.sha256, connection)
+        return download_file(self.url, folder / self.file, self.sha256, connection)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageFile(Source):
-    """A file that an installed package carries; the package is not imported.
+    """A file that an installed package carries; it is used where it is, and the package is not imported.
 
     Attributes:
         package: top-level import name.
@@ -125,14 +131,18 @@ class PackageFile(Source):
 
     def obtain(self, folder: Path, progress: bool = False) -> Path:
         """Find it; see :meth:`Source.obtain`."""
+        path = self.find()
+        if path is None:
+            installed = importlib.util.find_spec(self.package) is not None
+            raise WeightsError(f"the installed version has no {self.path}" if installed else "not installed")
+        return path
+
+    def find(self) -> Path | None:
+        """The file, if the package is installed and has it."""
         spec = importlib.util.find_spec(self.package)
-        if spec is None or not spec.submodule_search_locations:
-            raise WeightsError("not installed")
-        for location in spec.submodule_search_locations:
-            path = Path(location, *self.path.split("/"))
-            if path.is_file():
-                return path
-        raise WeightsError(f"the installed version has no {self.path}")
+        folders = (spec and spec.submodule_search_locations) or ()
+        paths = (Path(folder, *self.path.split("/")) for folder in folders)
+        return next(filter(Path.is_file, paths), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +168,7 @@ class TorchHubFile(Source):
 
     def obtain(self, folder: Path, progress: bool = False) -> Path:
         """Find it and check its hash; see :meth:`Source.obtain`."""
-        from iqa_registry.weights.transfer import check_sha256
+        from iqa_registry.weights.hashing import check_sha256
 
         path = torch_hub_folder() / self.folder / self.name
         if not path.is_file():

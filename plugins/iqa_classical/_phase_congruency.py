@@ -31,7 +31,7 @@ WAVELENGTH_RATIO = 2.0
 BANDWIDTH = 0.55
 """Standard deviation of the log-Gaussian over the center frequency."""
 ANGULAR_RATIO = 1.2
-"""Angle between neighbouring directions over the standard deviation of the angular Gaussian."""
+"""Angle between neighboring directions over the standard deviation of the angular Gaussian."""
 CUTOFF = 0.45
 SHARPNESS = 15
 """Cutoff (cycles a pixel) and order of the Butterworth low-pass, which keeps the corners of the spectrum out."""

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TILE = 64
-"""Outputs per matrix product of the blur: wider tiles multiply more zeros, narrower ones call more often."""
+"""Outputs per matrix product of the blur: wider tiles multiply more zeros, narrower ones need more calls."""
 
 
 def gaussian_taps(window: int, sigma: float) -> Tensor:
@@ -54,7 +54,7 @@ def blur(images: Tensor, taps: Tensor) -> Tensor:
 
     Example:
         >>> ramp = torch.arange(25.0).reshape(1, 1, 5, 5)
-        >>> blur(ramp, gaussian_taps(3, 1.0)).flatten()[:3].tolist()
+        >>> [round(value, 4) for value in blur(ramp, gaussian_taps(3, 1.0)).flatten()[:3].tolist()]
         [6.0, 7.0, 8.0]
     """
     taps = taps.to(images)
@@ -160,7 +160,7 @@ def erode(mask: Tensor, window: int) -> Tensor:
 
 
 def luminance(images: Tensor) -> Tensor:
-    """The Y of YIQ, ``(N, 1, H, W)``; grey images are returned as they are.
+    """The Y of YIQ, ``(N, 1, H, W)``; gray images are returned unchanged.
 
     Example:
         >>> round(luminance(torch.tensor([1.0, 0.5, 0.0]).reshape(1, 3, 1, 1)).item(), 4)

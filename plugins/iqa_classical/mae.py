@@ -15,13 +15,13 @@ from torch import Tensor
 from iqa_classical.pixel import PixelMetric, masked_mean
 
 
-def absolute_error(synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean absolute difference.
+def mae(x: Tensor, y: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Mean absolute error.
 
     Args:
-        synthesized: ``(N, C, *spatial)`` in [0, 1].
-        reference: the same shape.
-        mask: boolean ``(N, 1, *spatial)``; pixels outside it are left out.
+        x: synthesized images ``(N, C, *spatial)`` in [0, 1].
+        y: references of the same shape.
+        mask: boolean ``(N, 1, *spatial)``; pixels outside it are excluded.
 
     Returns:
         ``(N,)`` in [0, 1]; NaN where the mask is empty.
@@ -29,10 +29,10 @@ def absolute_error(synthesized: Tensor, reference: Tensor, mask: Tensor | None =
     Example:
         >>> import torch
         >>> _ = torch.manual_seed(0)
-        >>> round(absolute_error(torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8)).item(), 4)
+        >>> round(mae(torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8)).item(), 4)
         0.369
     """
-    return masked_mean((synthesized - reference).abs(), mask)
+    return masked_mean((x - y).abs(), mask)
 
 
 class MAE(PixelMetric):
@@ -51,8 +51,8 @@ class MAE(PixelMetric):
 
     def compare(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
         """Scores ``(N,)`` in [0, 1]; NaN where the mask is empty."""
-        return absolute_error(synthesized, reference, mask)
+        return mae(synthesized, reference, mask=mask)
 
-    def local_map(self, synthesized: Tensor, reference: Tensor) -> Tensor:
+    def local_map(self, synthesized: Tensor, reference: Tensor, size: tuple[int, ...]) -> Tensor:
         """Absolute error of each pixel, the mean over channels: ``(N, 1, *spatial)`` in [0, 1]."""
         return (synthesized - reference).abs().mean(dim=1, keepdim=True)

@@ -12,7 +12,26 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from iqa_classical.pixel import PixelMetric, squared_error
+from iqa_classical.pixel import PixelMetric, masked_mean
+
+
+def mse(x: Tensor, y: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Mean squared error.
+
+    Args:
+        x: synthesized images ``(N, C, *spatial)`` in [0, 1].
+        y: references of the same shape.
+        mask: boolean ``(N, 1, *spatial)``; pixels outside it are excluded.
+
+    Returns:
+        ``(N,)`` in [0, 1]; NaN where the mask is empty.
+
+    Example:
+        >>> import torch
+        >>> mse(torch.ones(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5)).item()
+        0.25
+    """
+    return masked_mean((x - y).square(), mask)
 
 
 class MSE(PixelMetric):
@@ -32,4 +51,4 @@ class MSE(PixelMetric):
 
     def compare(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
         """Scores ``(N,)`` in [0, 1]; NaN where the mask is empty."""
-        return squared_error(synthesized, reference, mask)
+        return mse(synthesized, reference, mask=mask)

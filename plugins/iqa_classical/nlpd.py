@@ -1,21 +1,21 @@
 r"""NLPD, the normalized Laplacian pyramid distance.
 
-An image is taken apart into a Laplacian pyramid of six levels :math:`z^{(k)}`, the last of which is what is left
-after five reductions. Each coefficient is divided by a weighted sum of its neighbours' magnitudes, as a model of
-gain control in early vision, and the levels of the two images are compared by their root mean square difference:
+An image is decomposed into a Laplacian pyramid of six levels :math:`z^{(k)}`, the last of which is the residual of
+five reductions. Each coefficient is divided by a weighted sum of its neighbors' magnitudes, as a model of gain
+control in early vision, and the levels of the two images are compared by their root mean square difference:
 
 .. math::
     y^{(k)} = \frac{z^{(k)}}{\sigma_k + P_k * |z^{(k)}|}, \qquad
     \mathrm{NLPD} = \frac{1}{6} \sum_{k=1}^{6} \sqrt{\frac{1}{M_k} \sum_j (y_j^{(k)} - \tilde y_j^{(k)})^2}
 
 with the weights P and constants :math:`\sigma` that the authors learned on natural images. Lower is better; 0 at
-equality. Colour images are scored by their luminance.
+equality. Color images are scored by their luminance.
 
-The authors' script gives one neighbour, two columns away at the finest level, a weight of 0.0072. The widely used
-ports, pyiqa's among them, have filters of 3 x 3 and leave it out, which changes scores by about half a percent.
-So does this metric, to agree with them; ``far_neighbor=True`` follows the script. plenoptic's ``nlpd`` is up to 6 %
-away from both, since its pyramid has the filter (1 4 6 4 1) / 16 instead of the script's (1 5 8 5 1) / 20 and other
-borders, and since it correlates where the script convolves.
+The authors' script gives one neighbor, two columns away at the finest level, a weight of 0.0072. The widely used
+ports, including pyiqa's, have filters of 3 x 3 and omit it, which changes scores by about half a percent. This metric
+omits it too, to agree with them; ``far_neighbor=True`` follows the script. plenoptic's ``nlpd`` differs from both by up
+to 6 %, because its pyramid has the filter (1 4 6 4 1) / 16 instead of the script's (1 5 8 5 1) / 20 and other borders,
+and because it correlates where the script convolves.
 
 Paper: V. Laparra, J. Balle, A. Berardino and E. P. Simoncelli (2016), "Perceptual image quality assessment using a
 normalized Laplacian pyramid", Electronic Imaging 2016(16), 1-6. DOI 10.2352/ISSN.2470-1173.2016.16.HVEI-103.
@@ -33,8 +33,7 @@ from pydantic import Field
 from torch import Tensor
 
 from iqa_classical.filters import blur, luminance, safe_sqrt
-from iqa_classical.pixel import explain
-from iqa_registry.metrics import Comparison, FullReferenceMetric
+from iqa_registry.plugin import FullReferenceMetric
 
 BURT_ADELSON = (0.05, 0.25, 0.4, 0.25, 0.05)
 LARGEST_MATRIX = 1024
@@ -42,7 +41,7 @@ LARGEST_MATRIX = 1024
 
 
 class Normalization(NamedTuple):
-    """Constant of a level, and the weights of the neighbours' magnitudes."""
+    """Constant of a level, and the weights of the neighbors' magnitudes."""
 
     constant: float
     above: float
@@ -51,7 +50,13 @@ class Normalization(NamedTuple):
     right: float
 
 
-# The published filters are convolution kernels, so a weight that they hold on one side belongs to the neighbour on
+class Pyramid(NamedTuple):
+    """The six normalized levels ``(N, 1, h, w)`` of an image, the finest first."""
+
+    levels: tuple[Tensor, ...]
+
+
+# The published filters are convolution kernels, so a weight that they hold on one side belongs to the neighbor on
 # the other: 0.1011, in the row above the center, weighs the pixel below.
 LEVELS = (
     Normalization(0.0248, above=0.1015, below=0.1011, left=0.1460, right=0.1493),
@@ -143,7 +148,7 @@ def _expansion(side: int) -> Tensor:
 
 
 def laplacian_pyramid(images: Tensor, levels: int = len(LEVELS)) -> list[Tensor]:
-    """The details of ``levels - 1`` reductions, finest first, and what is left after the last.
+    """The details of ``levels - 1`` reductions, finest first, and the residual.
 
     Args:
         images: ``(N, 1, H, W)``.
@@ -163,7 +168,7 @@ def laplacian_pyramid(images: Tensor, levels: int = len(LEVELS)) -> list[Tensor]
 
 
 def normalize(level: Tensor, weights: Normalization, far_left: float = 0.0) -> Tensor:
-    """Divide each coefficient by its neighbours' weighted magnitudes; outside the level these are 0.
+    """Divide each coefficient by its neighbors' weighted magnitudes; outside the level these are 0.
 
     Args:
         level: ``(N, 1, h, w)``.
@@ -214,16 +219,64 @@ def root_mean_square(difference: Tensor, weights: Tensor | None = None) -> Tenso
     return safe_sqrt((squares * weights).sum(dim=(1, 2, 3)) / weights.sum(dim=(1, 2, 3)))
 
 
+def normalized_pyramid(images: Tensor, far_neighbor: bool = False) -> Pyramid:
+    """The part of NLPD that depends on one image.
+
+    Args:
+        images: ``(N, C, H, W)`` in [0, 1].
+        far_neighbor: see :func:`nlpd`.
+
+    Example:
+        >>> [tuple(level.shape[2:]) for level in normalized_pyramid(torch.rand(1, 3, 9, 20)).levels[:3]]
+        [(9, 20), (5, 10), (3, 5)]
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        levels = laplacian_pyramid(luminance(images))
+    far_left = [FAR_LEFT if far_neighbor else 0.0] + [0.0] * (len(LEVELS) - 1)
+    return Pyramid(tuple(map(normalize, levels, LEVELS, far_left)))
+
+
+def pyramid_distance(x: Pyramid, y: Pyramid, mask: Tensor | None = None) -> Tensor:
+    """NLPD ``(N,)`` of two normalized pyramids, see :func:`nlpd`."""
+    weights = [None] * len(LEVELS) if mask is None else level_weights(mask)
+    distances = [
+        root_mean_square(first - second, weight)
+        for first, second, weight in zip(x.levels, y.levels, weights, strict=True)
+    ]
+    return torch.stack(distances).mean(dim=0)
+
+
+def nlpd(x: Tensor, y: Tensor, *, far_neighbor: bool = False, mask: Tensor | None = None) -> Tensor:
+    """Normalized Laplacian pyramid distance.
+
+    Args:
+        x: synthesized images ``(N, C, H, W)`` in [0, 1].
+        y: references of the same shape.
+        far_neighbor: follow the authors' script in a weight that the usual ports omit.
+        mask: boolean ``(N, 1, H, W)``; a coefficient counts with the share of its pixels inside.
+
+    Returns:
+        ``(N,)``, 0 or more, lower is better; NaN where the mask is empty.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> image = torch.rand(1, 1, 64, 64)
+        >>> round(nlpd(0.5 * image, image).item(), 4)
+        0.4224
+    """
+    return pyramid_distance(normalized_pyramid(x, far_neighbor), normalized_pyramid(y, far_neighbor), mask)
+
+
 class NLPD(FullReferenceMetric):
     """Normalized Laplacian pyramid distance, lower is better.
 
     An encoding holds the six normalized levels. A mask is approximate: coefficients count by the share of their
-    pixels that lies inside it, but the filters behind them reach beyond its border, by 4 pixels at the finest
-    level and up to 94 at the coarsest. The score is NaN where the mask is empty. Two constant images differ by their
-    coarsest level alone; equal ones, all-black too, score 0.
+    pixels that lies inside it, but their filters reach beyond its border, by 4 pixels at the finest level and up to 94
+    at the coarsest. The score is NaN where the mask is empty. Two constant images differ by their coarsest level alone;
+    equal ones score 0.
 
     Args:
-        far_neighbor: follow the authors' script in a weight that the usual ports leave out.
+        far_neighbor: follow the authors' script in a weight that the usual ports omit.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -232,6 +285,8 @@ class NLPD(FullReferenceMetric):
         >>> round(NLPD()(noisy, image).item(), 4)
         0.6799
     """
+
+    undefined_reason = "the mask is empty"
 
     def __init__(
         self,
@@ -243,26 +298,10 @@ class NLPD(FullReferenceMetric):
         super().__init__()
         self.far_neighbor = far_neighbor
 
-    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
+    def encode(self, images: Tensor) -> Pyramid:
         """The six normalized levels, finest first."""
-        with torch.autocast(images.device.type, enabled=False):
-            pyramid = laplacian_pyramid(luminance(images))
-        far_left = [FAR_LEFT if self.far_neighbor else 0.0] + [0.0] * (len(LEVELS) - 1)
-        return tuple(map(normalize, pyramid, LEVELS, far_left))
+        return normalized_pyramid(images, self.far_neighbor)
 
-    def compare(
-        self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...], mask: Tensor | None = None
-    ) -> Tensor:
-        """Scores ``(N,)``, not negative; NaN where the mask is empty."""
-        weights = [None] * len(LEVELS) if mask is None else level_weights(mask)
-        distances = [
-            root_mean_square(first - second, weight)
-            for first, second, weight in zip(synthesized, reference, weights, strict=True)
-        ]
-        return torch.stack(distances).mean(dim=0)
-
-    def compare_in_detail(
-        self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...], mask: Tensor | None = None
-    ) -> Comparison:
-        """As :meth:`compare`, with the reason where the mask is empty."""
-        return explain(Comparison(self.compare(synthesized, reference, mask)), "the mask is empty")
+    def compare(self, synthesized: Pyramid, reference: Pyramid, mask: Tensor | None = None) -> Tensor:
+        """Scores ``(N,)``, 0 or more; NaN where the mask is empty."""
+        return pyramid_distance(synthesized, reference, mask)

@@ -19,13 +19,14 @@ from pydantic import Field
 from torch import Tensor
 
 from iqa_classical.filters import safe_sqrt
-from iqa_classical.pixel import Dimensions, PixelMetric, masked_mean, squared_error
+from iqa_classical.mse import mse
+from iqa_classical.pixel import Dimensions, PixelMetric, masked_mean
 
 Normalization = Literal["euclidean", "min-max", "mean"]
 
 
 def normalizer(reference: Tensor, form: Normalization, mask: Tensor | None = None) -> Tensor:
-    """What the error is divided by: of the pixels inside the mask, 1 where it would be zero.
+    """What the error is divided by, taken inside the mask; 1 where it would be zero.
 
     Args:
         reference: ``(N, C, *spatial)``.
@@ -49,6 +50,27 @@ def normalizer(reference: Tensor, form: Normalization, mask: Tensor | None = Non
         low = reference if mask is None else torch.where(mask, reference, torch.inf)
         divisor = high.flatten(1).amax(dim=1) - low.flatten(1).amin(dim=1)
     return torch.where(divisor == 0, 1, divisor)
+
+
+def nrmse(
+    x: Tensor, y: Tensor, *, normalization: Normalization = "euclidean", mask: Tensor | None = None
+) -> Tensor:
+    """Root mean squared error, normalized by the reference.
+
+    Args:
+        x: synthesized images ``(N, C, *spatial)`` in [0, 1].
+        y: references of the same shape.
+        normalization: ``euclidean``, ``min-max`` or ``mean``, see :func:`normalizer`.
+        mask: boolean ``(N, 1, *spatial)``; pixels outside it are excluded.
+
+    Returns:
+        ``(N,)``, 0 or more, lower is better; NaN where the mask is empty.
+
+    Example:
+        >>> nrmse(torch.full((1, 1, 4, 4), 0.75), torch.full((1, 1, 4, 4), 0.5)).item()
+        0.5
+    """
+    return safe_sqrt(mse(x, y, mask=mask)) / normalizer(y, normalization, mask)
 
 
 class NRMSE(PixelMetric):
@@ -79,5 +101,4 @@ class NRMSE(PixelMetric):
 
     def compare(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
         """Scores ``(N,)``, not negative; NaN where the mask is empty."""
-        error = safe_sqrt(squared_error(synthesized, reference, mask))
-        return error / normalizer(reference, self.normalization, mask)
+        return nrmse(synthesized, reference, normalization=self.normalization, mask=mask)

@@ -4,14 +4,14 @@ DSS, HaarPSI, IW-SSIM, MDSI, MS-GMSD, SR-SIM and VSI, computed by piq (Apache-2.
 team/piq) with its default parameters, one row of :data:`TABLE` each. What the bridge adds:
 
 - One pair at a time. piq's SR-SIM scales its saliency by the extremes of the whole batch, and one reference that
-  IW-SSIM cannot invert stops the whole batch, so in a batch a score would depend on its neighbors.
-- Grey images are repeated to three channels for MDSI and VSI, which piq does too, with a warning each time.
-- A value where piq gives none: HaarPSI of two black images, which piq scores infinity, is 1. IW-SSIM of a reference
+  IW-SSIM cannot invert stops the whole batch, so a score would depend on the other pairs of its batch.
+- Gray images are repeated to three channels for MDSI and VSI. piq does so too, but warns each time.
+- A value where piq has none: HaarPSI of two black images, which piq scores infinity, is 1. IW-SSIM of a reference
   whose local covariance is singular (constant, a plain ramp or stripes) takes equal weights, which is MS-SSIM.
-- Rounding that carries a score out of its range (1.000004 for an image against itself) is cut off.
+- Scores that rounding carries out of their range (1.000004 for an image against itself) are clipped to it.
 - MDSI and IW-SSIM are not symmetric; the synthesized image is their first argument, the reference the second.
 
-IW-SSIM takes the absolute value of each scale's term, so it does not see the sign of an inverted contrast. VSI of two
+IW-SSIM takes the absolute value of each scale's term, so it ignores the sign of an inverted contrast. VSI of two
 constant images is 1 whatever their values, because neither has saliency.
 """
 
@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from iqa_classical.filters import luminance
-from iqa_classical.ms_ssim import MSSSIM
-from iqa_registry.metrics import FullReferenceMetric
+from iqa_classical.ms_ssim import ms_ssim
+from iqa_registry.plugin import FullReferenceMetric
 
 Pairwise = Callable[[Tensor, Tensor], Tensor]
 
@@ -47,8 +47,7 @@ def equal_weights(synthesized: Tensor, reference: Tensor) -> Tensor:
         >>> round(equal_weights(torch.full((1, 1, 161, 161), 0.3), torch.full((1, 1, 161, 161), 0.6)).item(), 4)
         0.9707
     """
-    metric = MSSSIM().to(synthesized.device)
-    return metric.compare(metric.encode(luminance(synthesized)), metric.encode(luminance(reference)))
+    return ms_ssim(luminance(synthesized), luminance(reference))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +56,10 @@ class Row:
 
     Attributes:
         function: its name in piq.
-        score_range: what its scores are kept within.
-        minimum_size: least side at which piq gives a number.
-        needs_rgb: whether grey images are repeated to three channels.
-        fallback: the score where piq gives none.
+        score_range: its scores are clipped to it.
+        minimum_size: the smallest side at which piq returns a number.
+        needs_rgb: whether gray images are repeated to three channels.
+        fallback: the score where piq has none.
     """
 
     function: str
@@ -81,8 +80,49 @@ TABLE = {
 }
 
 
+def piq_score(x: Tensor, y: Tensor, row: Row) -> Tensor:
+    """The score of a metric that piq computes, one pair at a time.
+
+    Args:
+        x: synthesized images ``(N, 1 or 3, H, W)`` in [0, 1], at least ``row.minimum_size`` pixels per side.
+        y: references of the same shape.
+        row: the metric's row of :data:`TABLE`.
+
+    Returns:
+        ``(N,)`` within ``row.score_range``.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> image = torch.rand(1, 1, 32, 32)
+        >>> round(piq_score(0.5 * image, image, TABLE["haarpsi"]).item(), 3)
+        0.662
+    """
+    pairs = zip(_as_piq_wants(x, row).split(1), _as_piq_wants(y, row).split(1), strict=True)
+    return torch.cat([_score_pair(*pair, row) for pair in pairs]).clamp(*row.score_range)
+
+
+def _as_piq_wants(images: Tensor, row: Row) -> Tensor:
+    """The images clipped to [0, 1], since piq rejects others, and repeated to three channels if need be."""
+    images = images.clamp(0, 1)
+    return images.expand(-1, 3, -1, -1) if row.needs_rgb and images.shape[1] == 1 else images
+
+
+def _score_pair(x: Tensor, y: Tensor, row: Row) -> Tensor:
+    import piq
+
+    try:
+        score: Tensor = getattr(piq, row.function)(x, y, reduction="none")
+    except torch.linalg.LinAlgError:
+        if row.fallback is None:
+            raise
+        return row.fallback(x, y)
+    if row.fallback is not None and not torch.isfinite(score).all():
+        return row.fallback(x, y)
+    return score
+
+
 class PiqMetric(FullReferenceMetric):
-    """A metric that piq computes; the functions below make one each.
+    """A metric that piq computes; each function below makes one.
 
     Args:
         row: the metric's row of :data:`TABLE`.
@@ -101,31 +141,12 @@ class PiqMetric(FullReferenceMetric):
 
     @property
     def minimum_size(self) -> int:
-        """What piq's own window or pyramid needs."""
+        """What piq's window or pyramid needs."""
         return self.row.minimum_size
-
-    def encode(self, images: Tensor) -> Tensor:
-        """The images cut to [0, 1], outside of which piq refuses them, and repeated to three channels if need be."""
-        images = images.clamp(0, 1)
-        return images.expand(-1, 3, -1, -1) if self.row.needs_rgb and images.shape[1] == 1 else images
 
     def compare(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
         """Scores ``(N,)`` within the row's range."""
-        pairs = zip(synthesized.split(1), reference.split(1), strict=True)
-        return torch.cat([self._score(*pair) for pair in pairs]).clamp(*self.row.score_range)
-
-    def _score(self, synthesized: Tensor, reference: Tensor) -> Tensor:
-        import piq
-
-        try:
-            score: Tensor = getattr(piq, self.row.function)(synthesized, reference, reduction="none")
-        except torch.linalg.LinAlgError:
-            if self.row.fallback is None:
-                raise
-            return self.row.fallback(synthesized, reference)
-        if self.row.fallback is not None and not torch.isfinite(score).all():
-            return self.row.fallback(synthesized, reference)
-        return score
+        return piq_score(synthesized, reference, self.row)
 
 
 def dss() -> PiqMetric:

@@ -1,6 +1,6 @@
 """What the pixel-wise metrics share: the mean over an image or its mask, and a base class.
 
-Such a metric has nothing to encode, so the encoding is the image itself and one copy serves them all.
+These metrics have nothing to encode, so the encoding is the image itself and they share one copy of it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from iqa_registry.metrics import Comparison, Features, FullReferenceMetric
+from iqa_registry.plugin import FullReferenceMetric
 
 Dimensions = Annotated[Literal[2, 3], Field(description="2 for images and slices, 3 for whole volumes")]
 
@@ -37,37 +37,12 @@ def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     return inside / (mask.flatten(1).sum(dim=1) * values.shape[1])
 
 
-def squared_error(synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean squared difference ``(N,)`` of two batches ``(N, C, *spatial)``.
-
-    Example:
-        >>> squared_error(torch.ones(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5)).item()
-        0.25
-    """
-    return masked_mean((synthesized - reference).square(), mask)
-
-
-def explain(comparison: Comparison, reason: str) -> Comparison:
-    """The comparison with ``reason`` given for every score that is NaN.
-
-    Example:
-        >>> explain(Comparison(torch.tensor([0.5, torch.nan])), "the mask is empty").reasons
-        {1: 'the mask is empty'}
-    """
-    undefined = torch.isnan(comparison.scores.detach()).nonzero().flatten().tolist()
-    return Comparison(comparison.scores, comparison.details, dict.fromkeys(undefined, reason))
-
-
 class PixelMetric(FullReferenceMetric):
-    """Base of metrics that set the images against each other pixel by pixel, in two or three dimensions."""
+    """Base class of metrics that compare the images pixel by pixel, in two or three dimensions."""
+
+    undefined_reason = "the mask is empty"
 
     def __init__(self, *, dimensions: Dimensions = 2) -> None:
         super().__init__()
         self.dimensions = dimensions
         self.encoder_id = f"iqa_classical.pixels-{dimensions}d"
-
-    def compare_in_detail(
-        self, synthesized: Features, reference: Features, mask: Tensor | None = None
-    ) -> Comparison:
-        """As ``compare``, with a reason where the mask is empty."""
-        return explain(Comparison(self.compare(synthesized, reference, mask)), "the mask is empty")

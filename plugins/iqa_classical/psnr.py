@@ -14,7 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from iqa_classical.pixel import PixelMetric, squared_error
+from iqa_classical.mse import mse
+from iqa_classical.pixel import PixelMetric
 
 
 def decibels(mean_squared_error: Tensor) -> Tensor:
@@ -34,6 +35,24 @@ def decibels(mean_squared_error: Tensor) -> Tensor:
     return torch.where(equal, torch.inf, -10 * torch.log10(torch.where(equal, 1, mean_squared_error)))
 
 
+def psnr(x: Tensor, y: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Peak signal-to-noise ratio.
+
+    Args:
+        x: synthesized images ``(N, C, *spatial)`` in [0, 1].
+        y: references of the same shape.
+        mask: boolean ``(N, 1, *spatial)``; pixels outside it are excluded.
+
+    Returns:
+        ``(N,)`` in decibels, higher is better; +inf for equal images, NaN where the mask is empty.
+
+    Example:
+        >>> round(psnr(torch.full((1, 1, 4, 4), 0.5), torch.full((1, 1, 4, 4), 0.6)).item(), 3)
+        20.0
+    """
+    return decibels(mse(x, y, mask=mask))
+
+
 class PSNR(PixelMetric):
     """Peak signal-to-noise ratio, higher is better.
 
@@ -50,4 +69,4 @@ class PSNR(PixelMetric):
 
     def compare(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
         """Scores ``(N,)`` in decibels, +inf for equal images; NaN where the mask is empty."""
-        return decibels(squared_error(synthesized, reference, mask))
+        return psnr(synthesized, reference, mask=mask)

@@ -8,7 +8,7 @@ r"""SSIM, the structural similarity index.
 with means, variances and covariance under a Gaussian window (11 pixels, :math:`\sigma` 1.5) at each of the M
 positions j whose whole window lies inside the image, :math:`C_1 = (K_1 L)^2`, :math:`C_2 = (K_2 L)^2`,
 :math:`K_1 = 0.01`, :math:`K_2 = 0.03` and the data range L = 1. The second factor is called the contrast-structure
-term. Colour images score the mean over their channels. Higher is better; 1 at equality.
+term. Color images score the mean over their channels. Higher is better; 1 at equality.
 
 Paper: Z. Wang, A. C. Bovik, H. R. Sheikh and E. P. Simoncelli (2004), "Image quality assessment: From error
 visibility to structural similarity", IEEE Transactions on Image Processing 13(4), 600-612.
@@ -17,7 +17,7 @@ DOI 10.1109/TIP.2003.819861. Original code: https://ece.uwaterloo.ca/~z70wang/re
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,18 +25,22 @@ from pydantic import Field
 from torch import Tensor
 
 from iqa_classical.filters import all_pool, average_pool, blur, erode, gaussian_taps, halving_factor
-from iqa_classical.pixel import Dimensions, explain, masked_mean
-from iqa_registry.errors import ParameterError
-from iqa_registry.metrics import Comparison, FullReferenceMetric
-
-Statistics = tuple[Tensor, Tensor, Tensor]
-"""An image, its local means and its local variances; the last two are shorter by ``window - 1`` a side."""
+from iqa_classical.pixel import Dimensions, masked_mean
+from iqa_registry.plugin import FullReferenceMetric, ParameterError
 
 Window = Annotated[int, Field(ge=3, le=191, description="side of the Gaussian window in pixels, odd")]
 Sigma = Annotated[float, Field(gt=0, description="standard deviation of the Gaussian in pixels")]
 Stabilizer = Annotated[
     float, Field(gt=0, le=1, description="keeps a quotient stable where both images are flat")
 ]
+
+
+class Statistics(NamedTuple):
+    """Images ``(N, C, *spatial)`` with their local means and variances, shorter by ``window - 1`` per side."""
+
+    images: Tensor
+    mean: Tensor
+    variance: Tensor
 
 
 def check_window(window: int) -> int:
@@ -71,7 +75,7 @@ def local_statistics(images: Tensor, taps: Tensor) -> Statistics:
     """
     mean = blur(images, taps)
     variance = blur(images.square(), taps).sub_(mean.square())
-    return images, mean, variance
+    return Statistics(images, mean, variance)
 
 
 def similarity_terms(
@@ -80,8 +84,8 @@ def similarity_terms(
     """The luminance map and the contrast-structure map of two batches.
 
     Args:
-        x: statistics of one batch.
-        y: statistics of the other.
+        x: statistics of the synthesized images.
+        y: statistics of the references.
         taps: the window along one axis.
         k1: stabilizer of the luminance term.
         k2: stabilizer of the contrast-structure term.
@@ -96,12 +100,11 @@ def similarity_terms(
         [0.6, 1.0]
     """
     c1, c2 = k1**2, k2**2
-    (images_x, mean_x, variance_x), (images_y, mean_y, variance_y) = x, y
     # The in-place steps touch only what autograd does not keep, and save an allocation each.
-    product = mean_x * mean_y
-    covariance = blur(images_x * images_y, taps).sub_(product)
-    luminance = product.mul_(2).add_(c1) / mean_x.square().add_(mean_y.square()).add_(c1)
-    contrast_structure = covariance.mul_(2).add_(c2) / (variance_x + variance_y).add_(c2)
+    product = x.mean * y.mean
+    covariance = blur(x.images * y.images, taps).sub_(product)
+    luminance = product.mul_(2).add_(c1) / x.mean.square().add_(y.mean.square()).add_(c1)
+    contrast_structure = covariance.mul_(2).add_(c2) / (x.variance + y.variance).add_(c2)
     return luminance, contrast_structure
 
 
@@ -119,16 +122,73 @@ def ssim_map(x: Statistics, y: Statistics, taps: Tensor, k1: float = 0.01, k2: f
     return luminance * contrast_structure
 
 
+def shrinking(sides: tuple[int, ...], downsample: bool) -> int:
+    """The factor by which images are shrunk first: 1 unless ``downsample``, see :func:`halving_factor`."""
+    return halving_factor(sides) if downsample else 1
+
+
+def windows_inside(mask: Tensor | None, window: int, factor: int = 1) -> Tensor | None:
+    """The positions whose whole window lies inside the mask, after shrinking by ``factor``; ``None`` for no mask.
+
+    Example:
+        >>> int(windows_inside(torch.ones(1, 1, 12, 13, dtype=torch.bool), 11).sum())
+        6
+    """
+    return None if mask is None else erode(all_pool(mask, factor), window)
+
+
+def ssim(
+    x: Tensor,
+    y: Tensor,
+    *,
+    window: int = 11,
+    sigma: float = 1.5,
+    k1: float = 0.01,
+    k2: float = 0.03,
+    downsample: bool = False,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Structural similarity.
+
+    Args:
+        x: synthesized images ``(N, C, H, W)`` or volumes ``(N, 1, D, H, W)`` in [0, 1], at least ``window`` pixels per
+            side.
+        y: references of the same shape.
+        window: size of the Gaussian window in pixels, odd.
+        sigma: its standard deviation in pixels.
+        k1: stabilizer of the luminance term.
+        k2: stabilizer of the contrast-structure term.
+        downsample: average blocks of shortest side / 256 pixels first, as the authors' script does.
+        mask: boolean ``(N, 1, *spatial)``; only positions whose whole window lies inside it count.
+
+    Returns:
+        ``(N,)`` in [-1, 1], higher is better; NaN where no window lies inside the mask.
+
+    Raises:
+        ParameterError: the window is even.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> image = torch.rand(1, 1, 32, 32)
+        >>> round(ssim((image + 0.1 * torch.randn(1, 1, 32, 32)).clamp(0, 1), image).item(), 3)
+        0.944
+    """
+    taps = gaussian_taps(check_window(window), sigma)
+    factor = shrinking(tuple(x.shape[2:]), downsample)
+    first, second = (local_statistics(average_pool(images, factor), taps) for images in (x, y))
+    return masked_mean(ssim_map(first, second, taps, k1, k2), windows_inside(mask, window, factor))
+
+
 class SSIM(FullReferenceMetric):
     """Structural similarity, in [-1, 1], higher is better.
 
-    An encoding holds the images, their local means and variances and the images' sizes, so a comparison only adds
-    the covariance. A mask is exact: the map is averaged over the positions whose whole window lies inside it, and
-    the score is NaN where there is none. Two constant images score their luminance term, all-black ones 1.
+    An encoding holds the images with their local means and variances, so a comparison only adds the covariance. A
+    mask is exact: the map is averaged over the positions whose whole window lies inside it; the score is NaN if there
+    is none. Two constant images score their luminance term; all-black ones score 1.
 
     Args:
         dimensions: 2 for images ``(N, C, H, W)``, 3 for volumes ``(N, 1, D, H, W)`` with a cubic window.
-        window: side of the Gaussian window, odd.
+        window: size of the Gaussian window, odd.
         sigma: its standard deviation.
         k1: stabilizer of the luminance term.
         k2: stabilizer of the contrast-structure term.
@@ -163,6 +223,7 @@ class SSIM(FullReferenceMetric):
         self.window = check_window(window)
         self.k1, self.k2 = k1, k2
         self.downsample = downsample
+        self.undefined_reason = f"no window of {window} pixels a side lies inside the mask"
         self.register_buffer("taps", gaussian_taps(window, sigma), persistent=False)
 
     @property
@@ -170,42 +231,24 @@ class SSIM(FullReferenceMetric):
         """The window must fit."""
         return self.window
 
-    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (shrunk if asked for), local means, local variances, and ``(N, dimensions)`` sizes."""
-        sides = tuple(images.shape[2:])
-        factor = halving_factor(sides) if self.downsample else 1
-        images = average_pool(images, factor)
-        sizes = torch.tensor(sides, device=images.device).expand(len(images), -1)
-        return (*local_statistics(images, self.taps), sizes)
+    def encode(self, images: Tensor) -> Statistics:
+        """The images (shrunk if ``downsample``) with their local means and variances."""
+        factor = shrinking(tuple(images.shape[2:]), self.downsample)
+        return local_statistics(average_pool(images, factor), self.taps)
 
-    def compare(
-        self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...], mask: Tensor | None = None
-    ) -> Tensor:
+    def compare(self, synthesized: Statistics, reference: Statistics, mask: Tensor | None = None) -> Tensor:
         """Scores ``(N,)`` in [-1, 1]; NaN where no window lies inside the mask."""
-        if mask is not None:
-            factor = halving_factor(tuple(mask.shape[2:])) if self.downsample else 1
-            mask = erode(all_pool(mask, factor), self.window)
-        return masked_mean(self._map(synthesized, reference), mask)
+        factor = 1 if mask is None else shrinking(tuple(mask.shape[2:]), self.downsample)
+        values = ssim_map(synthesized, reference, self.taps, self.k1, self.k2)
+        return masked_mean(values, windows_inside(mask, self.window, factor))
 
-    def compare_in_detail(
-        self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...], mask: Tensor | None = None
-    ) -> Comparison:
-        """As :meth:`compare`, with the reason where no window lies inside the mask."""
-        reason = f"no window of {self.window} pixels a side lies inside the mask"
-        return explain(Comparison(self.compare(synthesized, reference, mask)), reason)
-
-    def local_map(self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...]) -> Tensor:
+    def local_map(self, synthesized: Statistics, reference: Statistics, size: tuple[int, ...]) -> Tensor:
         """SSIM of the window around each pixel, the mean over channels: ``(N, 1, *spatial)``, NaN at the border."""
-        values = self._map(synthesized, reference).mean(dim=1, keepdim=True)
+        values = ssim_map(synthesized, reference, self.taps, self.k1, self.k2).mean(dim=1, keepdim=True)
         values = F.pad(values, (self.window // 2,) * 2 * self.dimensions, value=torch.nan)
-        sides = tuple(synthesized[3][0].tolist())
-        factor = halving_factor(sides) if self.downsample else 1
-        for axis, side in enumerate(sides, start=2):
+        factor = shrinking(size, self.downsample)
+        for axis, side in enumerate(size, start=2):
             values = values.repeat_interleave(factor, dim=axis) if factor > 1 else values
             pad = (0, 0) * (values.ndim - 1 - axis) + (0, side - values.shape[axis])
             values = F.pad(values, pad, value=torch.nan)
         return values
-
-    def _map(self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...]) -> Tensor:
-        x, y = synthesized[:3], reference[:3]
-        return ssim_map((x[0], x[1], x[2]), (y[0], y[1], y[2]), self.taps, self.k1, self.k2)

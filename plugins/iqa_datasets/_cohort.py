@@ -180,6 +180,7 @@ class Cohort(Dataset):
                 synthesized=lazy_volume(first),
                 reference=lazy_volume(second),
                 mask=self.pair_mask(files, second),
+                labels=self.pair_labels(files),
                 groups=self._groups(files, "untranslated"),
                 slices=self.settings.range,
             )
@@ -233,6 +234,7 @@ class Cohort(Dataset):
                 synthesized=lazy_volume(self.volume(files, self.settings.target, candidate.path)),
                 reference=lazy_volume(target),
                 mask=self.pair_mask(files, target),
+                labels=self.pair_labels(files),
                 groups=groups,
                 slices=self.settings.range,
             )
@@ -241,12 +243,17 @@ class Cohort(Dataset):
             synthesized=str(candidate.path),
             reference=lazy_section(target, candidate.slice),
             mask=self.pair_mask(files, target, candidate.slice),
+            labels=self.pair_labels(files, candidate.slice),
             groups=groups | {"slice": candidate.slice},
         )
 
     @abstractmethod
     def pair_mask(self, files: Files, target: Volume, index: int | None = None) -> LazyImage | None:
         """The mask of a pair, or of one slice of it."""
+
+    def pair_labels(self, files: Files, index: int | None = None) -> LazyImage | None:
+        """The label map of a pair, or of one slice of it; by default there is none."""
+        return None
 
     def brain_mask(self, target: Volume, index: int | None = None) -> LazyImage | None:
         """The brain mask where there is one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import math
 import os
@@ -21,7 +20,6 @@ PUBLISHED = ("mae", "psnr", "ssim")
 KEYS = ("dataset", "modality", "model", "epoch", "slice_id")
 """What tells an image from all others; the levels of the tree."""
 OWN = ("pair_id", *KEYS, "subject", "slice", RATING)
-TABLES = (".csv", ".csv.gz", ".parquet")
 RATING_FILE = "artificial"
 IMAGE, REFERENCE = "img.png", "gt.png"
 
@@ -142,7 +140,7 @@ def find_root(path: Path) -> tuple[Path, str | None]:
     archives = sorted(
         item.name for item in path.iterdir() if item.name.endswith((".tar.gz", ".tgz", ".zip", ".tar"))
     )
-    remedy = f"unpack {', '.join(archives)} first" if archives else f"or give a table ({', '.join(TABLES)})"
+    remedy = f"unpack {', '.join(archives)} first" if archives else "or give a table (CSV, Parquet ...)"
     raise UsageError(
         f"{path}: expected DATASET/MODALITY/MODEL/epoch_K/SLICE in it, or in one folder of it; {remedy}."
     )
@@ -230,7 +228,7 @@ def _read_bytes(path: str) -> bytes:
 
 
 def read_table(path: Path, wanted: Filter) -> list[Entry]:
-    """Read one table: CSV, gzipped CSV or Parquet, as ``iqa datasets export`` writes it.
+    """Read one table, as ``iqa datasets export`` writes it.
 
     Raises:
         UsageError: it cannot be read, lacks a column, or holds an image twice; or nothing that is wanted is in it.
@@ -262,20 +260,12 @@ def read_cells(path: Path, columns: tuple[str, ...]) -> list[dict[str, Any]]:
     Raises:
         UsageError: it cannot be read, or lacks one of ``columns``.
     """
-    import polars as pl
+    from iqa_registry.tables import reading
 
-    try:
-        if path.name.lower().endswith(".parquet"):
-            table = pl.read_parquet(path)
-        else:
-            content = path.read_bytes()
-            content = gzip.decompress(content) if path.name.lower().endswith(".gz") else content
-            table = pl.read_csv(content, infer_schema=False)
-    except (OSError, EOFError, pl.exceptions.PolarsError) as error:
-        raise UsageError(f"{path}: cannot be read as a table: {error}") from error
+    table = reading.read_cells(path).table
     missing = [name for name in columns if name not in table.columns]
     if missing:
-        raise UsageError(f"{path}: has no column {', '.join(missing)}; it has {', '.join(table.columns)}.")
+        raise UsageError(f"{path}: has no column {', '.join(missing)}. It has {', '.join(table.columns)}.")
     return table.to_dicts()
 
 
@@ -346,6 +336,10 @@ def reader_for(path: Path) -> Reader:
         return read_tree
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder.")
-    if path.name.lower().endswith(TABLES):
+    from iqa_registry.tables.reading import SUFFIXES
+
+    if path.name.lower().endswith(SUFFIXES):
         return read_table
-    raise UsageError(f"{path}: expected a folder, or a table ({', '.join(TABLES)}); unpack an archive first.")
+    raise UsageError(
+        f"{path}: expected a folder, or a table ({', '.join(SUFFIXES)}); unpack an archive first."
+    )

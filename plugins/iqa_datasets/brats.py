@@ -33,8 +33,11 @@ from iqa_registry.images.formats import LazyImage
 
 Modality = Literal["t1", "t1ce", "t2", "flair"]
 SEGMENTATION = "seg"
-LABELS = {"necrotic-core": (1,), "oedema": (2,), "enhancing": (4,), "core": (1, 4), "tumor": (1, 2, 4)}
-"""Regions of the label map; ``core`` and ``tumor`` as the challenge joins them."""
+TUMOR = (1, 2, 4)
+LABELS = {
+    "necrotic-core": (1,), "edema": (2,), "enhancing": (4,), "core": (1, 4), "tumor": TUMOR, "lesions": TUMOR,
+}  # fmt: skip
+"""Names of labels; ``core`` and ``tumor`` as the challenge joins them, ``lesions`` for metrics that look at these."""
 
 _NAME = re.compile(
     r"(?P<subject>BraTS.*?\d|sim-\d+)_(?P<modality>t1|t1ce|t2|flair|seg)\.nii(\.gz)?", re.IGNORECASE
@@ -45,11 +48,10 @@ _NAME = re.compile(
 class BraTS(Cohort):
     """BraTS from a folder of patients' folders, at any depth; matched by the patient (BraTS2021_00000).
 
-    A pair's mask is the tumor's label map: without ``--regions`` the region ``mask`` is the whole tumor, with them
-    its parts (``--regions core=1,4 --regions oedema=2``). A patient without ``_seg`` has no mask. ``--foreground``
-    adds the brain, since BraTS is 0 outside it. Without ``synthesized`` the source itself stands against the target,
-    which is the floor that any translation must beat. The split ranks patients by a hash of seed and name and puts
-    80 % of them into ``train``.
+    The label map of a pair is that of the tumor: ``--regions core`` scores a part of it by its name. ``--foreground``
+    adds the brain, since BraTS is 0 outside it. A patient without ``_seg`` has no label map. Without ``synthesized``
+    the source is compared with the target as it is, which is the floor that any translation must beat. The split ranks
+    patients by a hash of seed and name and puts 80 % of them into ``train``.
 
     Example:
         >>> import tempfile
@@ -60,7 +62,7 @@ class BraTS(Cohort):
         ...         image = nibabel.Nifti1Image(np.full((4, 6, 3), 9, np.int16), np.eye(4))
         ...         nibabel.save(image, f"{folder}/BraTS2021_00000_{name}.nii.gz")
         ...     pair = next(BraTS(folder, size=8).pairs())
-        ...     pair.pair_id, float(pair.reference.make().pixels.sum()), pair.mask
+        ...     pair.pair_id, float(pair.reference.make().pixels.sum()), pair.labels
         ('BraTS2021_00000', 648.0, None)
     """
 
@@ -68,7 +70,6 @@ class BraTS(Cohort):
     label = "brats"
     optional = (SEGMENTATION,)
     label_names = LABELS
-    lesion_labels = (1, 2, 4)
 
     def __init__(
         self,
@@ -95,6 +96,10 @@ class BraTS(Cohort):
         super().__init__(Path(path), settings)
 
     def pair_mask(self, files: Files, target: Volume, index: int | None = None) -> LazyImage | None:
+        """None: the images are published without the skull, so that the foreground is the brain."""
+        return None
+
+    def pair_labels(self, files: Files, index: int | None = None) -> LazyImage | None:
         """The label map of the tumor where there is one."""
         if SEGMENTATION not in files.by_modality:
             return None

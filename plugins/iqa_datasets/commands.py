@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from iqa_registry.cli import render
-from iqa_registry.cli.arguments import PATH, as_json, flag
+from iqa_registry.cli import arguments, render
+from iqa_registry.cli.arguments import PATH, Assignment, group, option
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError
-from iqa_registry.files import write_atomically
 from iqa_registry.registry import Registry, build_registry, find
 
 if TYPE_CHECKING:
-    import polars as pl
-
-    from iqa_registry.specs import DatasetSpec
+    from iqa_registry.specs import RegisteredDataset
 
 SHOWN = 20
 """How many lines of what was left out are printed."""
 
 
-@click.group()
+@group()
 def datasets() -> None:
     """List, describe, export and build datasets."""
 
 
-@datasets.command("list")
-@as_json
+@datasets.command("list", examples=("iqa datasets list",))
+@option("json")
 def list_datasets(as_json: bool) -> None:
-    """List the datasets: name, licence, whether what they need is installed, plugin."""
+    """List the datasets: name, whether what they need is installed, license and plugin."""
     registry = build_registry()
     rows = [_facts(spec) for spec in registry.datasets.values()]
     if as_json:
@@ -42,7 +39,7 @@ def list_datasets(as_json: bool) -> None:
         {
             "dataset": row["name"],
             "ready": "yes" if row["ready"] else f'pip install "{row["distribution"]}[{row["extra"]}]"',
-            "licence": row["licence"],
+            "license": row["license"],
             "from": f"{row['distribution']} {row['version']}",
             "summary": row["summary"],
         }
@@ -52,13 +49,13 @@ def list_datasets(as_json: bool) -> None:
     render.show_failures(registry)
 
 
-@datasets.command()
+@datasets.command(examples=("iqa datasets info nirps",))
 @click.argument("name")
-@as_json
+@option("json")
 def info(name: str, as_json: bool) -> None:
-    """Show what the dataset NAME is: parameters, labels, licence, an example."""
+    """Show what the dataset NAME is: parameters, labels, license and an example."""
     registry = build_registry()
-    spec = find(registry.datasets, name, "dataset", "iqa datasets list")
+    spec = find(registry.datasets, name, "datasets")
     facts = _facts(spec)
     parameters = _parameters(registry, spec)
     factory = _factory(spec)
@@ -71,7 +68,7 @@ def info(name: str, as_json: bool) -> None:
         return
     click.echo(f"{name}: {spec.summary}\n\n{description}\n")
     lines = {
-        "licence": spec.licence,
+        "license": spec.license,
         "plugin": str(spec.origin),
         "needs extra": f"{spec.extra} ({'installed' if facts['ready'] else 'not installed'})"
         if spec.extra
@@ -85,85 +82,114 @@ def info(name: str, as_json: bool) -> None:
     click.echo("\nExamples\n" + "\n".join(f"  {line}" for line in examples))
 
 
-@datasets.command()
-@click.argument("spec")
-@click.option(
-    "--output",
-    "-o",
-    type=PATH,
-    required=True,
-    help="The table: .parquet, .csv, .csv.gz or .json by its suffix.",
-)
-@flag("--force", "Replace a file that is there.")
-def export(spec: str, output: Path, force: bool) -> None:
-    """Write the table of the dataset SPEC: one row a pair with its group columns and ratings.
+def _reject_folder(ctx: click.Context, param: click.Parameter, folder: Path | None) -> None:
+    # Earlier versions wrote the table with -o.
+    if folder is not None:
+        raise click.BadParameter("a dataset is exported to one file. Name it with --table FILE.", ctx, param)
 
-    Exit code 1 if anything was left out; it is named.
+
+@datasets.command(examples=("iqa datasets export phantom:pairs=20,size=128 --table pairs.parquet",))
+@click.argument("spec")
+@option("table", required=True)
+@option("output", hidden=True, is_eager=True, expose_value=False, callback=_reject_folder)
+@option("force")
+def export(spec: str, table: Path, force: bool) -> None:
+    """Write the table of the dataset SPEC: one row per pair with its group columns and ratings.
+
+    The exit code is 1 if anything was left out, which is then listed.
     """
-    writer = _writer(output)
-    if output.exists() and not force:
-        raise UsageError(f"{output}: is there already; give --force to replace it.")
+    from iqa_registry.tables import writing
+
+    writing.check_suffix(table)
+    if table.exists() and not force:
+        raise UsageError(f"{table} exists already. Add --force to replace it.")
     dataset = build_registry().dataset(spec)
-    table = dataset.table()
-    try:
-        write_atomically(output, writer(table))
-    except OSError as error:
-        raise UsageError(f"{output}: cannot be written ({error.strerror}).") from error
-    click.echo(f"{table.height} rows, {table.width} columns in {output}")
+    rows = dataset.table()
+    writing.write_table(table, rows)
+    click.echo(f"{rows.height} rows, {rows.width} columns in {table}")
     _report(dataset.left_out)
 
 
-@datasets.command("build-nirps")
-@click.argument("out", type=PATH)
-@click.option("--reference", required=True, type=PATH, help="Folder of reference slices.")
-@click.option(
+@datasets.command(
+    "build-nirps",
+    examples=(
+        "iqa datasets build-nirps -o NIRPS --reference real --synthesized unit:1=fake "
+        "--dataset-name ixi --modality t2",
+    ),
+)
+@arguments.old_argument("output")
+@option("output", required=True)
+@option(
+    "--reference",
+    section="Input",
+    required=True,
+    type=PATH,
+    metavar="FOLDER",
+    help="Folder of reference slices.",
+)
+@option(
     "--synthesized",
+    section="Input",
     multiple=True,
+    type=Assignment("MODEL:EPOCH", "FOLDER"),
     metavar="MODEL:EPOCH=FOLDER",
-    help="Folder of one model's slices at one epoch, named as the references; may be repeated.",
+    help="Folder of the slices of one model at one epoch, named like the references. May be repeated.",
 )
-@click.option(
-    "--models", type=PATH, help="Instead: a folder that holds MODEL/epoch_K/ folders of such slices."
+@option(
+    "--models",
+    section="Input",
+    type=PATH,
+    metavar="FOLDER",
+    help="Folder that holds MODEL/epoch_K/ folders of such slices, in place of --synthesized.",
 )
-@click.option(
-    "--dataset", required=True, metavar="NAME", help="What the data set is called in the tree (ixi)."
+@option(
+    "--dataset-name",
+    section="Output",
+    required=True,
+    metavar="NAME",
+    old=("--dataset",),
+    help="Name of the data in the tree, for example ixi.",
 )
-@click.option("--modality", required=True, metavar="NAME", help="The modality that was synthesized (t2).")
-@click.option("--ratings", type=PATH, help="Table (CSV or Parquet) with model, epoch, slice_id and rating.")
-@click.option(
-    "--metric", "-m", multiple=True, metavar="NAME", help="Scores to write; mae, psnr and ssim by default."
+@option(
+    "--modality",
+    section="Output",
+    required=True,
+    metavar="NAME",
+    help="Modality that was synthesized, for example t2.",
 )
-@click.option(
-    "--intensity",
-    metavar="RULE",
-    help="How stored numbers become [0, 1], as for `iqa evaluate`; 8 and 16 bit pictures by their type.",
-)
-@flag("--force", "Replace this modality where the tree has it already.")
+@option("ratings", note="It has the columns model, epoch, slice_id and rating.")
+@option("metric", note="By default mae, psnr and ssim.")
+@option("intensity")
+@option("force")
 def build_nirps(
-    out: Path,
+    output: Path,
     reference: Path,
-    synthesized: tuple[str, ...],
+    synthesized: tuple[tuple[str, str], ...],
     models: Path | None,
-    dataset: str,
+    dataset_name: str,
     modality: str,
     ratings: Path | None,
     metric: tuple[str, ...],
     intensity: str | None,
     force: bool,
 ) -> None:
-    """Write a tree like NIRPS into the folder OUT, from slices of one modality.
+    """Write a tree like NIRPS from slices of one modality.
 
-    OUT/nirps_dataset/DATASET/MODALITY/MODEL/epoch_K/SLICE/ gets img.png (8 bit) and a file for each score of that
-    picture; ratings go to artificial.txt. Exit code 1 if anything was left out; it is named.
+    The folder nirps_dataset/NAME/MODALITY/MODEL/epoch_K/SLICE/ in the output gets img.png (8-bit) and one file per
+    score of that image. Ratings go to artificial.txt. The exit code is 1 if anything was left out, which is
+    then listed.
     """
     from iqa_datasets.nirps_build import Build, find_models, parse_models
 
     if bool(synthesized) == (models is not None):
         raise UsageError(
-            "name the synthesized slices, with --synthesized MODEL:EPOCH=FOLDER or with --models FOLDER."
+            "the synthesized slices are missing or given twice. "
+            "Name them with --synthesized MODEL:EPOCH=FOLDER or with --models FOLDER."
         )
-    folders = parse_models(synthesized) if models is None else find_models(models)
-    build = Build(out, dataset, modality, metric or ("mae", "psnr", "ssim"), intensity)
+    folders = (
+        parse_models(["=".join(item) for item in synthesized]) if models is None else find_models(models)
+    )
+    build = Build(output, dataset_name, modality, metric or ("mae", "psnr", "ssim"), intensity)
     with progress_bar("building") as progress:
         made = build.run(build_registry(), reference, folders, ratings, force, progress)
     click.echo(
@@ -173,7 +199,7 @@ def build_nirps(
 
 
 def _report(left_out: Sequence[str]) -> None:
-    """Name what was left out, and end with exit code 1 if there is any."""
+    """List what was left out; exit code 1 if there is any."""
     for line in left_out[:SHOWN]:
         render.warn(f"left out: {line}")
     if len(left_out) > SHOWN:
@@ -182,28 +208,28 @@ def _report(left_out: Sequence[str]) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _facts(spec: DatasetSpec) -> dict[str, Any]:
+def _facts(spec: RegisteredDataset) -> dict[str, Any]:
     origin = spec.origin
     return {
         "name": spec.name,
         "summary": spec.summary,
-        "licence": spec.licence,
+        "license": spec.license,
         "extra": spec.extra,
         "ready": _is_ready(spec),
-        "plugin": origin.plugin if origin else None,
-        "distribution": origin.distribution if origin else "iqa-registry",
-        "version": origin.version if origin else None,
+        "plugin": origin.plugin,
+        "distribution": origin.distribution,
+        "version": origin.version,
         "factory": spec.factory,
     }
 
 
-def _is_ready(spec: DatasetSpec) -> bool:
+def _is_ready(spec: RegisteredDataset) -> bool:
     """Whether the packages of the dataset's extra are installed."""
     from importlib import metadata
 
     from packaging.requirements import Requirement
 
-    if spec.extra is None or spec.origin is None:
+    if spec.extra is None:
         return True
     for text in metadata.requires(spec.origin.distribution) or []:
         requirement = Requirement(text)
@@ -216,7 +242,7 @@ def _is_ready(spec: DatasetSpec) -> bool:
     return True
 
 
-def _factory(spec: DatasetSpec) -> Any:
+def _factory(spec: RegisteredDataset) -> Any:
     import importlib
 
     module, _, attribute = spec.factory.partition(":")
@@ -233,7 +259,7 @@ def _description(factory: Any) -> str:
     return text.replace("``", "").strip()
 
 
-def _parameters(registry: Registry, spec: DatasetSpec) -> list[dict[str, str]]:
+def _parameters(registry: Registry, spec: RegisteredDataset) -> list[dict[str, str]]:
     schema = registry.parameters(spec).model_json_schema()
     required = schema.get("required", [])
     return [
@@ -258,26 +284,7 @@ def _text(value: Any) -> str:
 def _examples(name: str, required: Sequence[str]) -> list[str]:
     parts = ["PATH" if item == "path" else f"{item}=VALUE" for item in required]
     spec = f"{name}:{','.join(parts)}" if parts else name
-    return [f"iqa evaluate --dataset {spec} --metric psnr", f"iqa datasets export {spec} -o {name}.parquet"]
-
-
-def _writer(path: Path) -> Callable[[pl.DataFrame], bytes]:
-    """How a table is written, by the suffix."""
-    import gzip
-    import io
-
-    def parquet(table: pl.DataFrame) -> bytes:
-        buffer = io.BytesIO()
-        table.write_parquet(buffer)
-        return buffer.getvalue()
-
-    writers: dict[str, Callable[[pl.DataFrame], bytes]] = {
-        ".parquet": parquet,
-        ".csv": lambda table: table.write_csv().encode(),
-        ".csv.gz": lambda table: gzip.compress(table.write_csv().encode(), mtime=0),
-        ".json": lambda table: table.write_json().encode(),
-    }
-    for ending, writer in writers.items():
-        if path.name.lower().endswith(ending):
-            return writer
-    raise UsageError(f"{path}: the suffix says how it is written: {', '.join(writers)}.")
+    return [
+        f"iqa evaluate --dataset {spec} --metric psnr",
+        f"iqa datasets export {spec} --table {name}.parquet",
+    ]

@@ -1,6 +1,6 @@
 """IXI: T1, T2 and PD volumes of nearly 600 healthy people from three London hospitals.
 
-Source: https://brain-development.org/ixi-dataset/, licence CC BY-SA 3.0. Published as archives of NIfTI files
+Source: https://brain-development.org/ixi-dataset/, license CC BY-SA 3.0. Published as archives of NIfTI files
 (``IXI-T1.tar``, ``IXI-T2.tar``, ``IXI-PD.tar``) named ``IXI002-Guys-0828-T1.nii.gz``: subject, hospital (Guys, HH,
 IOP), scan, modality. PD and T2 come from one acquisition and lie on one grid; T1 has its own.
 """

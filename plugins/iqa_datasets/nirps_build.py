@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqa_datasets._nirps_files import IMAGE, OWN, RATING_FILE, REFERENCE, TABLES, parse_number, read_cells
+from iqa_datasets._nirps_files import IMAGE, OWN, RATING_FILE, REFERENCE, parse_number, read_cells
 from iqa_registry.errors import ImageError, IQAError, UsageError
 from iqa_registry.images.formats import Array, Image, read_image
 from iqa_registry.images.geometry import check_sizes
@@ -186,8 +186,6 @@ def read_ratings(path: Path, dataset: str, modality: str) -> dict[tuple[str, int
     Raises:
         UsageError: it cannot be read, lacks a column, rates an image twice, or has something else for a number.
     """
-    if not path.name.lower().endswith(TABLES):
-        raise UsageError(f"{path}: expected a table, {', '.join(TABLES)}.")
     found: dict[tuple[str, int, str], float] = {}
     for number, row in enumerate(read_cells(path, ("model", "epoch", "slice_id", "rating")), start=1):
         if row.get("dataset", dataset) != dataset or row.get("modality", modality) != modality:

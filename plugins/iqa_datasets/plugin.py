@@ -11,25 +11,25 @@ DATASETS = (
     DatasetSpec(
         name="ixi",
         summary="IXI as published: T1, T2 and PD volumes of healthy people (ixi:PATH,source=t1,target=t2)",
-        licence="CC-BY-SA-3.0",
+        license="CC-BY-SA-3.0",
         factory="iqa_datasets.ixi:IXI",
     ),
     DatasetSpec(
         name="brats",
         summary="BraTS 2021 as published: T1, T1ce, T2, FLAIR and tumor labels (brats:PATH,source=t1,target=t2)",
-        licence="terms of the BraTS challenge",
+        license="terms of the BraTS challenge",
         factory="iqa_datasets.brats:BraTS",
     ),
     DatasetSpec(
         name="nirps",
         summary="NIRPS as published: synthesized slices with radiologists' ratings, or the scores alone (nirps:PATH)",
-        licence="not stated by its authors",
+        license="not stated by its authors",
         factory="iqa_datasets.nirps:NIRPS",
     ),
     DatasetSpec(
         name="phantom",
         summary="simulated brain MRI with known errors and simulated raters (phantom:pairs=100,seed=7)",
-        licence="Apache-2.0, anatomy from ICBM 2009a",
+        license="Apache-2.0, anatomy from ICBM 2009a",
         factory="iqa_datasets.phantom.dataset:Phantom",
         extra="phantom",
     ),
@@ -44,9 +44,14 @@ def iqa_register_datasets(register: Callable[[DatasetSpec], None]) -> None:
 
 
 @hookimpl
-def iqa_register_commands(register: Callable[[str, str, str], None]) -> None:
+def iqa_register_commands(register: Callable[..., None]) -> None:
     """``iqa datasets`` and ``iqa phantom``."""
-    register("datasets", "List, describe, export and build datasets.", "iqa_datasets.commands:datasets")
     register(
-        "phantom", "Make simulated brain MRI with simulated raters.", "iqa_datasets.phantom.commands:phantom"
+        "datasets", "List, describe, export and build datasets.", "iqa_datasets.commands:datasets", "Data"
+    )
+    register(
+        "phantom",
+        "Make simulated brain MRI with simulated raters.",
+        "iqa_datasets.phantom.commands:phantom",
+        "Data",
     )

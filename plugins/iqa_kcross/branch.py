@@ -127,6 +127,8 @@ class Branch(nn.Module, ABC):
     """Whether :attr:`Context.lesions` is looked at; no segmenter is asked where no branch does."""
     absence: ClassVar[str] = "has nothing to look at in this pair"
     """Why it gives no score where it does not apply; follows the branch's name in a message."""
+    conformance_exceptions: ClassVar[Mapping[str, str]] = {}
+    """Checks that K-CROSS with this branch alone may fail, with the reason."""
     scale: Tensor
     mean: Tensor
     deviation: Tensor

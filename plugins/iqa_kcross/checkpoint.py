@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from iqa_kcross.model import KCrossModel, ModelSettings
 from iqa_registry.errors import UnknownNameError, WeightsError
+from iqa_registry.weights import WeightFile, open_file
 
 KEY = "iqa_kcross"
 FORMAT = 1
@@ -70,67 +70,78 @@ def save_model(model: KCrossModel, path: Path, history: History, for_scoring: bo
         raise WeightsError(f"{path}: cannot be written: {error}") from error
 
 
-def read_settings(path: Path) -> tuple[ModelSettings, History]:
-    """The settings and the history of a model file, without its tensors.
+def read_settings(model: Path | WeightFile) -> tuple[ModelSettings, History]:
+    """The settings and the history of a model file.
 
     Raises:
         WeightsError: no such file, or not a model of K-CROSS.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; train a model with `iqa kcross train`.")
+    file = _opened(model)
     try:
-        with safe_open(path, framework="pt") as file:
-            values = json.loads((file.metadata() or {})[KEY])
+        values = json.loads(file.metadata[KEY])
         if values["format"] != FORMAT:
             raise WeightsError(
-                f"{path}: written by another version of iqa-registry (format {values['format']})."
+                f"{file.path}: written by another version of iqa-registry (format {values['format']}). "
+                "Install that version, or train the model again."
             )
         return ModelSettings.from_dict(values["settings"]), History(**values["history"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: not a model of K-CROSS, which `iqa kcross train` writes.") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{file.path}: not a model of K-CROSS. Train one with `iqa kcross train`."
+        ) from error
 
 
 def load_model(
-    path: Path, training: bool = False, branches: list[str] | None = None
+    model: Path | WeightFile, training: bool = False, branches: list[str] | None = None
 ) -> tuple[KCrossModel, History]:
     """Read a model.
 
     Args:
-        path: of a file that :func:`save_model` wrote.
+        model: a file that :func:`save_model` wrote.
         training: whether the networks that only stage one needs are read as well.
-        branches: a part of the model's branches, or branches that need no weights; all of the model's by default.
+        branches: some of the model's branches, or branches that need no weights; all of the model's by default.
 
     Raises:
         WeightsError: no such file, not a model of K-CROSS, or it lacks what is asked for.
         UnknownNameError: a branch that is not installed.
     """
-    settings, history = read_settings(path)
+    file = _opened(model)
+    settings, history = read_settings(file)
     chosen = ModelSettings(tuple(branches or settings.branches), settings.branch)
     try:
-        model = KCrossModel(chosen, training=training)
+        built = KCrossModel(chosen, training=training)
     except UnknownNameError as error:
-        raise error if branches else WeightsError(f"{path}: {error}") from error
-    _fill(model, path, settings)
-    return model, history
+        raise error if branches else WeightsError(f"{file.path}: {error}") from error
+    _fill(built, file, settings)
+    return built, history
 
 
-def _fill(model: KCrossModel, path: Path, settings: ModelSettings) -> None:
-    with safe_open(path, framework="pt") as file:
-        there = set(file.keys())
-        tensors: dict[str, torch.Tensor] = {}
-        for name, parameter in model.state_dict().items():
-            if name in there:
-                tensors[name] = file.get_tensor(name).to(parameter.dtype)
+def has_training_networks(file: WeightFile) -> bool:
+    """Whether a model file holds what stage one needs."""
+    return any(TRAINING_PART in name for name in file.tensors)
+
+
+def _opened(model: Path | WeightFile) -> WeightFile:
+    return open_file(model) if isinstance(model, Path) else model
+
+
+def _fill(model: KCrossModel, file: WeightFile, settings: ModelSettings) -> None:
+    given, path = file.tensors, file.path
+    tensors = {
+        name: given[name].to(parameter.dtype)
+        for name, parameter in model.state_dict().items()
+        if name in given
+    }
     missing = [name for name in model.state_dict() if name not in tensors]
     if any(TRAINING_PART in name for name in missing):
         raise WeightsError(
-            f"{path}: exported for scoring, without the networks of stage one; give the model of a training run."
+            f"{path}: exported for scoring, without the networks of stage one. Give the model of a training run."
         )
     absent = [name for name in model.settings.branches if name not in settings.branches]
     if absent and any(name.startswith(tuple(f"branches.{item}." for item in absent)) for name in missing):
         raise WeightsError(
-            f"{path}: has no branch {', '.join(absent)}, only {', '.join(settings.branches)}; "
-            "choose among them with branches=, or train a model that has it."
+            f"{path}: has no branch {', '.join(absent)}, only {', '.join(settings.branches)}. "
+            "Choose among them with branches=, or train a model that has it."
         )
     try:
         if missing:
@@ -140,13 +151,13 @@ def _fill(model: KCrossModel, path: Path, settings: ModelSettings) -> None:
         raise WeightsError(f"{path}: tensors do not fit: {str(error).splitlines()[-1].strip()}") from error
 
 
-def describe_file(path: Path) -> dict[str, Any]:
-    """What a model file says of itself, for people.
+def describe_file(model: Path | WeightFile) -> dict[str, Any]:
+    """What a model file says about itself.
 
     Raises:
         WeightsError: no such file, or not a model of K-CROSS.
     """
-    settings, history = read_settings(path)
+    settings, history = read_settings(model)
     values = settings.as_dict() | {"branches": "+".join(settings.branches)}
     data = {"data": history.data, "rated": history.rated, "simulated": history.simulated}
     return {**values, **data, "segmenter": history.segmenter, **history.stages}

@@ -8,94 +8,145 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iqa_kcross.experiments.commands import COMMANDS
-from iqa_registry.cli.arguments import PATH, as_json, debug, together
+from iqa_registry.cli.arguments import PATH, Assignment, Words, group, option, together
 from iqa_registry.cli.progress import progress_bar
+from iqa_registry.errors import UsageError
 
 if TYPE_CHECKING:
     from iqa_kcross.training.config import TrainingConfig
 
 
-@click.group()
+_LIGHTNING = {"auto": "auto", "fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+"""What Lightning calls the precisions."""
+
+
+@group()
 def kcross() -> None:
     """Train, export and examine K-CROSS, a learned metric of synthesized MRI (arXiv:2307.04296).
 
-    Scoring needs none of this: `iqa evaluate --metric kcross` uses the weights that ship, trained on simulated data.
+    Scoring needs none of this: `iqa evaluate --metric kcross` uses the weights that ship, which were trained on
+    simulated data.
     """
 
 
-def _shown(name: str, setting: str, metavar: str, help_text: str, default: str = "") -> Any:
-    """An option that stands for a setting; its default is the setting's, so that a file can change it."""
-    shown = f"{help_text}  [default: {default}]" if default else help_text
-    return click.option(name, setting, metavar=metavar, default=None, help=shown)
+def _setting(name: str, setting: str, default: str = "", **changes: Any) -> Any:
+    """An option for a setting; its default is the setting's, so that a file can change it."""
+    return option(name, setting, **{"default": None, "show_default": default or False, **changes})
+
+
+def _steps(stage: str, default: str) -> Any:
+    return _setting(
+        *(f"--steps-{stage}", f"stage_{stage}__steps", default),
+        section="Training",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help=f"Optimizer steps of stage {stage}.",
+    )
 
 
 _settings = together(
-    _shown("--data", "data__data", "SPEC", "Dataset of subjects (brats:PATH, phantom:pairs=800): stage one."),
-    _shown(
-        "--rated", "data__rated", "SPEC", "Dataset or manifest of rated pairs: stage two.", "that of --data"
+    _setting("dataset", "data__data", note="Subjects, for stage one.", old=("--data",)),
+    _setting(
+        *("--rated", "data__rated", "that of --dataset"),
+        section="Input",
+        metavar="SPEC",
+        help="Dataset or manifest of rated pairs, for stage two.",
     ),
-    _shown("--ratings", "data__ratings", "FILE", "Table of ratings.", "in the dataset or manifest"),
-    _shown("--source", "data__source", "MODALITY", "What is translated.", "t1"),
-    _shown("--target", "data__target", "MODALITY", "What is scored.", "t2"),
-    _shown("--segmenter", "data__segmenter", "NAME", "Finds the lesions; frozen.", "nnunet"),
-    _shown("--lesions", "data__lesions", "LABELS", "Labels of the masks that are lesion (1,4), or dataset."),
-    _shown("--slices", "data__slices", "A:B", "Slices of volumes, as in Python.", "the dataset's"),
-    _shown("--size", "data__size", "PIXELS", "Rows and columns, padded or cropped to.", "256"),
-    _shown("--width", "network__width", "N", "Channels of the first feature map.", "64, the paper's"),
-    _shown("--steps-one", "stage_one__steps", "N", "Optimizer steps of stage one.", "20000"),
-    _shown("--steps-two", "stage_two__steps", "N", "Optimizer steps of stage two.", "4000"),
-    _shown("--precision", "run__precision", "KIND", "auto, 32-true, bf16-mixed or 16-mixed.", "auto"),
-    _shown("--devices", "run__devices", "N", "How many GPUs.", "1"),
-    _shown("--seed", "run__seed", "N", "Of weights, split and order.", "0"),
+    _setting("ratings", "data__ratings", "in the dataset or manifest"),
+    _setting("source", "data__source", "t1"),
+    _setting("target", "data__target", "t2"),
+    _setting("segmenter", "data__segmenter", "nnunet"),
+    _setting("lesions", "data__lesions"),
+    _setting("slices", "data__slices", "the dataset's"),
+    _setting(
+        "size", "data__size", "256", type=click.IntRange(min=1), note="Slices are cropped and padded to it."
+    ),
+    _setting(
+        *("--width", "network__width", "64, as in the paper"),
+        section="Training",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Channels of the first feature map.",
+    ),
+    _steps("one", "20000"),
+    _steps("two", "4000"),
+    _setting(
+        "precision",
+        "run__precision",
+        "auto",
+        type=Words([*_LIGHTNING], {v: k for k, v in _LIGHTNING.items()}),
+    ),
+    _setting(
+        *("--devices", "run__devices", "1"),
+        section="Running",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Number of GPUs.",
+    ),
+    _setting("seed", "run__seed", "0"),
 )
 
 
-@kcross.command()
-@click.option("-o", "--out", "folder", type=PATH, required=True, help="Folder of the run.")
-@click.option("--config", "config_file", type=PATH, help="TOML file of settings; options override it.")
+@kcross.command(
+    examples=(
+        "iqa kcross train --dataset brats:/data/BraTS2021 --rated study/manifest.csv -o RUN",
+        "iqa kcross train --dataset phantom:pairs=24,size=128 --lesions dataset --segmenter labels --size 128 "
+        "--width 4 --steps-one 2 --steps-two 5 -o RUN",
+    )
+)
+@option(
+    "output",
+    "folder",
+    required=True,
+    note="Repeat the command to resume an interrupted training.",
+    old=("--out",),
+)
+@option("config", "config_file")
 @_settings
-@click.option(
-    "--set", "changes", multiple=True, metavar="SECTION.NAME=VALUE", help="Any other setting; repeatable."
+@option(
+    "--set",
+    "changes",
+    section="Input",
+    multiple=True,
+    type=Assignment("SECTION.NAME"),
+    metavar="SECTION.NAME=VALUE",
+    help="Any other setting; see `iqa kcross settings`. May be repeated.",
 )
-@click.option(
+@option(
     "--stage",
+    section="Training",
     type=click.Choice(["both", "one", "two"]),
     default="both",
-    show_default=True,
-    help="one: networks, from subjects; two: score networks, from ratings.",
+    help="Train the networks on subjects (one), the score networks on ratings (two), or both.",
 )
-@click.option(
-    "--start", type=PATH, help="Model that stage two alone begins with. Stage one's in the same folder."
-)
-@debug
+@option("start", note="For stage two alone. By default that of stage one in the same folder.")
 def train(
     folder: Path,
     config_file: Path | None,
-    changes: tuple[str, ...],
+    changes: tuple[tuple[str, str], ...],
     stage: str,
     start: Path | None,
     **given: Any,
 ) -> None:
-    """Train K-CROSS on one's own images and ratings.
+    """Train K-CROSS on your own images and ratings.
 
-    The same command again goes on where it was interrupted. `iqa kcross settings` lists everything that --set and
-    --config take. The result is OUT/model.safetensors: `iqa evaluate --metric kcross:weights=OUT/model.safetensors`.
+    The result is model.safetensors in the folder. Use it with `iqa evaluate --metric
+    kcross:weights=FOLDER/model.safetensors`.
     """
+    config = _config(config_file, changes, given)
+    _check_data(config, stage)
+    if start is not None and stage != "two":
+        raise UsageError("--start is the model that stage two alone starts from. Add --stage two.")
     from iqa_kcross.training import need_lightning
 
     need_lightning()
     from iqa_kcross.training.rated import read_rated
     from iqa_kcross.training.run import STAGES, open_run, run_stage_one, run_stage_two
-    from iqa_registry.errors import UsageError
     from iqa_registry.registry import build_registry
 
-    config = _config(config_file, changes, given)
-    _check_data(config, stage)
-    if start is not None and stage != "two":
-        raise UsageError("--start is where stage two alone begins: add --stage two.")
     registry = build_registry()
     if stage != "one":
-        # What is wrong with the ratings is said before hours of stage one.
+        # A mistake in the ratings is reported before hours of stage one.
         read_rated(config.data, registry)
     session = open_run(config, folder, registry, progress_bar)
     if stage != "two":
@@ -104,46 +155,41 @@ def train(
     else:
         begun = start or folder / STAGES[0] / "model.safetensors"
         if not begun.is_file():
-            raise UsageError(f"{begun}: no such file; train stage one first, or name its model with --start.")
+            raise UsageError(f"{begun}: no such file. Train stage one first, or name its model with --start.")
     if stage == "one":
         return
     model = run_stage_two(session, begun)
     click.echo(f"{model}: use it with --metric kcross:weights={model}")
 
 
-def _config(file: Path | None, changes: tuple[str, ...], given: dict[str, Any]) -> TrainingConfig:
+def _config(file: Path | None, changes: tuple[tuple[str, str], ...], given: dict[str, Any]) -> TrainingConfig:
     from iqa_kcross.training.config import read_config
-    from iqa_registry.errors import UsageError
 
+    if given["data__ratings"] is not None:
+        given["data__ratings"] = str(given["data__ratings"])
+    if given["run__precision"] is not None:
+        given["run__precision"] = _LIGHTNING[given["run__precision"]]
     values = {name.replace("__", "."): value for name, value in given.items() if value is not None}
-    for text in changes:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"--set {text}: expected SECTION.NAME=VALUE.")
-        values[name] = value
-    return read_config(file, values)
+    return read_config(file, values | dict(changes))
 
 
 def _check_data(config: TrainingConfig, stage: str) -> None:
-    from iqa_registry.errors import UsageError
-
     data = config.data
     if data.source == data.target:
-        raise UsageError(f"--source and --target are both {data.source}; choose two modalities.")
+        raise UsageError(f"--source and --target are both {data.source}. Choose two modalities.")
     if stage != "two" and not data.data:
         raise UsageError(
-            "stage one needs subjects: name a dataset with --data (phantom:pairs=800, brats:PATH)."
+            "stage one needs subjects. Name a dataset with --dataset (phantom:pairs=800, brats:PATH)."
         )
     if stage != "one" and not (data.rated or data.data):
         what = "ratings without pairs: " if data.ratings else ""
-        raise UsageError(f"{what}stage two needs rated pairs; name a dataset or a manifest with --rated.")
+        raise UsageError(f"{what}stage two needs rated pairs. Name a dataset or a manifest with --rated.")
 
 
-@kcross.command()
-@as_json
-@debug
+@kcross.command(examples=("iqa kcross settings",))
+@option("json")
 def settings(as_json: bool) -> None:
-    """List the settings of training with their defaults."""
+    """List the settings of the training with their defaults."""
     from iqa_kcross.training.config import describe_config
     from iqa_registry.cli import render
 
@@ -166,34 +212,31 @@ def render_default(value: Any) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
-@kcross.command()
+@kcross.command(examples=("iqa kcross export RUN/model.safetensors scoring.safetensors",))
 @click.argument("model", type=PATH)
-@click.argument("out", type=PATH)
-@debug
-def export(model: Path, out: Path) -> None:
-    """Write what scoring needs of MODEL to the file OUT: no decoders, none of the source modality's networks."""
+@click.argument("file", type=PATH)
+def export(model: Path, file: Path) -> None:
+    """Write the part of MODEL that scoring needs to FILE, without decoders and networks of the source modality."""
     from iqa_kcross.checkpoint import load_model, save_model
 
     loaded, history = load_model(model)
-    save_model(loaded, out, history, for_scoring=True)
+    save_model(loaded, file, history, for_scoring=True)
     click.echo(
-        f"{out}: {out.stat().st_size / 1e6:.1f} MB, from {model} ({model.stat().st_size / 1e6:.1f} MB)"
+        f"{file}: {file.stat().st_size / 1e6:.1f} MB, from {model} ({model.stat().st_size / 1e6:.1f} MB)"
     )
 
 
-@kcross.command()
+@kcross.command(examples=("iqa kcross describe kcross-t1-t2",))
 @click.argument("model")
-@as_json
-@debug
+@option("json")
 def describe(model: str, as_json: bool) -> None:
-    """Show what MODEL, a file or the name of shipped weights, was built and trained with."""
+    """Show what MODEL, a file or the name of weights that ship, was built and trained with."""
     from iqa_kcross.checkpoint import describe_file
-    from iqa_kcross.weights import find_weights
     from iqa_registry.cli import render
     from iqa_registry.registry import build_registry
 
-    path, digest = find_weights(build_registry(), model)
-    facts = describe_file(path) | {"sha256": digest}
+    file = build_registry().weights.open(model)
+    facts = describe_file(file) | {"sha256": file.sha256}
     if as_json:
         render.echo_json(facts)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,9 @@ class ComplexBranch(Branch):
     name = "complex"
     summary = "k-space: amplitudes and phases"
     score_network = "complex"
+    conformance_exceptions = MappingProxyType(
+        {"direction": "learned on brain slices, it is not monotone near the top for other textures"}
+    )
 
     def __init__(self, settings: BranchSettings) -> None:
         super().__init__(settings, settings.channels)

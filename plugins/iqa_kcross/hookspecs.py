@@ -14,21 +14,22 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pluggy
 
 from iqa_registry.errors import PluginError, UnknownNameError, nearest
+from iqa_registry.plugins import Contribution, claimed_name, find_candidates, load_group
+from iqa_registry.specs import Origin
 
 if TYPE_CHECKING:
     from iqa_kcross.branch import Branch
 
-GROUP = "iqa_kcross"
+PROJECT = "iqa_kcross"
 NAME = re.compile("[a-z][a-z0-9_-]*")
 
-hookspec = pluggy.HookspecMarker(GROUP)
-hookimpl = pluggy.HookimplMarker(GROUP)
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
@@ -67,7 +68,7 @@ def choose_branches(names: list[str]) -> dict[str, type[Branch]]:
     known, failures = _load()
     for name in names:
         if name not in known:
-            broken = "".join(f" Plugin {plugin} failed: {reason}." for plugin, reason in failures.items())
+            broken = "".join(f" Plugin {plugin} failed: {reason}" for plugin, reason in failures.items())
             raise UnknownNameError(
                 f"K-CROSS has no branch {name!r}.{nearest(name, known)} It has {', '.join(known)}.{broken}"
             )
@@ -75,56 +76,28 @@ def choose_branches(names: list[str]) -> dict[str, type[Branch]]:
 
 
 def _load() -> tuple[dict[str, type[Branch]], dict[str, str]]:
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(sys.modules[__name__])
+    records = load_group(sys.modules[__name__], find_candidates(PROJECT), _accept)
     found: dict[str, type[Branch]] = {}
-    owners: dict[str, str] = {}
     failures: dict[str, str] = {}
-    # Our own first, so that a message lists them first.
-    for entry in sorted(
-        metadata.entry_points(group=GROUP), key=lambda item: (item.name != GROUP, _owner(item))
-    ):
-        owner = _owner(entry)
-        try:
-            branches = _branches_of(manager, entry.load(), owner)
-        except Exception as error:
-            failures[owner] = f"{type(error).__name__}: {error}"
-            continue
-        for branch in branches:
-            if branch.name in found:
-                raise PluginError(
-                    f"two plugins give K-CROSS a branch {branch.name!r}: {owners[branch.name]} and {owner}; "
-                    "uninstall one."
-                )
-            found[branch.name], owners[branch.name] = branch, owner
+    for position, record in enumerate(records):
+        # Unlike a metric, a branch whose name is taken must not be left out: weights name their branches, so which of
+        # the two is meant decides the score.
+        claimed = claimed_name(record, records[:position])
+        if claimed is not None:
+            raise PluginError(f"plugin {record.origin}: the branch {claimed} Or uninstall one of the two.")
+        found |= {item.name: item.value for item in record.contributions}
+        if record.failure is not None:
+            failures[str(record.origin)] = record.failure
+        elif not record.contributions:
+            failures[str(record.origin)] = "registers no branch. Implement the hook kcross_branches."
     return found, failures
 
 
-def _owner(entry: metadata.EntryPoint) -> str:
-    """The plugin's name and its package, since two packages may call their plugins the same."""
-    return f"{entry.name} of {entry.dist.name}" if entry.dist else entry.name
-
-
-def _branches_of(manager: pluggy.PluginManager, plugin: object, owner: str) -> list[type[Branch]]:
-    manager.register(plugin, owner)
-    branches: list[type[Branch]] = []
-    others = [item for item in manager.get_plugins() if item is not plugin]
-    manager.subset_hook_caller("kcross_branches", others)(register=branches.append)
-    if not branches:
-        raise PluginError("it registers no branch; implement the hook kcross_branches with hookimpl")
-    for branch in branches:
-        _check(branch)
-    return branches
-
-
-def _check(branch: type[Branch]) -> None:
-    """Whether users can type the branch's name.
-
-    Raises:
-        PluginError: no class with a name, or a name that cannot stand in ``kcross:branches=a+b``.
-    """
+def _accept(hook: str, origin: Origin, branch: type[Branch]) -> Contribution:
+    """A branch whose name users can type in ``kcross:branches=a+b``."""
     name = getattr(branch, "name", None)
     if not (isinstance(branch, type) and isinstance(name, str) and NAME.fullmatch(name)):
         raise PluginError(
-            f"{branch!r} must be a class whose name is lower-case letters, digits, - and _, not {name!r}"
+            f"{branch!r} must be a class whose name is lower-case letters, digits, - and _, not {name!r}."
         )
+    return Contribution("branch", name, branch)

@@ -14,7 +14,6 @@ not a validated instrument.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
@@ -24,13 +23,13 @@ from torch import Tensor
 from iqa_kcross.branch import Context
 from iqa_kcross.checkpoint import load_model, read_settings
 from iqa_kcross.model import KCrossModel, mean_of_active
-from iqa_kcross.weights import find_weights
 from iqa_registry.errors import WeightsError
 from iqa_registry.metrics import Comparison, Features, FullReferenceMetric
 
 if TYPE_CHECKING:
     from iqa_registry.registry import Registry
     from iqa_registry.segmenter import Segmenter
+    from iqa_registry.weights import WeightFile
 
 
 class KCross(FullReferenceMetric):
@@ -59,8 +58,15 @@ class KCross(FullReferenceMetric):
         super().__init__()
         self.model = model.finish().to(memory_format=torch.channels_last)
         self.segmenter = segmenter
-        # An instance that has no branch for lesions does not ask for them, and shares its encodings more widely.
-        self.takes_lesions = any(branch.needs_lesions for branch in model.branches.values())
+        self._needs_lesions = any(branch.needs_lesions for branch in model.branches.values())
+        if len(model.branches) == 1:
+            (branch,) = model.branches.values()
+            self.conformance_exceptions = dict(branch.conformance_exceptions)
+
+    @property
+    def uses_labels(self) -> tuple[str, ...]:
+        """``lesions``, where a branch looks at them; else the encodings are shared more widely."""
+        return ("lesions",) if self._needs_lesions else ()
 
     def encode(self, images: Tensor, lesions: Tensor | None = None) -> dict[str, Features]:
         """What the branches keep of images.
@@ -70,7 +76,7 @@ class KCross(FullReferenceMetric):
             lesions: boolean ``(N, 1, H, W)``; the segmenter finds them where they are not given.
         """
         images = images.float().mean(dim=1, keepdim=True)
-        if lesions is None and self.takes_lesions and self.segmenter is not None:
+        if lesions is None and self._needs_lesions and self.segmenter is not None:
             lesions = self.segmenter.lesions(images.detach())
         return self.model.encode(images, Context(lesions))
 
@@ -104,7 +110,7 @@ def build(
     source: Annotated[str | None, Field(description="refuse weights for another source modality")] = None,
     target: Annotated[str | None, Field(description="refuse weights for another target modality")] = None,
     segmenter: Annotated[
-        str, Field(description="finds the lesions; ; stands for the comma between its parameters")
+        str, Field(description="finds the lesions; with parameters in brackets: [nnunet:path=FOLDER,fold=0]")
     ] = "nnunet",
     registry: Registry,
 ) -> KCross:
@@ -114,22 +120,20 @@ def build(
         WeightsError: the weights cannot be had, are no model of K-CROSS, or not the one that is asked for.
         UnknownNameError: a branch or a segmenter that is not installed.
     """
-    path, digest = find_weights(registry, weights)
+    file = registry.weights.open(weights)
     wanted = {"width": width, "descriptor": descriptor, "source": source, "target": target}
-    _check(path, {name: value for name, value in wanted.items() if value is not None})
-    model, _ = load_model(path, branches=branches)
+    _check(file, {name: value for name, value in wanted.items() if value is not None})
+    model, _ = load_model(file, branches=branches)
     needs = any(branch.needs_lesions for branch in model.branches.values())
-    finder = registry.segmenter(segmenter.replace(";", ",")) if needs else None
-    metric = KCross(model, finder)
-    metric.weights_used = {weights: digest} | (finder.weights if finder else {})
-    return metric
+    return KCross(model, registry.segmenter(segmenter) if needs else None)
 
 
-def _check(path: Path, wanted: dict[str, object]) -> None:
-    settings, _ = read_settings(path)
+def _check(file: WeightFile, wanted: dict[str, object]) -> None:
+    settings, _ = read_settings(file)
     for name, value in wanted.items():
         got = getattr(settings.branch, name)
         if got != value:
             raise WeightsError(
-                f"{path}: {name} is {got}, not {value}; choose other weights, or train them with `iqa kcross train`."
+                f"{file.path}: {name} is {got}, not {value}. "
+                "Choose other weights, or train them with `iqa kcross train`."
             )

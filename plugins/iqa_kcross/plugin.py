@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iqa_registry.hookspecs import hookimpl
-from iqa_registry.specs import MetricSpec, WeightSpec
+from iqa_registry.specs import Configuration, MetricSpec, WeightSpec
 from iqa_registry.weights.sources import PackageFile
 
 
@@ -15,7 +15,7 @@ def _shipped(name: str, modalities: str, sha256: str, size: int) -> WeightSpec:
         summary=f"K-CROSS for {modalities}, trained on simulated brain MRI with simulated raters",
         sha256=sha256,
         size=size,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         hashed="file",
         sources=(PackageFile(package="iqa_kcross", path=f"data/{name}.safetensors", sha256=sha256),),
     )
@@ -30,7 +30,7 @@ WEIGHTS = (
     ),
 )
 
-METRICS = (
+METRICS: tuple[MetricSpec | Configuration, ...] = (
     MetricSpec(
         name="kcross",
         summary="learned score of synthesized MRI from k-space, lesions and structure (K-CROSS)",
@@ -44,20 +44,21 @@ METRICS = (
         supports_gradient=True,
         symmetric=True,
         validated_on="simulated brain MRI, simulated raters",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         reference="arXiv:2307.04296",
         factory="iqa_kcross.metric:build",
+        uses_labels=("lesions",),
         weights=("{weights}",),
-        weights_licence="Apache-2.0",
+        weights_license="Apache-2.0",
     ),
-    MetricSpec(
+    Configuration(
         name="kcross-healthy",
         summary="K-CROSS for people without lesions: k-space and structure",
         base="kcross",
         defaults={"branches": ["complex", "structure"]},
     ),
     *(
-        MetricSpec(
+        Configuration(
             name=f"kcross-{branch}",
             summary=f"the {branch} branch of K-CROSS: {what}",
             base="kcross",
@@ -73,7 +74,7 @@ METRICS = (
 
 
 @hookimpl
-def iqa_register_metrics(register: Callable[[MetricSpec], None]) -> None:
+def iqa_register_metrics(register: Callable[[MetricSpec | Configuration], None]) -> None:
     """K-CROSS and its configurations."""
     for spec in METRICS:
         register(spec)
@@ -87,6 +88,6 @@ def iqa_register_weights(register: Callable[[WeightSpec], None]) -> None:
 
 
 @hookimpl
-def iqa_register_commands(register: Callable[[str, str, str], None]) -> None:
+def iqa_register_commands(register: Callable[..., None]) -> None:
     """``iqa kcross``."""
-    register("kcross", "Train, export and examine K-CROSS.", "iqa_kcross.commands:kcross")
+    register("kcross", "Train, export and examine K-CROSS.", "iqa_kcross.commands:kcross", "Models")

@@ -7,6 +7,7 @@ matter of one image.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TypedDict
 
 import torch
@@ -52,6 +53,11 @@ class TumorBranch(Branch):
     summary = "lesions: each image inside its own lesion mask"
     needs_lesions = True
     absence = "has nothing to look at: neither image shows a lesion"
+    conformance_exceptions = MappingProxyType(
+        dict.fromkeys(
+            ("direction", "constant images"), "the probes have no lesions, and it looks at nothing else"
+        )
+    )
 
     def __init__(self, settings: BranchSettings) -> None:
         super().__init__(settings, settings.channels)

@@ -10,11 +10,11 @@ Paper: S. Bosse, D. Maniry, K.-R. Mueller, T. Wiegand, W. Samek, "Deep Neural Ne
 Full-Reference Image Quality Assessment", IEEE TIP 27(1), 2018, doi:10.1109/TIP.2017.2760518. Original code:
 https://github.com/dmaniry/deepIQA.
 
-The weights are not the authors': they were trained again on KADID-10k (natural colour images) by the makers of
+The weights are not the authors': they were trained again on KADID-10k (natural color images) by the makers of
 IQA-PyTorch, on mean opinion scores, so that higher is better. The scale is that of the training; the score of an
-image against itself is not fixed. The image is cut into adjacent patches from its upper left corner; a rest of
-less than 32 pixels at the right and lower border is left out. (IQA-PyTorch also leaves out the last patches where a
-side is a multiple of 32.)
+image against itself is not fixed. The image is divided into adjacent patches from its upper left corner; a remainder
+of less than 32 pixels at the right and lower border is ignored. (IQA-PyTorch also ignores the last patches if a side
+is a multiple of 32.)
 """
 
 from __future__ import annotations
@@ -26,21 +26,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from iqa_registry.errors import WeightsError
-from iqa_registry.metrics import FullReferenceMetric
+from iqa_registry.plugin import FullReferenceMetric, WeightsError
 
 if TYPE_CHECKING:
-    from iqa_registry.registry import Registry
+    from iqa_registry.plugin import Registry
 
 PATCH = 32
-"""Side of a patch in pixels."""
+"""Size of a patch in pixels."""
 
 EPSILON = 1e-8
-"""Least weight of a patch."""
+"""Minimum weight of a patch."""
 
 
 def cut_patches(images: Tensor) -> Tensor:
-    """Cut images into adjacent patches, row by row from the upper left corner.
+    """Divide images into adjacent patches, row by row from the upper left corner.
 
     Args:
         images: ``(N, C, H, W)``.
@@ -83,17 +82,69 @@ def _regression() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3 * 512, 512), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(512, 1))
 
 
+def patch_features(images: Tensor, features: nn.Module) -> Tensor:
+    """The part of DeepIQA that depends on one image.
+
+    Args:
+        images: ``(N, 1 or 3, H, W)`` in [0, 1].
+        features: the convolutional network, from ``(P, 3, 32, 32)`` to ``(P, 512, 1, 1)``.
+
+    Returns:
+        ``(N, P, 512)``.
+    """
+    patches = cut_patches(images.expand(-1, 3, -1, -1))
+    flat = patches.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    return features(flat).flatten(1).float().unflatten(0, patches.shape[:2])
+
+
+def fused_quality(
+    x: Tensor, y: Tensor, quality: nn.Module, weight: nn.Module, mask: Tensor | None = None
+) -> Tensor:
+    """DeepIQA ``(N,)`` of the patch features ``(N, P, 512)`` of two batches, see :func:`deepiqa`."""
+    fused = torch.cat([y, x, x - y], dim=2)
+    qualities = quality(fused).squeeze(2).float()
+    weights = F.relu(weight(fused)).squeeze(2).float() + EPSILON
+    if mask is not None:
+        weights = weights * cut_patches(mask.float()).mean((2, 3, 4))
+    return weighted_quality(qualities, weights)
+
+
+def deepiqa(
+    x: Tensor,
+    y: Tensor,
+    *,
+    features: nn.Module,
+    quality: nn.Module,
+    weight: nn.Module,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """WaDIQaM-FR, the quality estimated from patches.
+
+    Args:
+        x: synthesized images ``(N, 1 or 3, H, W)`` in [0, 1], at least 32 pixels per side.
+        y: references of the same shape.
+        features: the convolutional network, as :class:`DeepIQA` holds it.
+        quality: from fused features ``(N, P, 1536)`` to the quality ``(N, P, 1)`` of each patch.
+        weight: from fused features to the weight of each patch.
+        mask: boolean ``(N, 1, H, W)``; a patch counts with the share of its pixels that lies inside.
+
+    Returns:
+        ``(N,)``; direction and scale are those of the networks; NaN where the mask is empty.
+    """
+    return fused_quality(patch_features(x, features), patch_features(y, features), quality, weight, mask)
+
+
 class DeepIQA(FullReferenceMetric):
     """WaDIQaM-FR with given weights; ``registry.metric("deepiqa")`` fetches the published ones.
 
     Direction and scale are those of the weights; for the published ones higher is better. Images
-    ``(N, 1 or 3, H, W)`` in [0, 1], at least 32 pixels a side; grey is taken as three equal channels.
+    ``(N, 1 or 3, H, W)`` in [0, 1], at least 32 pixels per side; gray is treated as three equal channels.
 
     Args:
         state: ``features.0.weight`` ..., ``fc_q.0.weight`` ..., ``fc_w.0.weight`` ... .
 
     Raises:
-        WeightsError: a tensor is missing, or not known, or has another shape.
+        WeightsError: a tensor is missing, unknown, or has another shape.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -121,32 +172,18 @@ class DeepIQA(FullReferenceMetric):
         return PATCH
 
     def encode(self, images: Tensor) -> Tensor:
-        """Features of each patch.
-
-        Args:
-            images: ``(N, 1 or 3, H, W)`` in [0, 1].
-
-        Returns:
-            ``(N, P, 512)``.
-        """
-        patches = cut_patches(images.expand(-1, 3, -1, -1))
-        flat = patches.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return self.features(flat).flatten(1).float().unflatten(0, patches.shape[:2])
+        """Features of each patch, ``(N, P, 512)``."""
+        return patch_features(images, self.features)
 
     def compare(self, synthesized: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Scores ``(N,)`` of two encodings; with a mask each patch counts with the share that lies inside."""
-        fused = torch.cat([reference, synthesized, synthesized - reference], dim=2)
-        quality = self.fc_q(fused).squeeze(2).float()
-        weight = F.relu(self.fc_w(fused)).squeeze(2).float() + EPSILON
-        if mask is not None:
-            weight = weight * cut_patches(mask.float()).mean((2, 3, 4))
-        return weighted_quality(quality, weight)
+        """Scores ``(N,)`` of two encodings; with a mask a patch counts with the share that lies inside."""
+        return fused_quality(synthesized, reference, self.fc_q, self.fc_w, mask)
 
 
 def build(*, registry: Registry) -> DeepIQA:
     """DeepIQA with its published weights.
 
     Raises:
-        WeightsError: they cannot be had, or are not what was declared.
+        WeightsError: they are not available, or differ from what was declared.
     """
-    return DeepIQA(state=registry.weights.load("deepiqa"))
+    return DeepIQA(state=registry.weights.open("deepiqa").tensors)

@@ -12,25 +12,24 @@ Paper: K. Ding, K. Ma, S. Wang, E. P. Simoncelli, "Image Quality Assessment: Uni
 Similarity", IEEE TPAMI 44(5), 2022 (online 2020), doi:10.1109/TPAMI.2020.3045810. Original code:
 https://github.com/dingkeyan93/DISTS (MIT).
 
-Validated on natural colour images; a grey image is taken as three equal channels.
+Validated on natural color images; a gray image is treated as three equal channels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from iqa_learned.trunks import Design, Scaling, Trunk, load_trunk, vgg16_layers
-from iqa_registry.errors import WeightsError
-from iqa_registry.metrics import FullReferenceMetric
+from iqa_learned.backbones import Backbone, Design, Scaling, load_backbone, vgg16_layers
+from iqa_registry.plugin import FullReferenceMetric, WeightsError
 
 if TYPE_CHECKING:
-    from iqa_registry.registry import Registry
+    from iqa_registry.plugin import Registry
 
 C1 = C2 = 1e-6
 """Stabilizers of the two terms."""
@@ -39,6 +38,14 @@ SIDE = 256
 """Pixels of the shorter side after ``resize``, as in the authors' script."""
 
 SCALING = Scaling.standardize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class Statistics(NamedTuple):
+    """Means and variances ``(N, K)`` of all K channels of image and stages; centered maps, each ``(N, C, h, w)``."""
+
+    means: Tensor
+    variances: Tensor
+    maps: tuple[Tensor, ...]
 
 
 def smooth_pool(x: Tensor) -> Tensor:
@@ -98,8 +105,100 @@ def covariance(first: Tensor, second: Tensor, share: Tensor | None = None) -> Te
 
 
 def dissimilarity(first: Tensor, second: Tensor, product: Tensor, constant: float) -> Tensor:
-    """One less SSIM's quotient ``(2 product + c) / (first + second + c)``; exactly 0 where all three agree."""
+    """1 minus SSIM's quotient ``(2 product + c) / (first + second + c)``; exactly 0 where all three agree."""
     return (first + second - 2 * product) / (first + second + constant)
+
+
+def statistics(images: Tensor, backbone: Backbone, resize: bool = False) -> Statistics:
+    """The part of DISTS that depends on one image.
+
+    Args:
+        images: ``(N, 1 or 3, H, W)`` in [0, 1].
+        backbone: VGG16 with smooth pooling.
+        resize: see :func:`dists`.
+
+    Returns:
+        Statistics of the image and the five stages.
+    """
+    if resize:
+        images = shrink(images)
+    centered, means = [], []
+    for x in (images.float(), *backbone(images)):
+        mean = x.mean((2, 3), keepdim=True)
+        centered.append(x - mean)
+        means.append(mean.flatten(1))
+    variances = torch.cat([covariance(x, x) for x in centered], dim=1)
+    return Statistics(torch.cat(means, dim=1), variances, tuple(centered))
+
+
+def masked(features: Statistics, mask: Tensor) -> Statistics:
+    """The statistics with means and variances taken inside a mask ``(N, 1, H, W)``."""
+    shares = [_share(mask, x) for x in features.maps]
+    pairs = list(zip(features.maps, shares, strict=True))
+    shifts = [(x * share).sum((2, 3), keepdim=True) / share.sum((2, 3), keepdim=True) for x, share in pairs]
+    centered = [x - shift for x, shift in zip(features.maps, shifts, strict=True)]
+    variances = [covariance(x, x, share) for x, share in zip(centered, shares, strict=True)]
+    inside = features.means + torch.cat([shift.flatten(1) for shift in shifts], dim=1)
+    return Statistics(inside, torch.cat(variances, dim=1), tuple(centered))
+
+
+def _share(mask: Tensor, x: Tensor) -> Tensor:
+    return F.adaptive_avg_pool2d(mask.float(), (x.shape[2], x.shape[3]))
+
+
+def shrink(images: Tensor) -> Tensor:
+    """Downscale the shorter side to 256 pixels, keeping the aspect ratio; smaller images are unchanged."""
+    height, width = images.shape[2:]
+    shorter = min(height, width)
+    if shorter <= SIDE:
+        return images
+    size = (SIDE * height // shorter, SIDE * width // shorter)
+    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def weighted_dissimilarity(
+    x: Statistics, y: Statistics, alpha: Tensor, beta: Tensor, mask: Tensor | None = None
+) -> Tensor:
+    """DISTS ``(N,)`` of two encodings, see :func:`dists`."""
+    if mask is not None:
+        x, y = masked(x, mask), masked(y, mask)
+    shares = [None] * len(x.maps) if mask is None else [_share(mask, one) for one in x.maps]
+    products = [covariance(*maps) for maps in zip(x.maps, y.maps, shares, strict=True)]
+    texture = dissimilarity(x.means.square(), y.means.square(), x.means * y.means, C1)
+    structure = dissimilarity(x.variances, y.variances, torch.cat(products, dim=1), C2)
+    if x.maps[0].shape[1] == 1:
+        # A gray image has one channel for the three of the weights.
+        alpha, beta = (torch.cat([w[:3].sum(0, keepdim=True), w[3:]]) for w in (alpha, beta))
+    # Not as matrix products: autocast would compute those in half precision.
+    return (texture * alpha).sum(1) + (structure * beta).sum(1)
+
+
+def dists(
+    x: Tensor,
+    y: Tensor,
+    *,
+    backbone: Backbone,
+    alpha: Tensor,
+    beta: Tensor,
+    resize: bool = False,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Deep image structure and texture similarity.
+
+    Args:
+        x: synthesized images ``(N, 1 or 3, H, W)`` in [0, 1], at least 16 pixels per side.
+        y: references of the same shape.
+        backbone: VGG16 with smooth pooling, as :class:`DISTS` holds it.
+        alpha: weights ``(1475,)`` of the texture terms: image, then the five stages.
+        beta: weights of the structure terms; ``alpha`` and ``beta`` together sum to 1.
+        resize: downscale the shorter side to 256 pixels first, as the authors' script does.
+        mask: boolean ``(N, 1, H, W)``; each pixel of a map counts with the share of its area that lies inside.
+
+    Returns:
+        Distances ``(N,)``, lower is better; 0 for equal images, NaN where the mask is empty.
+    """
+    first, second = (statistics(images, backbone, resize) for images in (x, y))
+    return weighted_dissimilarity(first, second, alpha, beta, mask)
 
 
 class DISTS(FullReferenceMetric):
@@ -108,9 +207,9 @@ class DISTS(FullReferenceMetric):
     Lower is better, 0 for equal images, at most 1 plus the sum of beta. Images ``(N, 1 or 3, H, W)`` in [0, 1].
 
     Args:
-        trunk: VGG16's tensors, named as in torchvision (``features.0.weight`` ...).
+        backbone: VGG16's tensors, named as in torchvision (``features.0.weight`` ...).
         weights: ``alpha`` and ``beta``, ``(1475,)`` each: image, then the five stages.
-        resize: bring the shorter side down to 256 pixels first, as the authors' script does.
+        resize: downscale the shorter side to 256 pixels first, as the authors' script does.
 
     Raises:
         WeightsError: tensors that do not fit.
@@ -119,24 +218,24 @@ class DISTS(FullReferenceMetric):
         >>> generator = torch.Generator().manual_seed(0)
         >>> random = lambda *shape: torch.rand(*shape, generator=generator)
         >>> layers = torch.nn.Sequential(*vgg16_layers())
-        >>> trunk = {f"features.{name}": random(*x.shape) - 0.5 for name, x in layers.state_dict().items()}
-        >>> metric = DISTS(trunk=trunk, weights={"alpha": torch.ones(1475), "beta": torch.ones(1475)})
+        >>> backbone = {f"features.{name}": random(*x.shape) - 0.5 for name, x in layers.state_dict().items()}
+        >>> metric = DISTS(backbone=backbone, weights={"alpha": torch.ones(1475), "beta": torch.ones(1475)})
         >>> first, second = random(1, 1, 16, 16), random(1, 1, 16, 16)
         >>> round(metric(first, second).item(), 2), metric(first, first).item()
         (0.08, 0.0)
     """
 
     allows_bf16 = True
-    trunk: Trunk
+    backbone: Backbone
     alpha: Tensor
     beta: Tensor
 
     def __init__(
-        self, *, trunk: Mapping[str, Tensor], weights: Mapping[str, Tensor], resize: bool = False
+        self, *, backbone: Mapping[str, Tensor], weights: Mapping[str, Tensor], resize: bool = False
     ) -> None:
         super().__init__()
         self.resize = resize
-        self.trunk = load_trunk(DESIGN, SCALING, trunk, "imagenet-vgg")
+        self.backbone = load_backbone(DESIGN, SCALING, backbone, "imagenet-vgg")
         alpha, beta = weights.get("alpha"), weights.get("beta")
         if alpha is None or beta is None or not alpha.shape == beta.shape == (1475,):
             raise WeightsError("weights 'dists': expected alpha and beta of 1475 numbers each.")
@@ -146,93 +245,32 @@ class DISTS(FullReferenceMetric):
 
     @property
     def minimum_size(self) -> int:
-        """Below 16 pixels the last stage would be smaller than one pixel of its grid."""
+        """For images below 16 pixels the last stage would have less than one pixel."""
         return DESIGN.minimum_size
 
-    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Means, variances and centered maps of the image and the five stages.
+    def encode(self, images: Tensor) -> Statistics:
+        """Means, variances and centered maps of the image and the five stages."""
+        return statistics(images, self.backbone, self.resize)
 
-        Args:
-            images: ``(N, 1 or 3, H, W)`` in [0, 1].
+    def compare(self, synthesized: Statistics, reference: Statistics, mask: Tensor | None = None) -> Tensor:
+        """Distances ``(N,)`` of two encodings; NaN where the mask is empty.
 
-        Returns:
-            Means ``(N, K)`` and variances ``(N, K)`` over all K channels, then each map ``(N, C, h, w)``.
+        A mask is approximate, because features depend on more than their pixel.
         """
-        if self.resize:
-            images = shrink(images)
-        centered, means = [], []
-        for x in (images.float(), *self.trunk(images)):
-            mean = x.mean((2, 3), keepdim=True)
-            centered.append(x - mean)
-            means.append(mean.flatten(1))
-        variances = torch.cat([covariance(x, x) for x in centered], dim=1)
-        return (torch.cat(means, dim=1), variances, *centered)
-
-    def compare(
-        self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...], mask: Tensor | None = None
-    ) -> Tensor:
-        """Distances ``(N,)`` of two encodings.
-
-        With a mask each pixel of a map counts in means and covariances with the share of its area that lies
-        inside, an approximation because features look beyond their pixel; NaN where the mask is empty.
-        """
-        if mask is not None:
-            synthesized, reference = masked(synthesized, mask), masked(reference, mask)
-        mean_s, variance_s, *maps_s = synthesized
-        mean_r, variance_r, *maps_r = reference
-        shares = [None] * len(maps_s) if mask is None else [_share(mask, x) for x in maps_s]
-        products = [covariance(x, y, share) for x, y, share in zip(maps_s, maps_r, shares, strict=True)]
-        texture = dissimilarity(mean_s.square(), mean_r.square(), mean_s * mean_r, C1)
-        structure = dissimilarity(variance_s, variance_r, torch.cat(products, dim=1), C2)
-        alpha, beta = self._weights(maps_s[0].shape[1])
-        # Not as matrix products: those autocast would do in half precision.
-        return (texture * alpha).sum(1) + (structure * beta).sum(1)
-
-    def _weights(self, channels: int) -> tuple[Tensor, Tensor]:
-        """Alpha and beta, those of the three image channels added up for a grey image."""
-        if channels == 3:
-            return self.alpha, self.beta
-        alpha, beta = (
-            torch.cat([weight[:3].sum(0, keepdim=True), weight[3:]]) for weight in (self.alpha, self.beta)
-        )
-        return alpha, beta
-
-
-def masked(features: tuple[Tensor, ...], mask: Tensor) -> tuple[Tensor, ...]:
-    """What :meth:`DISTS.encode` gives, with means and variances taken inside a mask ``(N, 1, H, W)``."""
-    means, _, *maps = features
-    shares = [_share(mask, x) for x in maps]
-    pairs = list(zip(maps, shares, strict=True))
-    shifts = [(x * share).sum((2, 3), keepdim=True) / share.sum((2, 3), keepdim=True) for x, share in pairs]
-    centered = [x - shift for x, shift in zip(maps, shifts, strict=True)]
-    variances = [covariance(x, x, share) for x, share in zip(centered, shares, strict=True)]
-    inside = means + torch.cat([shift.flatten(1) for shift in shifts], dim=1)
-    return (inside, torch.cat(variances, dim=1), *centered)
-
-
-def _share(mask: Tensor, x: Tensor) -> Tensor:
-    return F.adaptive_avg_pool2d(mask.float(), (x.shape[2], x.shape[3]))
-
-
-def shrink(images: Tensor) -> Tensor:
-    """Bring the shorter side down to 256 pixels, keeping the aspect; smaller images stay as they are."""
-    height, width = images.shape[2:]
-    shorter = min(height, width)
-    if shorter <= SIDE:
-        return images
-    size = (SIDE * height // shorter, SIDE * width // shorter)
-    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+        return weighted_dissimilarity(synthesized, reference, self.alpha, self.beta, mask)
 
 
 def build(
     *,
-    resize: Annotated[bool, Field(description="bring the shorter side down to 256 pixels first")] = False,
+    resize: Annotated[bool, Field(description="downscale the shorter side to 256 pixels first")] = False,
     registry: Registry,
 ) -> DISTS:
     """DISTS with its published weights.
 
     Raises:
-        WeightsError: they cannot be had, or are not what was declared.
+        WeightsError: they are not available, or differ from what was declared.
     """
     weights = registry.weights
-    return DISTS(trunk=weights.load("imagenet-vgg"), weights=weights.load("dists"), resize=resize)
+    return DISTS(
+        backbone=weights.open("imagenet-vgg").tensors, weights=weights.open("dists").tensors, resize=resize
+    )

@@ -1,7 +1,7 @@
 r"""LPIPS: Learned Perceptual Image Patch Similarity, version 0.1.
 
-Both images go through a trunk trained on ImageNet. At each of its layers the feature vector of a pixel is scaled
-to unit length, and the squared differences, weighted per channel by what was learned from human judgements, are
+Both images go through a backbone trained on ImageNet. At each of its feature layers the feature vector of a pixel is
+scaled to unit length, and the squared differences, weighted per channel by what was learned from human judgments, are
 averaged over the pixels; the layers add up:
 
 .. math:: d(x, y) = \sum_l \frac{1}{H_l W_l} \sum_{h,w} \| w_l^{1/2} \odot (\hat x^l_{hw} - \hat y^l_{hw}) \|^2
@@ -10,33 +10,32 @@ Paper: R. Zhang, P. Isola, A. A. Efros, E. Shechtman, O. Wang, "The Unreasonable
 a Perceptual Metric", CVPR 2018, doi:10.1109/CVPR.2018.00068. Original code:
 https://github.com/richzhang/PerceptualSimilarity (BSD-2-Clause).
 
-Validated on natural colour images; a grey image is taken as three equal channels.
+Validated on natural color images; a gray image is treated as three equal channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from iqa_learned.trunks import (
+from iqa_learned.backbones import (
+    Backbone,
     Design,
     Scaling,
-    Trunk,
     alexnet_layers,
-    load_trunk,
+    load_backbone,
     squeezenet_layers,
     vgg16_layers,
 )
-from iqa_registry.errors import WeightsError
-from iqa_registry.metrics import FullReferenceMetric
+from iqa_registry.plugin import FullReferenceMetric, WeightsError
 
 if TYPE_CHECKING:
-    from iqa_registry.registry import Registry
+    from iqa_registry.plugin import Registry
 
 Network = Literal["alex", "vgg", "squeeze"]
 
@@ -47,8 +46,14 @@ DESIGNS: Mapping[str, Design] = {
 }
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-# The trunk sees ((2x - 1) - shift) / scale, that is (x - (1 + shift) / 2) / (scale / 2).
+# The backbone sees ((2x - 1) - shift) / scale, that is (x - (1 + shift) / 2) / (scale / 2).
 SCALING = Scaling.standardize(((1 + shift) / 2 for shift in _SHIFT), (scale / 2 for scale in _SCALE))
+
+
+class Layers(NamedTuple):
+    """Weighted unit feature vectors ``(N, C, h, w)`` of each feature layer."""
+
+    maps: tuple[Tensor, ...]
 
 
 def weigh_unit_vectors(features: Tensor, roots: Tensor) -> Tensor:
@@ -82,7 +87,7 @@ def layer_distance(first: Tensor, second: Tensor, mask: Tensor | None = None) ->
         first: ``(N, C, h, w)``.
         second: the same shape.
         mask: boolean ``(N, 1, H, W)``; each pixel of the feature map counts with the share of its area that
-            lies inside. That is an approximation: features look beyond their pixel.
+            lies inside. That is an approximation: features depend on more than their pixel.
 
     Returns:
         ``(N,)``; NaN where the mask is empty.
@@ -99,39 +104,74 @@ def layer_distance(first: Tensor, second: Tensor, mask: Tensor | None = None) ->
     return (squared_distance_map(first, second) * share).sum((1, 2, 3)) / share.sum((1, 2, 3))
 
 
+def layers(images: Tensor, backbone: Backbone, roots: Sequence[Tensor]) -> Layers:
+    """The part of LPIPS that depends on one image.
+
+    Args:
+        images: ``(N, 1 or 3, H, W)`` in [0, 1].
+        backbone: gives the feature layers.
+        roots: for each layer the square roots ``(C,)`` of its linear weights.
+    """
+    return Layers(tuple(weigh_unit_vectors(*pair) for pair in zip(backbone(images), roots, strict=True)))
+
+
+def summed_distance(x: Layers, y: Layers, mask: Tensor | None = None) -> Tensor:
+    """LPIPS ``(N,)`` of two encodings, see :func:`lpips`."""
+    pairs = zip(x.maps, y.maps, strict=True)
+    return torch.stack([layer_distance(first, second, mask) for first, second in pairs]).sum(0)
+
+
+def lpips(
+    x: Tensor, y: Tensor, *, backbone: Backbone, roots: Sequence[Tensor], mask: Tensor | None = None
+) -> Tensor:
+    """Learned perceptual image patch similarity.
+
+    Args:
+        x: synthesized images ``(N, 1 or 3, H, W)`` in [0, 1], at least as large as the backbone needs.
+        y: references of the same shape.
+        backbone: gives the feature layers, as :class:`LPIPS` holds it.
+        roots: for each layer the square roots ``(C,)`` of its linear weights.
+        mask: boolean ``(N, 1, H, W)``, see :func:`layer_distance`.
+
+    Returns:
+        Distances ``(N,)``, lower is better; 0 for equal images, NaN where the mask is empty.
+    """
+    return summed_distance(layers(x, backbone, roots), layers(y, backbone, roots), mask)
+
+
 class LPIPS(FullReferenceMetric):
     """LPIPS 0.1 with given weights; ``registry.metric("lpips")`` fetches the published ones.
 
-    Lower is better, 0 for equal images, no upper bound. Images ``(N, 1 or 3, H, W)`` in [0, 1]; least side 31
-    (alex), 16 (vgg) or 17 (squeeze) pixels.
+    Lower is better, 0 for equal images, no upper bound. Images ``(N, 1 or 3, H, W)`` in [0, 1] of at least 31 (alex),
+    16 (vgg) or 17 (squeeze) pixels per side.
 
     Args:
-        net: the trunk.
-        trunk: its tensors, named as in torchvision (``features.0.weight`` ...).
-        heads: ``heads.0``, ``heads.1`` ..., the non-negative weights of the channels of each layer.
+        net: the backbone.
+        backbone: its tensors, named as in torchvision (``features.0.weight`` ...).
+        heads: ``heads.0``, ``heads.1`` ..., the linear weights of each layer, 0 or more.
 
     Raises:
-        WeightsError: tensors that do not fit the trunk, or a negative weight.
+        WeightsError: tensors that do not fit the backbone, or a negative weight.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
         >>> random = lambda *shape: torch.rand(*shape, generator=generator)
         >>> layers = torch.nn.Sequential(*alexnet_layers())
-        >>> trunk = {f"features.{name}": random(*x.shape) - 0.5 for name, x in layers.state_dict().items()}
+        >>> backbone = {f"features.{name}": random(*x.shape) - 0.5 for name, x in layers.state_dict().items()}
         >>> heads = {f"heads.{i}": torch.full((c,), 0.1) for i, c in enumerate((64, 192, 384, 256, 256))}
-        >>> metric = LPIPS(net="alex", trunk=trunk, heads=heads)
+        >>> metric = LPIPS(net="alex", backbone=backbone, heads=heads)
         >>> first, second = random(1, 1, 32, 32), random(1, 1, 32, 32)
         >>> round(metric(first, second).item(), 2), metric(first, first).item()
         (0.18, 0.0)
     """
 
     allows_bf16 = True
-    trunk: Trunk
+    backbone: Backbone
 
-    def __init__(self, *, net: Network, trunk: Mapping[str, Tensor], heads: Mapping[str, Tensor]) -> None:
+    def __init__(self, *, net: Network, backbone: Mapping[str, Tensor], heads: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.design = DESIGNS[net]
-        self.trunk = load_trunk(self.design, SCALING, trunk, f"imagenet-{net}")
+        self.backbone = load_backbone(self.design, SCALING, backbone, f"imagenet-{net}")
         for index in range(len(self.design.taps)):
             weight = heads.get(f"heads.{index}")
             if weight is None or bool((weight < 0).any()):
@@ -140,33 +180,25 @@ class LPIPS(FullReferenceMetric):
 
     @property
     def minimum_size(self) -> int:
-        """Least side in pixels of the trunk."""
+        """What the backbone needs."""
         return self.design.minimum_size
 
-    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Weighted unit feature vectors of each layer.
+    @property
+    def roots(self) -> list[Tensor]:
+        """For each layer the square roots ``(C,)`` of its linear weights."""
+        return [self.get_buffer(f"roots{index}") for index in range(len(self.design.taps))]
 
-        Args:
-            images: ``(N, 1 or 3, H, W)`` in [0, 1].
+    def encode(self, images: Tensor) -> Layers:
+        """Weighted unit feature vectors of each feature layer."""
+        return layers(images, self.backbone, self.roots)
 
-        Returns:
-            One ``(N, C, h, w)`` a layer, and last an empty ``(N, 0, H, W)`` that tells the size of the images.
-        """
-        maps = self.trunk(images)
-        weighed = (weigh_unit_vectors(x, self.get_buffer(f"roots{i}")) for i, x in enumerate(maps))
-        return (*weighed, images.new_empty(images.shape[0], 0, *images.shape[2:]))
+    def compare(self, synthesized: Layers, reference: Layers, mask: Tensor | None = None) -> Tensor:
+        """Distances ``(N,)`` of two encodings; for a mask see :func:`layer_distance`."""
+        return summed_distance(synthesized, reference, mask)
 
-    def compare(
-        self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...], mask: Tensor | None = None
-    ) -> Tensor:
-        """Distances ``(N,)`` of two encodings; with a mask see :func:`layer_distance`."""
-        pairs = zip(synthesized[:-1], reference[:-1], strict=True)
-        return torch.stack([layer_distance(first, second, mask) for first, second in pairs]).sum(0)
-
-    def local_map(self, synthesized: tuple[Tensor, ...], reference: tuple[Tensor, ...]) -> Tensor:
-        """Where the images differ: the layers' maps, enlarged bilinearly and added up, ``(N, 1, H, W)``."""
-        size = synthesized[-1].shape[2:]
-        pairs = zip(synthesized[:-1], reference[:-1], strict=True)
+    def local_map(self, synthesized: Layers, reference: Layers, size: tuple[int, ...]) -> Tensor:
+        """Where the images differ: the sum of the layers' maps, enlarged bilinearly, ``(N, 1, H, W)``."""
+        pairs = zip(synthesized.maps, reference.maps, strict=True)
         maps = (squared_distance_map(first, second) for first, second in pairs)
         enlarged = [F.interpolate(x, size, mode="bilinear", align_corners=False) for x in maps]
         return torch.stack(enlarged).sum(0)
@@ -174,13 +206,14 @@ class LPIPS(FullReferenceMetric):
 
 def build(
     *,
-    net: Annotated[Network, Field(description="trunk: AlexNet, VGG16 or SqueezeNet 1.1")] = "alex",
+    net: Annotated[Network, Field(description="backbone: AlexNet, VGG16 or SqueezeNet 1.1")] = "alex",
     registry: Registry,
 ) -> LPIPS:
     """LPIPS with its published weights.
 
     Raises:
-        WeightsError: they cannot be had, or are not what was declared.
+        WeightsError: they are not available, or differ from what was declared.
     """
     weights = registry.weights
-    return LPIPS(net=net, trunk=weights.load(f"imagenet-{net}"), heads=weights.load(f"lpips-{net}"))
+    backbone, heads = weights.open(f"imagenet-{net}").tensors, weights.open(f"lpips-{net}").tensors
+    return LPIPS(net=net, backbone=backbone, heads=heads)

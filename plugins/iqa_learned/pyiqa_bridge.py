@@ -1,10 +1,10 @@
 """Every metric of pyiqa (IQA-PyTorch) as ``pyiqa/NAME``, by calling the installed package.
 
 pyiqa: C. Chen and J. Mo, "IQA-PyTorch: PyTorch Toolbox for Image Quality Assessment", 2022,
-https://github.com/chaofengc/IQA-PyTorch, licence PolyForm Noncommercial 1.0.0. Its metrics carry papers and
-licences of their own. It fetches its weights itself; set metrics are left out (see ``pyiqa_configs``).
+https://github.com/chaofengc/IQA-PyTorch, license PolyForm Noncommercial 1.0.0. Its metrics carry papers and
+licenses of their own. It fetches its weights itself; set metrics are left out (see ``pyiqa_configs``).
 
-Images are handed over as pyiqa wants them: three channels in [0, 1], grey repeated. One image or pair at a time
+Images are handed over as pyiqa wants them: three channels in [0, 1], gray repeated. One image or pair at a time
 with the generators set to a fixed seed and set back afterwards, because some of its metrics draw random patches: the
 score then depends on nothing but the images.
 """
@@ -22,13 +22,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from iqa_registry.errors import MissingExtraError, NotApplicableError, WeightsError
-from iqa_registry.metrics import FullReferenceMetric, NoReferenceMetric
+from iqa_registry.plugin import (
+    FullReferenceMetric,
+    MissingExtraError,
+    NoReferenceMetric,
+    NotApplicableError,
+    WeightsError,
+)
 
 if TYPE_CHECKING:
-    from iqa_registry.registry import Registry
-    from iqa_registry.specs import MetricSpec
+    from iqa_registry.plugin import MetricSpec, Registry
 
+UNKNOWN = "one declaration serves all metrics of pyiqa, which does not document this property"
+EXCEPTIONS = {"symmetry": UNKNOWN, "small images": UNKNOWN}
+"""Checks that pyiqa's metrics may fail, with the reason."""
 SEED = 123
 PREFIX = "pyiqa/"
 
@@ -40,6 +47,8 @@ class PyiqaFullReference(FullReferenceMetric):
         model: what ``pyiqa.create_metric`` gives.
     """
 
+    conformance_exceptions = EXCEPTIONS
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
@@ -50,11 +59,13 @@ class PyiqaFullReference(FullReferenceMetric):
 
 
 class PyiqaNoReference(NoReferenceMetric):
-    """A metric of pyiqa of one image by itself; direction and range as pyiqa has them.
+    """A no-reference metric of pyiqa; direction and range as pyiqa has them.
 
     Args:
         model: what ``pyiqa.create_metric`` gives.
     """
+
+    conformance_exceptions = EXCEPTIONS
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -77,7 +88,7 @@ def score_one_by_one(model: nn.Module, label: str, *images: Tensor) -> Tensor:
         ``(N,)``.
 
     Raises:
-        NotApplicableError: pyiqa refused an image.
+        NotApplicableError: pyiqa rejected an image.
 
     Example:
         >>> class Brightness(nn.Module):
@@ -87,10 +98,10 @@ def score_one_by_one(model: nn.Module, label: str, *images: Tensor) -> Tensor:
         [0.25, 0.25]
     """
     _follow_device(model, images[0].device)
-    colour = [x.expand(-1, 3, -1, -1) for x in images]
+    color = [x.expand(-1, 3, -1, -1) for x in images]
     scores = []
     for index in range(images[0].shape[0]):
-        single = [x[index : index + 1].contiguous() for x in colour]
+        single = [x[index : index + 1].contiguous() for x in color]
         with fixed_seed(images[0].device):
             try:
                 result = model(*single)
@@ -166,7 +177,7 @@ def _create(pyiqa: Any, name: str) -> nn.Module:
 
 
 def _refuse(name: str, error: OSError) -> NoReturn:
-    from iqa_registry.weights.sources import torch_hub_folder
+    from iqa_registry.plugin import torch_hub_folder
 
     reason = " ".join(str(error).split())[:200]
     raise WeightsError(

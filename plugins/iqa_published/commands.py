@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iqa_registry.cli import arguments, render
-from iqa_registry.cli.arguments import PATH, as_csv, as_json, flag
+from iqa_registry.cli.arguments import group, option
 from iqa_registry.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,41 +21,37 @@ SHOWN = 20
 """How many lines of what was left out are printed."""
 
 
-def output(name: str) -> Any:
-    """The option that names the folder for the files."""
-    return click.option("--output", "-o", type=PATH, help=f"Folder for {name}.parquet, .csv and .json.")
-
-
-@click.group()
+@group()
 def reproduce() -> None:
-    """Recompute published results, the published numbers beside them."""
+    """Recompute published results and show them next to the published numbers."""
 
 
-@reproduce.command("kcross-table2")
+@reproduce.command("kcross-table2", examples=("iqa reproduce kcross-table2 nirps:/data/nirps_dataset",))
 @click.argument("dataset", metavar="NIRPS")
-@click.option(
+@option(
     "--epochs",
+    section="Input",
     type=click.IntRange(min=1),
     default=40,
-    show_default=True,
-    help="The first so many; the paper took 40, its authors' logs have 30, 40 and 50.",
+    metavar="N",
+    help="Number of epochs from the first. The paper used 40; its authors' logs have 30, 40 and 50.",
 )
-@as_json
-@as_csv
-@output("kcross-table2")
-@arguments.debug
-def kcross_table2(dataset: str, epochs: int, as_json: bool, csv: bool, output: Path | None) -> None:
-    """Table II of K-CROSS (arXiv:2307.04296) from its published scores and ratings.
+@option("output", note="It gets kcross-table2.parquet, .csv and .json.")
+@option("json")
+@option("csv")
+def kcross_table2(dataset: str, epochs: int, as_json: bool, as_csv: bool, output: Path | None) -> None:
+    """Recompute Table II of K-CROSS (arXiv:2307.04296) from its published scores and ratings.
 
-    NIRPS is a dataset with their table, nirps:PATH say. MAE, PSNR and SSIM against the radiologists' ratings: as
-    published, by the public code's arithmetic in the authors' order of the rows, by Algorithm 4 as described
-    (levels), by min-max, and what chance and a constant score reach. Why they differ is said below.
+    NIRPS is a dataset with the authors' table, for example nirps:PATH. MAE, PSNR and SSIM are compared with the
+    radiologists' ratings in several ways: as published, by the arithmetic of the public code in the authors' order of
+    the rows, by Algorithm 4 as described (levels), and by min-max scaling, next to chance and a constant score. The
+    reasons for the differences are listed below the table.
     """
+    arguments.check_output(as_json, as_csv)
     from iqa_published.kcross import compare
     from iqa_published.kcross_remarks import remarks
     from iqa_registry.registry import build_registry
 
-    arguments.check_output(as_json, csv)
     registry = build_registry()
     opened = registry.dataset(dataset)
     table = opened.table()
@@ -66,34 +62,33 @@ def kcross_table2(dataset: str, epochs: int, as_json: bool, csv: bool, output: P
         raise UsageError(f"{dataset}: {error}") from error
     rows, texts = [row.as_dict() for row in found.rows], remarks(found)
     if output is not None:
-        from iqa_registry.agreement.rows import write_rows
+        from iqa_registry.tables.writing import write_rows
 
         _written(write_rows(output, "kcross-table2", rows), output)
     if as_json:
         render.echo_json({"epochs": epochs, "rows": rows, "notes": found.notes, "remarks": texts})
-    elif csv:
+    elif as_csv:
         _echo_csv(rows)
     else:
         _show_table2(found, texts)
-    if as_json or csv:
+    if as_json or as_csv:
         _warn(found.notes)
 
 
-@reproduce.command("translation-figure2")
-@as_json
-@as_csv
-@output("translation-figure2")
-@flag("--plot", "Draw the heat map of absolute correlations into that folder (PNG and SVG).")
-@arguments.debug
-def translation_figure2(as_json: bool, csv: bool, output: Path | None, plot: bool) -> None:
-    """Figure 2 of Konz et al. (arXiv:2404.07318) from the numbers of their Table 1.
+@reproduce.command("translation-figure2", examples=("iqa reproduce translation-figure2",))
+@option("output", note="It gets translation-figure2.parquet, .csv and .json.")
+@option("plot")
+@option("json")
+@option("csv")
+def translation_figure2(as_json: bool, as_csv: bool, output: Path | None, plot: bool) -> None:
+    """Recompute Figure 2 of Konz et al. (arXiv:2404.07318) from the numbers of their Table 1.
 
-    Correlations of FID, KID, SWD and IS with Dice over five systems in two tasks, with intervals and exact
-    p-values; what the paper's text says of its figure is checked against them.
+    The correlations of FID, KID, SWD and IS with Dice over five systems in two tasks are shown with intervals and exact
+    p-values. What the paper's text says about its figure is checked against them.
     """
+    arguments.check_output(as_json, as_csv, plot, output)
     from iqa_published.translation import claims, figure2
 
-    arguments.check_output(as_json, csv, plot, output)
     found = figure2()
     rows, checked = [item.row() for item in found], [claim.as_dict() for claim in claims(found)]
     if output is not None:
@@ -103,7 +98,7 @@ def translation_figure2(as_json: bool, csv: bool, output: Path | None, plot: boo
         _written(save_correlations(found, output, "translation-figure2", plot, title), output)
     if as_json:
         render.echo_json({"correlations": rows, "claims": checked})
-    elif csv:
+    elif as_csv:
         _echo_csv(rows)
     else:
         _show_figure2(found, checked)
@@ -142,7 +137,7 @@ def _show_figure2(found: Sequence[SystemCorrelation], checked: Sequence[dict[str
     for items in Correlations(list(found), []).tables():
         click.echo(f"{heading(items)}\n\n{render.table(readable_rows(items))}\n")
         click.echo(f"{p_value_note(items)}\n{power_note(items) or ''}".rstrip() + "\n")
-    click.echo("What the paper says of its Figure 2, which it prints as a picture without numbers:\n")
+    click.echo("What the paper says about its Figure 2, which it prints without numbers:\n")
     for claim in checked:
         verdict = ", ".join(
             f"{kind.capitalize()} {'yes' if claim[kind] else 'no'}" for kind in ("pearson", "spearman")
@@ -155,7 +150,7 @@ def _paragraph(text: str) -> str:
 
 
 def _echo_csv(rows: Sequence[dict[str, Any]]) -> None:
-    from iqa_registry.agreement import rows as writing
+    from iqa_registry.tables import writing
 
     click.echo(writing.as_csv(rows), nl=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from functools import cache
 from importlib import resources
 
@@ -20,8 +19,12 @@ def read(name: str) -> list[dict[str, str]]:
         >>> read("translation_table1")[1]["Dice breast"]
         '0.934'
     """
-    text = (resources.files("iqa_published") / "data" / f"{name}.csv").read_text(encoding="utf-8")
-    return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    from iqa_registry.tables.reading import parse_text
+
+    content = (resources.files("iqa_published") / "data" / f"{name}.csv").read_bytes()
+    rows = b"\n".join(line for line in content.splitlines() if not line.startswith(b"#"))
+    # As text, so that a number stays as it was printed; an empty cell is an empty text.
+    return parse_text(rows, name).table.fill_null("").to_dicts()
 
 
 def kcross_table2() -> dict[Key, float]:

@@ -8,10 +8,11 @@ from iqa_registry.hookspecs import hookimpl
 
 
 @hookimpl
-def iqa_register_commands(register: Callable[[str, str, str], None]) -> None:
+def iqa_register_commands(register: Callable[..., None]) -> None:
     """``iqa reproduce``."""
     register(
         "reproduce",
         "Recompute published results.",
         "iqa_published.commands:reproduce",
+        "Compare with ratings",
     )

@@ -8,28 +8,27 @@ from typing import Any
 import click
 
 from iqa_registry.cli import render
-from iqa_registry.cli.arguments import PATH, as_json, debug, flag
+from iqa_registry.cli.arguments import CHANNELS, PATH, flag, group, option
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.errors import UsageError
 from iqa_registry.registry import build_registry
 
-_segmenter = click.option(
-    "--segmenter",
-    default="nnunet",
-    show_default=True,
-    metavar="SPEC",
-    help="NAME or NAME:KEY=VALUE,...; see `iqa segment list`.",
+_segmenter = option("segmenter", default="nnunet")
+_size = option(
+    "size",
+    "patch",
+    type=click.IntRange(min=16),
+    note="Slices are cropped and padded to it.",
+    old=("--patch",),
 )
-_data = click.option("--data", metavar="SPEC", required=True, help="A dataset; see `iqa datasets list`.")
 
 
-@click.group()
+@group()
 def segment() -> None:
-    """List, train, test and run segmenters, which find lesions for metrics that look at them."""
+    """List, train, test and run segmenters, which find lesions for metrics that use them."""
 
 
-@segment.command("list")
-@as_json
+@segment.command("list", examples=("iqa segment list",))
+@option("json")
 def list_segmenters(as_json: bool) -> None:
     """List the segmenters, what each is and where it comes from."""
     registry = build_registry()
@@ -44,142 +43,141 @@ def list_segmenters(as_json: bool) -> None:
     render.show_failures(registry)
 
 
-@segment.command()
-@click.option(
-    "--segmenter",
+@segment.command(
+    examples=("iqa segment train --dataset phantom:pairs=40,size=128,lesions=1 --size 64 --steps 2 -o MODEL",)
+)
+@option("dataset", required=True, old=("--data",))
+@option(
+    "--framework",
+    section="Model",
     type=click.Choice(["nnunet", "monai"]),
     default="nnunet",
-    show_default=True,
-    help="nnunet writes a trained-model folder of nnU-Net v2; monai a safetensors file.",
+    old=("--segmenter",),
+    help="Train a model of nnU-Net v2 (a folder) or of MONAI (model.safetensors in the folder).",
 )
-@_data
-@click.option("-o", "--output", "out", type=PATH, required=True, help="The folder; for monai *.safetensors.")
-@click.option(
-    "--start", type=PATH, help="Weights to start from: what such a training wrote. Random by default."
+@option("--architecture", section="Model", default="AttentionUnet", metavar="NAME", help="Network of MONAI.")
+@option(
+    "--channels",
+    section="Model",
+    type=CHANNELS,
+    metavar="N+N+...",
+    help="Channels of the stages. By default those of a small network.",
 )
-@click.option("--architecture", default="AttentionUnet", show_default=True, help="Network of MONAI.")
-@click.option("--channels", metavar="N+N+...", help="Channels of the stages; a small network by default.")
-@click.option(
-    "--patch",
-    type=click.IntRange(min=16),
-    default=256,
-    show_default=True,
-    help="Side of the slices in pixels.",
+@option("start", note="An earlier result of this command. By default random weights.")
+@_size
+@option(
+    "--steps",
+    section="Training",
+    type=click.IntRange(min=1),
+    default=1000,
+    metavar="N",
+    help="Optimizer steps.",
 )
-@click.option(
-    "--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="How many batches."
-)
-@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Slices in a batch.")
-@click.option(
-    "--rate",
+@option("batch-size", "batch", type=click.IntRange(min=1), metavar="N", default=8, old=("--batch",))
+@option(
+    "--learning-rate",
+    "rate",
+    section="Training",
     type=click.FloatRange(0, min_open=True),
     default=2e-3,
-    show_default=True,
+    metavar="RATE",
+    old=("--rate",),
     help="Highest learning rate.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of weights, order and augmentation.",
-)
-@click.option(
+@option(
     "--dice",
+    section="Training",
     type=click.Choice(["batch", "image"]),
     default="batch",
-    show_default=True,
-    help="Dice coefficient of the loss: over the batch, or the mean over its slices.",
+    help="Compute the Dice coefficient of the loss over the batch, or per slice.",
 )
-@click.option(
-    "--held-out",
+@option(
+    "--held-out-share",
+    "held_out",
+    section="Training",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.1,
-    show_default=True,
-    help="Share of the subjects to measure on.",
+    metavar="SHARE",
+    old=("--held-out",),
+    help="Share of the subjects that are held out to measure the result.",
 )
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "bf16"]),
-    default="fp32",
-    show_default=True,
-    help="bf16: mixed precision, faster where the processor has it.",
-)
-@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@debug
-def train(out: Path, data: str, **settings: Any) -> None:
+@option("precision")
+@option("device")
+@option("seed")
+@option("output", required=True)
+def train(dataset: str, output: Path, **settings: Any) -> None:
     """Train a 2-D network that finds lesions in single images of any of the dataset's modalities.
 
-    Every modality of every subject with a label map is a training image, flipped, turned, scaled and degraded at
-    random. The last subjects are held out; their Dice coefficients are printed and kept in training.json.
+    Every modality of every subject with a label map is a training image, which is flipped, rotated, scaled and degraded
+    at random. The last subjects are held out. Their Dice coefficients are printed and kept in a JSON file.
     """
     from iqa_registry.evaluation.options import choose_device
     from iqa_segmentation.training.run import run
 
     settings["device"] = choose_device(settings["device"])
-    plan = _plan(data, settings)
-    dataset = build_registry().dataset(data)
+    plan = _plan(dataset, settings)
+    out = output if plan.segmenter == "nnunet" else output / "model.safetensors"
+    opened = build_registry().dataset(dataset)
     with progress_bar("reading", "slices") as reading, progress_bar("training", "steps") as training:
-        rows = run(plan, dataset, out, (reading, training))
+        rows = run(plan, opened, out, (reading, training))
     click.echo(render.table(_shown(rows)))
     spec = plan.segmenter + ":" + ("" if plan.segmenter == "nnunet" else "weights=") + str(out)
     click.echo(f"use it with --segmenter {spec}")
 
 
-def _plan(data: str, settings: dict[str, Any]) -> Any:
+def _plan(dataset: str, settings: dict[str, Any]) -> Any:
     from iqa_segmentation.training.loop import Recipe
     from iqa_segmentation.training.run import Plan
 
-    kind = settings["segmenter"]
-    names = ["steps", "batch", "rate", "seed", "dice", "precision", "device"]
-    recipe = Recipe(**{name: settings[name] for name in names})
-    told = [f"--segmenter {kind} --data {data}"]
-    if kind == "monai":
-        told.append(f"--architecture {settings['architecture']}")
-    told += [f"--start {settings['start']}"] if settings["start"] else []
-    names += ["patch", "held_out", *(["channels"] if settings["channels"] else [])]
-    told += [f"--{name.replace('_', '-')} {settings[name]}" for name in names]
-    channels = _numbers(settings["channels"]) if settings["channels"] else None
+    kind = settings["framework"]
+    recipe_names = ("steps", "batch", "rate", "seed", "dice", "precision", "device")
     return Plan(
         kind,
-        recipe,
+        Recipe(**{name: settings[name] for name in recipe_names}),
         settings["architecture"],
-        channels,
+        settings["channels"],
         settings["patch"],
         settings["held_out"],
         settings["start"],
-        "iqa segment train " + " ".join(told),
+        _told(dataset, settings),
     )
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split("+"))
-    except ValueError as error:
-        raise UsageError(f"--channels {text}: expected whole numbers joined by +, as in 8+16+32.") from error
+def _told(dataset: str, settings: dict[str, Any]) -> str:
+    """The command for the record, with defaults, without the folder."""
+    given = {"dataset": dataset, **settings}
+    if given["channels"]:
+        given["channels"] = "+".join(map(str, given["channels"]))
+    if given["framework"] == "nnunet":
+        del given["architecture"]
+    params = click.get_current_context().command.params
+    told = [f"{item.opts[0]} {given[item.name]}" for item in params if given.get(item.name) is not None]
+    return " ".join(["iqa segment train", *told])
 
 
-@segment.command()
+@segment.command(examples=("iqa segment evaluate --dataset phantom:pairs=8,size=128 --size 128",))
+@option("dataset", required=True, old=("--data",))
 @_segmenter
-@_data
-@click.option(
-    "--patch",
-    type=click.IntRange(min=16),
-    default=256,
-    show_default=True,
-    help="Slices are cropped and padded to this side.",
+@_size
+@flag(
+    "--synthesized-images",
+    "Measure on the synthesized images of the pairs instead of the subjects' own images.",
+    "Input",
+    old=("--synthesized",),
 )
-@flag("--synthesized", "Measure on the synthesized images of the pairs instead of the subjects' own images.")
-@as_json
-@debug
-def evaluate(segmenter: str, data: str, patch: int, synthesized: bool, as_json: bool) -> None:
-    """Measure a segmenter against a dataset's label maps: Dice, and false alarms where there is no lesion."""
+@option("json")
+def evaluate(segmenter: str, dataset: str, patch: int, synthesized_images: bool, as_json: bool) -> None:
+    """Measure a segmenter on a dataset with label maps: Dice, and false alarms where there is no lesion."""
     from iqa_segmentation.training.samples import collect, collect_synthesized
     from iqa_segmentation.training.scores import measure
 
     registry = build_registry()
-    built, dataset = registry.segmenter(segmenter), registry.dataset(data)
-    samples = collect_synthesized(dataset, patch) if synthesized else collect(dataset, patch)
+    built, opened = registry.segmenter(segmenter), registry.dataset(dataset)
+    if synthesized_images:
+        samples = collect_synthesized(opened, patch)
+    else:
+        with progress_bar("reading", "slices") as progress:
+            samples = collect(opened, patch, progress)
     rows = measure(built, samples)
     if as_json:
         render.echo_json(rows)
@@ -201,15 +199,19 @@ def _shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-@segment.command()
+@segment.command(examples=("iqa segment predict brain.nii.gz labels.nii.gz",))
 @click.argument("image", type=PATH)
+@click.argument("file", type=PATH, required=False, metavar="FILE")
 @_segmenter
-@click.option(
-    "-o", "--output", "out", type=PATH, required=True, help="NIfTI for a volume, PNG for a picture."
-)
-@debug
-def predict(image: Path, segmenter: str, out: Path) -> None:
-    """Write the label map of IMAGE, on the grid of its file."""
+@option("--output", "-o", "old_file", type=PATH, hidden=True)
+def predict(image: Path, file: Path | None, segmenter: str, old_file: Path | None) -> None:
+    """Write the label map of IMAGE to FILE: NIfTI for a volume, PNG for a 2-D image.
+
+    The label map is on the grid of IMAGE.
+    """
+    out = file or old_file
+    if out is None:
+        raise click.UsageError("Missing argument 'FILE'.", click.get_current_context())
     from iqa_segmentation.files import check_output, segment_file
 
     check_output(image, out)

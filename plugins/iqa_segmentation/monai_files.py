@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from iqa_registry.errors import WeightsError
 from iqa_registry.files import write_atomically
-from iqa_registry.weights.containers import read
+from iqa_registry.weights import WeightFile
 from iqa_segmentation.monai_networks import ARCHITECTURES, Shape
 
 _PREFIXES = ("", "module.", "_orig_mod.", "network.", "model.")
@@ -34,21 +34,13 @@ def save_network(network: nn.Module, shape: Shape, normalization: str, path: Pat
     write_atomically(path, save(tensors, described))
 
 
-def read_description(path: Path) -> dict[str, Any]:
+def read_description(file: WeightFile) -> dict[str, Any]:
     """The metadata that :func:`save_network` wrote; empty where the file is of another origin.
 
     Raises:
-        WeightsError: no such file, or metadata that nobody of ours wrote.
+        WeightsError: damaged metadata.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; name the network's weights with weights=FILE.")
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = dict(file.metadata() or {})
-    except SafetensorError:
-        return {}
+    found = file.metadata
     if found.get("architecture") not in ARCHITECTURES:
         return {}
     try:
@@ -57,18 +49,20 @@ def read_description(path: Path) -> dict[str, Any]:
         }
         numbers["channels"] = [int(part) for part in found["channels"].split("+")]
     except (KeyError, ValueError) as error:
-        raise WeightsError(f"{path}: its metadata are damaged ({error}); train or save it again.") from error
+        raise WeightsError(
+            f"{file.path}: its metadata are damaged ({error}). Train or save it again."
+        ) from error
     return {"architecture": found["architecture"], "normalization": found.get("normalization"), **numbers}
 
 
-def load_network(network: nn.Module, path: Path, shape: Shape) -> None:
-    """Load a weight file into a network.
+def load_network(network: nn.Module, file: WeightFile, shape: Shape) -> None:
+    """Load the tensors of a weight file into a network.
 
     Raises:
-        WeightsError: it cannot be read, or its names or sizes are not the network's; the first are named.
+        WeightsError: names or sizes are not the network's; the first are listed.
     """
     wanted = network.state_dict()
-    given = _renamed(read(path, convert="iqa_segmentation.monai_files:named_tensors"), wanted)
+    given = _renamed(file.tensors, wanted)
     wrong = [
         *(f"{name} is missing" for name in wanted if name not in given),
         *(f"{name} is not in the network" for name in given if name not in wanted),
@@ -82,7 +76,7 @@ def load_network(network: nn.Module, path: Path, shape: Shape) -> None:
         rest = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         channels = "+".join(map(str, shape.channels))
         raise WeightsError(
-            f"{path}: does not fit {shape.architecture} with channels={channels}, classes={shape.classes}, "
+            f"{file.path}: does not fit {shape.architecture} with channels={channels}, classes={shape.classes}, "
             f"dimensions={shape.dimensions}, patch={shape.patch}: {'; '.join(wrong[:3])}{rest}."
         )
     network.load_state_dict(given)

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from iqa_registry.errors import ImageError, ParameterError
 from iqa_registry.segmenter import Segmenter
-from iqa_registry.weights.fingerprints import file_sha256
+from iqa_registry.weights import open_file
 from iqa_segmentation.frames import as_tensor, in_windows, nonzero_box, pad_to, standardize, without_specks
-from iqa_segmentation.monai_files import load_network, read_description
+from iqa_segmentation.monai_files import load_network, named_tensors, read_description
 from iqa_segmentation.monai_networks import ARCHITECTURES, Architecture, build_network, make_shape
 
 Normalization = Literal["zscore", "none"]
@@ -68,9 +68,9 @@ class Monai(Segmenter):
         ] = None,
         minimum_area: Annotated[int, Field(ge=0, description="smaller regions are dropped, pixels")] = 0,
     ) -> None:
-        super().__init__()
         path = Path(weights).expanduser()
-        described = read_description(path)
+        file = open_file(path, path.name, convert=named_tensors)
+        described = read_description(file)
         kind = architecture or described.get("architecture")
         if kind is None:
             raise ParameterError(
@@ -89,8 +89,7 @@ class Monai(Segmenter):
         self.minimum_area, self.path = minimum_area, path
         self.device = None if device is None else torch.device(device)
         self.network = build_network(self.shape).eval().requires_grad_(False)
-        load_network(self.network, path, self.shape)
-        self.weights[path.name] = file_sha256(path)
+        load_network(self.network, file, self.shape)
 
     def __call__(self, image: NDArray[Any], affine: NDArray[Any] | None = None) -> NDArray[np.uint8]:
         """Label map of ``(H, W)`` or ``(D, H, W)``; the affine is not used.

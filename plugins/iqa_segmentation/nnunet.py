@@ -17,7 +17,6 @@ from torch import Tensor
 
 from iqa_registry.errors import ImageError
 from iqa_registry.segmenter import Segmenter
-from iqa_registry.weights.fingerprints import file_sha256
 from iqa_segmentation.frames import as_tensor, spacing_of, without_specks
 from iqa_segmentation.nnunet_folder import SHIPPED, read_folder
 from iqa_segmentation.nnunet_predictor import Predictor
@@ -76,14 +75,12 @@ class NnUNet(Segmenter):
             bool, Field(description="unpickle a checkpoint that holds more than weights")
         ] = False,
     ) -> None:
-        super().__init__()
-        place = SHIPPED if path is None else Path(path).expanduser()
-        self.folder = read_folder(place, fold, checkpoint, trust)
+        self.folder = read_folder(
+            SHIPPED if path is None else Path(path).expanduser(), fold, checkpoint, trust
+        )
         self.lesion_labels = None if lesion_labels is None else tuple(lesion_labels)
         self.minimum_area = (SHIPPED_MINIMUM if path is None else 0) if minimum_area is None else minimum_area
         self.device = None if device is None else torch.device(device)
-        file = self.folder.file
-        self.weights[f"{place.name}/{file.parent.name}/{file.name}"] = file_sha256(file)
         self._predictor = Predictor(self.folder, mirror)
         self._slices: SliceReader | None = None if mirror else read_slices(self.folder)
 

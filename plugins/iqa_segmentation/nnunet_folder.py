@@ -1,21 +1,19 @@
 """Trained-model folders of nnU-Net v2: what must be there, and reading it without running anything in it.
 
-A checkpoint is a pickle, which may run any code while it is read. So it is read with ``weights_only=True``, which
-admits tensors, plain values and the numbers of numpy and nothing else; the checkpoints of nnU-Net's own trainers are
-read that way. One that holds more is unpickled only where the user says ``trust=true``.
+A checkpoint is a pickle, which may run any code while it is read. :func:`iqa_registry.weights.open_file` admits only
+tensors, plain values and numbers of numpy, which is all that nnU-Net's own trainers write. A checkpoint that holds more
+is unpickled only with ``trust=true``.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from iqa_registry.errors import WeightsError
+from iqa_registry.weights import open_file
 
 SHIPPED = Path(__file__).parent / "data" / "nnunet_phantom"
 """The model that ships with this package; its card is the ``README.md`` in it."""
@@ -42,7 +40,7 @@ class ModelFolder:
 
     @property
     def configuration(self) -> str:
-        """Name of the configuration that was trained, say ``2d``."""
+        """Name of the configuration that was trained, such as ``2d``."""
         return str(self.checkpoint["init_args"]["configuration"])
 
     @property
@@ -96,7 +94,8 @@ def read_folder(
         )
     dataset, plans = (_read_json(path / name) for name in ("dataset.json", "plans.json"))
     file = _find_checkpoint(path, fold, checkpoint)
-    folder = ModelFolder(path, file, dataset, plans, _read_checkpoint(file, trust))
+    opened = open_file(file, f"{path.name}/{file.parent.name}/{file.name}", trust=trust)
+    folder = ModelFolder(path, file, dataset, plans, _checked(opened.content, file))
     _check(folder)
     return folder
 
@@ -130,48 +129,6 @@ def _find_checkpoint(path: Path, fold: str, checkpoint: str) -> Path:
     names = sorted(item.name for item in file.parent.glob("*.pth"))
     known = f"it has {', '.join(names)}; choose one with checkpoint=" if names else "training is not finished"
     raise WeightsError(f"{file.parent}: has no {checkpoint}; {known}.")
-
-
-def _read_checkpoint(file: Path, trust: bool) -> dict[str, Any]:
-    try:
-        with torch.serialization.safe_globals(_numbers()):
-            return _checked(torch.load(file, map_location="cpu", weights_only=True), file)
-    except WeightsError:
-        raise
-    except Exception as error:  # bytes that are no pickle can make any error
-        foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if foreign is None:
-            raise WeightsError(
-                f"{file}: cannot be read as a checkpoint of nnU-Net; copy it again."
-            ) from error
-        if not trust:
-            raise WeightsError(
-                f"{file}: holds more than weights and plain values ({foreign[1]}), and reading that may run any "
-                "code; where you trust whoever made the file, add trust=true."
-            ) from error
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=False)
-    except Exception as error:  # as above, and whatever its own code does
-        raise WeightsError(f"{file}: cannot be unpickled: {error}") from error
-    return _checked(content, file)
-
-
-def _numbers() -> list[Any]:
-    """What numpy numbers are in a pickle: nnU-Net keeps its losses as such beside the weights."""
-    import importlib.util
-
-    import numpy as np
-
-    core = "numpy._core" if importlib.util.find_spec("numpy._core") else "numpy.core"
-    multiarray = importlib.import_module(f"{core}.multiarray")
-    scalar: Any = multiarray.scalar
-    kinds = (np.float16, np.float32, np.float64, np.int32, np.int64, np.bool_)
-    return [
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-        np.dtype,
-        *(type(np.dtype(kind)) for kind in kinds),
-    ]
 
 
 def _checked(content: Any, file: Path) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iqa_registry.hookspecs import hookimpl
-from iqa_registry.specs import SegmenterSpec
+from iqa_registry.specs import SegmenterSpec, WeightSpec
+from iqa_registry.weights.sources import PackageFile
 
 SEGMENTERS = (
     SegmenterSpec(
@@ -31,6 +32,31 @@ SEGMENTERS = (
     ),
 )
 
+WEIGHTS = (
+    WeightSpec(
+        name="nnunet-phantom",
+        summary="the segmenter nnunet without PATH, trained on simulated brain MRI",
+        sha256="47b56a0a1ad2876094db22e8114199d309e7684876bdd54aac32c6b352ae8238",
+        size=1_796_455,
+        license="Apache-2.0",
+        hashed="file",
+        sources=(
+            PackageFile(
+                package="iqa_segmentation",
+                path="data/nnunet_phantom/fold_0/checkpoint_final.pth",
+                convert="iqa_segmentation.monai_files:named_tensors",
+            ),
+        ),
+    ),
+)
+
+
+@hookimpl
+def iqa_register_weights(register: Callable[[WeightSpec], None]) -> None:
+    """The model that ships."""
+    for spec in WEIGHTS:
+        register(spec)
+
 
 @hookimpl
 def iqa_register_segmenters(register: Callable[[SegmenterSpec], None]) -> None:
@@ -40,6 +66,8 @@ def iqa_register_segmenters(register: Callable[[SegmenterSpec], None]) -> None:
 
 
 @hookimpl
-def iqa_register_commands(register: Callable[[str, str, str], None]) -> None:
+def iqa_register_commands(register: Callable[..., None]) -> None:
     """``iqa segment``."""
-    register("segment", "List, train, test and run segmenters.", "iqa_segmentation.commands:segment")
+    register(
+        "segment", "List, train, test and run segmenters.", "iqa_segmentation.commands:segment", "Models"
+    )

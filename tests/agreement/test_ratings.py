@@ -109,9 +109,9 @@ def test_named_raters_come_before_a_column_of_ratings():
     ("table", "message"),
     [
         (ratings(score=[1, 2, 3, 4]), r"has no column 'rating'"),
-        (ratings(rating=["good", "bad", "good", "bad"]), "holds something else than numbers"),
+        (ratings(rating=["good", "bad", "good", "bad"]), "does not hold only numbers"),
         (ratings(rating=[0.1, float("inf"), 0.2, 0.3]), "infinite rating"),
-        (pl.DataFrame({"pair_id": ["a", "a"], "rating": [0.1, 0.2]}), "a stand there twice"),
+        (pl.DataFrame({"pair_id": ["a", "a"], "rating": [0.1, 0.2]}), "a are listed twice"),
         (pl.DataFrame({"pair_id": ["a"] * 2, "rater": ["x"] * 2, "rating": [0.1, 0.2]}), "x rates 'a' twice"),
         (pl.DataFrame({"pair_id": ["q"], "rating": [0.1]}), "no image has both a score and a rating"),
         (pl.DataFrame({"image": ["a"], "rating": [0.1]}), r"has no column 'pair_id' \(--id\)"),

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from iqa_registry.agreement.scores import Scores, Wanted, make_scores, read_scores, select
-from iqa_registry.agreement.tables import read_table
 from iqa_registry.errors import UsageError
 from iqa_registry.registry import build_registry
+from iqa_registry.tables.reading import read_table
 
 LONG = pl.DataFrame(
     {
@@ -54,7 +54,7 @@ def test_regions_are_rows_of_their_own(registry):
 
 
 def test_an_image_scored_twice_is_refused(registry):
-    with pytest.raises(UsageError, match=r"'a' has two scores of psnr; .*--id COLUMN,COLUMN"):
+    with pytest.raises(UsageError, match=r"'a' has two scores of psnr\. .*--id COLUMN,COLUMN"):
         make_scores(pl.concat([LONG, LONG.head(1)]), registry)
 
 
@@ -74,7 +74,7 @@ def test_another_column_is_a_metric_when_its_direction_is_given(registry):
     scores = make_scores(table, registry, Wanted(directions={"ours": False}))
     assert scores.higher_is_better == {"ours": False}
     with pytest.raises(
-        UsageError, match="it is not known whether larger is better; say --direction ours=higher"
+        UsageError, match=r"it is not known whether higher is better\. Give --direction ours=higher"
     ):
         make_scores(table, registry, Wanted(metrics=("ours",)))
     with pytest.raises(UsageError, match="has no scores"):
@@ -106,7 +106,7 @@ def test_what_is_not_there_is_named(registry, wanted, message):
 
 
 def test_a_column_with_text_is_no_metric(registry):
-    with pytest.raises(UsageError, match="column 'psnr' does not hold numbers alone"):
+    with pytest.raises(UsageError, match="column 'psnr' does not hold only numbers"):
         make_scores(pl.DataFrame({"pair_id": ["a"], "psnr": ["good"]}), registry, Wanted(metrics=("psnr",)))
 
 
@@ -120,7 +120,9 @@ def test_every_kind_of_file_gives_the_same(tmp_path, registry, name):
     else:
         content = LONG.write_csv().encode()
         path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    assert read_scores(path, registry).table.equals(make_scores(LONG, registry).table)
+    read, expected = read_scores(path, registry), make_scores(LONG, registry)
+    assert read.table.equals(expected.table)
+    assert read.higher_is_better == expected.higher_is_better
 
 
 def test_names_that_look_like_numbers_stay_names(tmp_path):
@@ -135,7 +137,8 @@ def test_names_that_look_like_numbers_stay_names(tmp_path):
     [
         ("a.csv", b"", "has no rows"),
         ("a.csv", b"pair_id,psnr\n", "has no rows"),
-        ("a.csv", b"pair_id,psnr\na,1,2,3\n", "cannot be read as a table"),
+        ("a.csv", b"pair_id,psnr\na,1,2,3\n", "line 2 has 4 values, expected 2"),
+        ("a.csv", b"pair_id,psnr\na,1\nb\n", "line 3 has 1 values, expected 2"),
         ("a.csv.gz", b"no gzip", "cannot be read as a table"),
         (
             "a.csv.gz",
@@ -145,7 +148,7 @@ def test_names_that_look_like_numbers_stay_names(tmp_path):
         ("a.parquet", b"no parquet", "cannot be read as a table"),
         ("a.json", b"{", "cannot be read as a table"),
         ("a.csv", b"pair_id\xff,psnr\na,1\n", "cannot be read as a table|not UTF-8"),
-        ("a.xlsx", b"", r"expected a table \(.csv"),
+        ("a.docx", b"", r"is not a table\. Give a file with one of \.csv"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, registry, name, content, message):
@@ -157,7 +160,7 @@ def test_a_damaged_file_is_named(tmp_path, registry, name, content, message):
 def test_what_is_neither_file_nor_folder_nor_dataset(tmp_path, registry):
     with pytest.raises(UsageError, match=r"nothing.csv: no such file"):
         read_scores(tmp_path / "nothing.csv", registry)
-    with pytest.raises(UsageError, match="is no run folder with scores"):
+    with pytest.raises(UsageError, match="is not a run folder with scores"):
         read_scores(tmp_path, registry)
     with pytest.raises(UsageError, match=r"no dataset 'nirp'. Did you mean 'nirps'\?"):
         read_scores("nirp:somewhere", registry)

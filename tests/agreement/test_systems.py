@@ -47,5 +47,5 @@ def test_only_few_systems_are_told_of(n, told):
 
 
 def test_no_metric():
-    with pytest.raises(UsageError, match="no column of numbers beside the target"):
+    with pytest.raises(UsageError, match="the target is the only column of numbers"):
         choose_columns(table().select("method", "dice"), ["dice"])

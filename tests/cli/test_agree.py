@@ -46,7 +46,7 @@ def test_a_run_of_the_sample_with_single_raters(iqa, tmp_path):
     assert iqa("evaluate", "-m", "psnr", "-m", "mae", "-o", run).returncode == 0
     done = iqa("agree", run, "--ratings", RATINGS, "--resamples", 50, "-o", out, "--plot")
     assert done.returncode == 0, done.stderr
-    assert "10 raters, each against the others: mean inconsistency" in done.stdout
+    assert "10 raters, each compared with the others: mean inconsistency" in done.stdout
     assert "ICC(2,k): two-way random, absolute agreement" in done.stdout
     assert {"agreement.csv", "raters.csv", "scatter-image.png", "significance-mask.svg"} <= {
         path.name for path in out.iterdir()
@@ -85,10 +85,11 @@ def test_the_published_ranker_warns(iqa, table):
         (["--ranker", "level"], "there is no ranker 'level'. Did you mean 'levels'"),
         (["--metric", "pnsr"], "has no column 'pnsr'"),
         (["--direction", "psnr"], "expected METRIC=higher or METRIC=lower"),
-        (["--resamples", "-1"], "expected 0 or more"),
-        (["--plot"], "name it with -o"),
-        (["--json", "--csv"], "choose one"),
-        (["--over", "model"], "holds something else than numbers"),
+        (["--resamples", "-1"], "-1 is not in the range"),
+        (["--plot"], "Name it with -o"),
+        (["--json", "--csv"], "Choose one"),
+        (["--trend", "model"], "does not hold numbers"),
+        (["--group-by", "model,,rating"], "expected COLUMN,COLUMN"),
         (["--where", "model=z"], "no image; model is x, y"),
         (["--rating", "score"], "holds no ratings"),
         (["--ratings", "nothing.csv"], "nothing.csv: no such file"),
@@ -105,4 +106,4 @@ def test_mistakes_get_one_line_and_exit_code_2(iqa, table, arguments, message):
 def test_an_output_that_is_a_file(iqa, table):
     done = iqa("agree", table, "--resamples", 0, "-o", table)
     assert done.returncode == 2
-    assert "is a file; -o names a folder" in done.stderr
+    assert "is a file, and this option takes a folder. Name a folder." in done.stderr

@@ -66,13 +66,13 @@ def test_an_installed_plugin_goes_by_its_name_its_distribution_or_its_module(ins
 
 def test_a_module_that_is_not_installed_is_found_by_name_and_by_file(tmp_path, install, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    header = "from iqa_registry import MetricSpec, hookimpl\n"
+    header = "from iqa_registry import hookimpl\nfrom iqa_registry.specs import Configuration\n"
     package = tmp_path / "uninstalled"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "plugin.py").write_text(
         header
-        + '@hookimpl\ndef iqa_register_metrics(register):\n    register(MetricSpec(name="small", base="ssim"))\n'
+        + '@hookimpl\ndef iqa_register_metrics(register):\n    register(Configuration("small", base="ssim"))\n'
     )
     for target in ("uninstalled.plugin", str(package / "plugin.py")):
         registry, names = find_metrics(target)
@@ -82,7 +82,7 @@ def test_a_module_that_is_not_installed_is_found_by_name_and_by_file(tmp_path, i
 
 @pytest.mark.parametrize("target", ["sism", "no.such.module", "nothing-here"])
 def test_what_is_nothing_is_said_to_be_nothing(target):
-    with pytest.raises(UnknownNameError, match=f"'{target}' is no metric, plugin, module or file"):
+    with pytest.raises(UnknownNameError, match=f"'{target}' is not a metric, plugin, module or file"):
         find_metrics(target)
 
 
@@ -94,10 +94,13 @@ def test_a_missing_file_is_named():
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("raise RuntimeError('no luck')", r"plugin third-party 1.2 \(demo\): RuntimeError: no luck"),
+        (
+            "raise RuntimeError('no luck')",
+            r"plugin not loaded: third-party 1.2 \(demo\): RuntimeError: no luck",
+        ),
         ("", r"plugin third-party 1.2 \(demo\) declares no metric"),
         (
-            '@hookimpl\ndef iqa_register_metrics(register):\n    register(MetricSpec(name="m", base="nowhere"))\n',
+            '@hookimpl\ndef iqa_register_metrics(register):\n    register(Configuration("m", base="nowhere"))\n',
             "metric 'm' is based on 'nowhere'",
         ),
     ],

@@ -33,7 +33,7 @@ def rows_of(done):
 
 
 def test_values_equal_scipy_within_each_group(iqa, table):
-    done = iqa("correlate", table(), "--target", "dice", "--group-by", "task", "--csv")
+    done = iqa("correlate", table(), "--against", "dice", "--group-by", "task", "--csv")
     assert done.returncode == 0, done.stderr
     rows = rows_of(done)
     assert [(row["task"], row["metric"]) for row in rows] == [
@@ -47,14 +47,14 @@ def test_values_equal_scipy_within_each_group(iqa, table):
 
 
 def test_what_five_systems_show_is_computed(iqa, table):
-    done = iqa("correlate", table(), "--target", "dice", "--group-by", "task")
+    done = iqa("correlate", table(), "--against", "dice", "--group-by", "task")
     assert "smallest possible two-sided p-value is 0.0167" in done.stdout
     assert "Corrected for 2 metrics (Holm) the smallest one has to be at most 0.025." in done.stdout
     assert "Only |r| above 0.878 differs from 0" in done.stdout
-    one = iqa("correlate", table(), "-t", "dice", "-m", "fid", "--group-by", "task")
+    one = iqa("correlate", table(), "--against", "dice", "-m", "fid", "--group-by", "task")
     assert "Holm" not in one.stdout
     six = {name: [*values[:5], values[9]] for name, values in SYSTEMS.items()} | {"method": list("abcdef")}
-    shown = iqa("correlate", table(six), "-t", "dice").stdout
+    shown = iqa("correlate", table(six), "--against", "dice").stdout
     assert f"is {2 / 720:.3g}." in shown
     assert "above 0.811" in shown
 
@@ -62,14 +62,14 @@ def test_what_five_systems_show_is_computed(iqa, table):
 def test_many_systems_need_no_note_and_are_said_to_be_monte_carlo(iqa, table):
     values = np.random.default_rng(0).normal(size=(2, 40))
     path = table({"method": [f"m{n}" for n in range(40)], "dice": values[0], "fid": values[1]})
-    shown = iqa("correlate", path, "-t", "dice").stdout
+    shown = iqa("correlate", path, "--against", "dice").stdout
     assert "Monte Carlo: 9,999 random pairings" in shown
     assert "smallest possible" not in shown
 
 
 def test_json_has_no_bare_nan(iqa, table):
     path = table(SYSTEMS | {"flat": [1] * 10})
-    done = iqa("correlate", path, "-t", "dice", "--group-by", "task", "--json")
+    done = iqa("correlate", path, "--against", "dice", "--group-by", "task", "--json")
     found = json.loads(done.stdout, parse_constant=pytest.fail)
     flat = [row for row in found["correlations"] if row["metric"] == "flat"]
     assert [row["pearson"] for row in flat] == [None, None]
@@ -79,8 +79,8 @@ def test_json_has_no_bare_nan(iqa, table):
 def test_sorted_by_strength(iqa, table):
     columns = {"dice": [1, 2, 3, 4, 5], "line": [1, 2, 3, 5, 4], "curve": [1, 1.01, 1.02, 1.03, 9]}
     path = table({"method": list("abcde")} | columns)
-    by_rank = rows_of(iqa("correlate", path, "-t", "dice", "--csv"))
-    by_value = rows_of(iqa("correlate", path, "-t", "dice", "--csv", "--sort-by", "pearson"))
+    by_rank = rows_of(iqa("correlate", path, "--against", "dice", "--csv"))
+    by_value = rows_of(iqa("correlate", path, "--against", "dice", "--csv", "--sort-by", "pearson"))
     assert [row["metric"] for row in by_rank] == ["curve", "line"]
     assert [row["metric"] for row in by_value] == ["line", "curve"]
 
@@ -95,12 +95,12 @@ def test_kinds_of_table(iqa, table, tmp_path, suffix):
         path.write_bytes(gzip.compress(frame.write_csv().encode()))
     else:
         getattr(frame, f"write_{suffix[1:]}")(path)
-    arguments = ("-t", "dice", "--group-by", "task", "--csv")
+    arguments = ("--against", "dice", "--group-by", "task", "--csv")
     assert iqa("correlate", path, *arguments).stdout == iqa("correlate", table(), *arguments).stdout
 
 
 def test_files_and_heat_map(iqa, table, tmp_path):
-    done = iqa("correlate", table(), "-t", "dice", "--group-by", "task", "-o", "out", "--plot")
+    done = iqa("correlate", table(), "--against", "dice", "--group-by", "task", "-o", "out", "--plot")
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
     names = {f"correlations.{suffix}" for suffix in ("parquet", "csv", "json", "png", "svg")}
@@ -115,18 +115,18 @@ def test_files_and_heat_map(iqa, table, tmp_path):
 
 def test_group_of_two_systems_is_named_and_left_out(iqa, table):
     path = table({name: values[:7] for name, values in SYSTEMS.items()})
-    done = iqa("correlate", path, "-t", "dice", "--group-by", "task", "--csv")
+    done = iqa("correlate", path, "--against", "dice", "--group-by", "task", "--csv")
     assert done.returncode == 1
     assert "left out: dice in task ct: 2 systems, a correlation needs 3." in done.stderr
     assert {row["task"] for row in rows_of(done)} == {"mri"}
-    nothing = iqa("correlate", table({name: v[5:7] for name, v in SYSTEMS.items()}), "-t", "dice")
+    nothing = iqa("correlate", table({name: v[5:7] for name, v in SYSTEMS.items()}), "--against", "dice")
     assert nothing.returncode == 1
     assert "no group has values of dice for 3 systems" in nothing.stderr
 
 
 def test_missing_value_lowers_n(iqa, table):
     path = table(SYSTEMS | {"kid": [None, *SYSTEMS["kid"][1:]]})
-    rows = rows_of(iqa("correlate", path, "-t", "dice", "--group-by", "task", "--csv"))
+    rows = rows_of(iqa("correlate", path, "--against", "dice", "--group-by", "task", "--csv"))
     assert {(row["task"], row["metric"]): row["n"] for row in rows} == {
         ("mri", "fid"): "5", ("mri", "kid"): "4", ("ct", "fid"): "5", ("ct", "kid"): "5",
     }  # fmt: skip
@@ -136,20 +136,24 @@ def test_missing_value_lowers_n(iqa, table):
     ("arguments", "code", "message"),
     [
         (
-            ["systems.csv", "-t", "dise"],
+            ["systems.csv", "--against", "dise"],
             2,
-            r"systems.csv: there is no column 'dise'; .* Did you mean 'dice'?",
+            r"systems.csv: there is no column 'dise'. .* Did you mean 'dice'?",
         ),
-        (["systems.csv", "-t", "task"], 2, "column 'task' holds something else than numbers ('mri')"),
-        (["systems.csv", "-t", "dice"], 2, "'a' stands 2 times in column 'method'"),
-        (["systems.csv", "-t", "dice", "-m", "dice"], 2, "the target itself"),
-        (["systems.csv", "-t", "dice", "--plot"], 2, "-o FOLDER"),
-        (["systems.csv", "-t", "dice", "--json", "--csv"], 2, "choose one"),
-        (["nowhere.csv", "-t", "dice"], 2, "nowhere.csv: no such file"),
-        (["empty.csv", "-t", "dice"], 2, "empty.csv: has no rows"),
-        (["binary.parquet", "-t", "dice"], 2, "binary.parquet: cannot be read"),
-        (["binary.csv", "-t", "dice"], 2, "binary.csv: "),
-        (["systems.csv", "-t", "dice", "--group-by", "task", "-o", "empty.csv"], 2, "empty.csv: is a file"),
+        (["systems.csv", "--against", "task"], 2, "column 'task' does not hold only numbers ('mri')"),
+        (["systems.csv", "--against", "dice"], 2, "'a' is listed 2 times in column 'method'"),
+        (["systems.csv", "--against", "dice", "-m", "dice"], 2, "the target itself"),
+        (["systems.csv", "--against", "dice", "--plot"], 2, "-o FOLDER"),
+        (["systems.csv", "--against", "dice", "--json", "--csv"], 2, "Choose one"),
+        (["nowhere.csv", "--against", "dice"], 2, "nowhere.csv: no such file"),
+        (["empty.csv", "--against", "dice"], 2, "empty.csv: has no rows"),
+        (["binary.parquet", "--against", "dice"], 2, "binary.parquet: cannot be read"),
+        (["binary.csv", "--against", "dice"], 2, "binary.csv: "),
+        (
+            ["systems.csv", "--against", "dice", "--group-by", "task", "-o", "empty.csv"],
+            2,
+            "empty.csv is a file",
+        ),
     ],
 )
 def test_mistakes(iqa, table, tmp_path, arguments, code, message):
@@ -164,3 +168,11 @@ def test_mistakes(iqa, table, tmp_path, arguments, code, message):
     assert tail in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") <= 2
+
+
+def test_earlier_names_are_still_accepted(iqa, table):
+    now = iqa("correlate", table(), "--against", "dice", "--group-by", "task", "--csv").stdout
+    assert now
+    for old in ("-t", "--target"):
+        assert iqa("correlate", table(), old, "dice", "--group-by", "task", "--csv").stdout == now
+    assert "--target" not in iqa("correlate", "--help").stdout

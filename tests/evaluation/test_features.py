@@ -34,9 +34,9 @@ def test_a_single_reference_is_encoded_once():
 
 
 def test_several_references_are_kept_only_for_a_shared_encoder():
-    cache = ReferenceFeatures(frozenset({"shared"}))
+    cache = ReferenceFeatures()
     for encoder in ("shared", "shared", "own", "own"):
-        cache.get(("a", "b"), encoder, lambda: torch.ones(2))
+        cache.get(("a", "b"), encoder, lambda: torch.ones(2), shared=encoder == "shared")
     assert cache.encoded == 2 + 4
 
 

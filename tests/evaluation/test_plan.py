@@ -1,7 +1,6 @@
 import pytest
 
-from iqa_registry.errors import UsageError
-from iqa_registry.evaluation.options import Options, choose_batch_size, make_options, parse_slices
+from iqa_registry.evaluation.options import Options, choose_batch_size
 from iqa_registry.evaluation.plan import Item, make_batches, plan_items
 from iqa_registry.images.pairs import Pair, make_pairs
 
@@ -46,32 +45,6 @@ def volume():
     import numpy as np
 
     return np.random.default_rng(0).random((8, 9, 5)).astype("float32")
-
-
-@pytest.mark.parametrize("text", ["a:b", "", "1:2:3:4", "1:2:0", "-1"])
-def test_bad_slices_are_refused(text):
-    with pytest.raises(UsageError, match="--slices"):
-        parse_slices(text)
-
-
-def test_unknown_option_offers_the_nearest():
-    with pytest.raises(UsageError, match="intensity"):
-        make_options({"intensty": "dtype"})
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "text"),
-    [
-        ("axis", "oblique", "axial"),
-        ("precision", "fp8", "bf16"),
-        ("out_of_range", "ignore", "clip"),
-        ("workers", -1, "workers"),
-        ("batch_size", 0, "batch-size"),
-    ],
-)
-def test_bad_options_are_refused(option, value, text):
-    with pytest.raises(UsageError, match=text):
-        make_options({option: value})
 
 
 def test_batch_size_follows_the_image():

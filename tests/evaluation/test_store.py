@@ -1,11 +1,16 @@
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 
 import iqa_registry as iqa
 import toy_metrics
+from iqa_registry.agreement.scores import read_scores
 from iqa_registry.errors import IQAError, UsageError
+from iqa_registry.evaluation.store import read_run
+from iqa_registry.registry import build_registry
+from iqa_registry.tables.schema import wide_names
 
 
 @pytest.fixture
@@ -125,7 +130,7 @@ def test_a_full_disk_keeps_what_is_there(run, tmp_path, monkeypatch):
 
     def full(descriptor):
         written.append(descriptor)
-        if len(written) == 3:
+        if len(written) == 4:  # after the record, the list of parts, and one part
             raise OSError(28, "No space left on device")
         real(descriptor)
 
@@ -142,3 +147,68 @@ def test_the_parts_alone_are_the_table(run, tmp_path):
     table = run()
     read = pl.read_parquet(tmp_path / "run" / "scores" / "part-*.parquet")
     assert read.height == table.height
+
+
+def test_the_folder_gives_back_the_table(run, tmp_path):
+    table = run("toy-parts", "ssim", "mae", components=True)
+    assert read_run(tmp_path / "run").equals(table)
+
+
+@pytest.fixture
+def volume_run(tmp_path):
+    """Score one volume of eight slices, two in a batch, or as a whole: then three of four parts are left over."""
+    generator = np.random.default_rng(0)
+    reference = generator.random((16, 16, 8), dtype=np.float32)
+    pair = (reference * 0.9, reference)
+
+    def start(metric, **options):
+        options = {"batch_size": 2, "intensity": "range=0,1"} | options
+        return iqa.evaluate([pair], [metric], output=tmp_path / "run", **options)
+
+    return start
+
+
+def test_parts_of_an_earlier_run_do_not_count(volume_run, tmp_path):
+    assert volume_run("mae").height == 8
+    whole = volume_run("mae:dimensions=3")
+    assert len(parts(tmp_path)) == 4
+    assert read_run(tmp_path / "run").equals(whole)
+    judged = read_scores(tmp_path / "run", build_registry())
+    assert judged.metrics == ["mae:dimensions=3"]
+
+
+def test_parts_of_an_earlier_run_do_not_count_while_this_one_is_interrupted(
+    volume_run, tmp_path, monkeypatch
+):
+    volume_run("mae:dimensions=3")
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("iqa_registry.evaluation.evaluate._Run._frame", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        volume_run("mae")
+    with pytest.raises(UsageError, match="is not a run folder with scores"):
+        read_run(tmp_path / "run")
+
+
+def test_a_folder_whose_record_lists_no_parts_is_read_whole(run, tmp_path):
+    table = run("toy-parts", components=True)
+    path = tmp_path / "run" / "run.json"
+    record = json.loads(path.read_text())
+    del record["parts"]
+    path.write_text(json.dumps(record))
+    for part in parts(tmp_path):
+        read = pl.read_parquet(part)
+        earlier = read.with_columns(wide_names(read)).drop("component")
+        earlier.write_parquet(part, metadata=pl.read_parquet_metadata(part))
+    assert read_run(tmp_path / "run").equals(table)
+    assert same(run("toy-parts", components=True), table)
+
+
+def test_a_damaged_part_is_named_in_one_line(run, tmp_path):
+    run()
+    parts(tmp_path)[1].write_bytes(b"PAR1 nothing")
+    with pytest.raises(UsageError, match=r"part-000001.parquet: is damaged .* Repeat the command") as caught:
+        read_scores(tmp_path / "run", build_registry())
+    assert "\n" not in str(caught.value)

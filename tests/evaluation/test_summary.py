@@ -51,6 +51,12 @@ def test_unknown_column_offers_the_nearest(table):
         summarize(table, ["modle"])
 
 
+def test_components_are_summarized_apart_and_are_no_problems(table):
+    both = pl.concat([table.with_columns(component=pl.lit(name)) for name in ("", "edges")])
+    assert summarize(both).select("component", "n", "mean").rows() == [("", 3, 3.0), ("edges", 3, 3.0)]
+    assert problems(both) == [("error", "d.png: truncated", 1)]
+
+
 def test_problems_and_shifts(table):
     assert problems(table) == [("error", "d.png: truncated", 1)]
     assert shifted_pairs(table) == (2, 7.0)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from iqa_registry.errors import GeometryError, ImageError, UsageError
+from iqa_registry.errors import GeometryError, ImageError
 from iqa_registry.images.formats import as_picture, as_volume, read_image
-from iqa_registry.images.masks import foreground, parse_regions, read_mask
+from iqa_registry.images.masks import foreground, read_mask
 
 LAS = np.diag([-1.0, 1.0, 2.0, 1.0])
 
@@ -81,15 +81,6 @@ def test_jpeg_masks_are_refused(tmp_path: Path) -> None:
     Pillow.new("L", (7, 6)).save(tmp_path / "m.jpg")
     with pytest.raises(ImageError, match=r"m\.jpg: JPEG changes label values"):
         read_mask(tmp_path / "m.jpg", as_picture(np.zeros((6, 7))))
-
-
-def test_regions() -> None:
-    assert parse_regions(["tumor=1,4", " edema = 2"]) == {"tumor": (1, 4), "edema": (2,)}
-    for text in ("tumor", "tumor=", "=1", "tumor=1.5", "image=1", "foreground=2"):
-        with pytest.raises(UsageError, match="--regions"):
-            parse_regions([text])
-    with pytest.raises(UsageError, match="the name 'tumor' is taken"):
-        parse_regions(["tumor=1", "tumor=2"])
 
 
 def test_foreground_is_where_any_channel_is_not_zero(labels: np.ndarray) -> None:

@@ -140,9 +140,9 @@ def test_folders_that_cannot_be_paired(
 
 def test_a_file_and_a_folder_are_no_pair(fill: Callable[..., Path]) -> None:
     folder = fill("s", "a.png")
-    with pytest.raises(UsageError, match=r"s is a folder of images, .*a\.png is one image; give two"):
+    with pytest.raises(UsageError, match=r"s is a folder of images, .*a\.png is one image. Give two"):
         pair_paths(folder, folder / "a.png")
-    with pytest.raises(UsageError, match=r"s is a folder of masks, .*a\.png is one image"):
+    with pytest.raises(UsageError, match=r"s is a folder and .*a\.png is one image"):
         pair_paths(folder / "a.png", folder / "a.png", folder)
 
 
@@ -173,10 +173,10 @@ def test_a_parquet_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is empty"),
+        ("", "has no rows and no header"),
         ("synthesized,reference\n", "has no rows"),
         ("image,reference\na,b\n", r"has no column 'synthesized'\. It has image, reference"),
-        ("synthesised,reference\na,b\n", "has no column 'synthesized' but 'synthesised'; rename it"),
+        ("synthesised,reference\na,b\n", "has no column 'synthesized' but 'synthesised'. Rename it"),
         ("synthesized,Reference\na,b\n", "has no column 'reference' but 'Reference'"),
         ("synthesized,reference\na,b\nc,\n", "line 3 has no value in column 'reference'"),
         ("synthesized,reference\n,b\n", "line 2 has no value in column 'synthesized'"),
@@ -187,7 +187,7 @@ def test_a_parquet_manifest(tmp_path: Path) -> None:
             "synthesized,reference\na.png,b\nc,d\na.png,e\n",
             r"line 2 and line 4 are both 'a'; give a column pair_id",
         ),
-        ('synthesized,reference\n"a,b\n', "cannot be read as a manifest"),
+        ('synthesized,reference\n"a,b\n', "cannot be read as a table"),
         (b"synthesized,reference\n\xff\xfe,b\n", "is not UTF-8 text"),
     ],
 )
@@ -198,10 +198,10 @@ def test_wrong_manifests_are_refused(tmp_path: Path, text: str | bytes, message:
 
 
 def test_manifests_that_cannot_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"gone\.csv: cannot be opened \(No such file"):
+    with pytest.raises(UsageError, match=r"gone\.csv: no such file"):
         read_manifest(tmp_path / "gone.csv")
     (tmp_path / "p.parquet").write_text("no parquet")
-    with pytest.raises(UsageError, match=r"p\.parquet: cannot be read as a manifest"):
+    with pytest.raises(UsageError, match=r"p\.parquet: cannot be read as a table"):
         read_manifest(tmp_path / "p.parquet")
 
 

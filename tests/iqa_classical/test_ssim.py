@@ -1,14 +1,10 @@
-"""SSIM against piq (1e-5) and scikit-image (1e-4), in two and three dimensions.
-
-piq is run in double precision: in single precision its own rounding reaches 4e-5 on bright, flat images.
-"""
+"""SSIM: maps, masks, gradients and sizes, in two and three dimensions."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-import piq
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,6 +14,7 @@ from skimage.metrics import structural_similarity
 from iqa_classical.filters import average_pool, halving_factor
 from iqa_classical.ssim import SSIM
 from iqa_registry.errors import NotApplicableError, ParameterError
+from iqa_registry.evaluation.features import select
 
 
 def skimage_ssim(
@@ -29,44 +26,13 @@ def skimage_ssim(
     )
 
 
-def test_equals_piq(pair):
-    expected = piq.ssim(*(images.double() for images in pair), downsample=False, reduction="none")
-    torch.testing.assert_close(SSIM()(*pair), expected.float(), atol=1e-5, rtol=0)
-
-
-FEW = pytest.mark.parametrize("pair", ["camera-blur-odd", "astronaut-noise", "mri-t1-t2"], indirect=True)
-
-
-@FEW
-def test_equals_piq_with_other_parameters(pair):
-    options = {"k1": 0.03, "k2": 0.05, "downsample": False, "reduction": "none"}
-    doubles = [images.double() for images in pair]
-    expected = piq.ssim(*doubles, kernel_size=7, kernel_sigma=2.0, **options)
-    got = SSIM(window=7, sigma=2.0, k1=0.03, k2=0.05)(*pair)
-    torch.testing.assert_close(got, expected.float(), atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("pair", ["moon-noise", "coffee-quantize", "coins-gamma-odd"], indirect=True)
-def test_equals_piq_with_downsampling(pair):
-    expected = piq.ssim(*(images.double() for images in pair), downsample=True, reduction="none")
-    torch.testing.assert_close(SSIM(downsample=True)(*pair), expected.float(), atol=1e-5, rtol=0)
-
-
-def test_equals_skimage(pair):
-    expected, _ = skimage_ssim(*pair)
-    np.testing.assert_allclose(SSIM()(*pair).numpy(), expected, atol=1e-4)
-
-
-def test_volume_equals_skimage(volume_pair):
-    expected, _ = skimage_ssim(*volume_pair)
-    np.testing.assert_allclose(SSIM(dimensions=3)(*volume_pair).numpy(), expected, atol=1e-4)
-
-
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_map_is_skimages_inside_and_undefined_at_the_border(dimensions, camera_pair, volume_pair):
     images = camera_pair if dimensions == 2 else volume_pair
     metric = SSIM(dimensions=dimensions)
-    values = metric.local_map(*(metric.encode(batch) for batch in images))[0, 0].numpy()
+    values = metric.local_map(*(metric.encode(batch) for batch in images), tuple(images[0].shape[2:]))[
+        0, 0
+    ].numpy()
     _, expected = skimage_ssim(*images)
     inside = (slice(5, -5),) * dimensions
     np.testing.assert_allclose(values[inside], expected[..., 0][inside], atol=1e-4)
@@ -77,7 +43,7 @@ def test_map_of_a_shrunk_image_has_the_images_size():
     torch.manual_seed(0)
     reference, metric = torch.rand(1, 1, 385, 401), SSIM(downsample=True)
     features = metric.encode(reference), metric.encode(reference.flip(-1))
-    values = metric.local_map(*features)
+    values = metric.local_map(*features, (385, 401))
     assert values.shape == reference.shape
     assert torch.isnan(values[..., 384, :]).all()
     assert torch.equal(values[..., 10:374:2, 10], values[..., 11:374:2, 11])
@@ -113,11 +79,6 @@ def test_what_lies_outside_the_mask_has_no_influence_at_all(dimensions, camera_p
     other = torch.rand_like(reference)
     assert torch.equal(metric(torch.where(mask, synthesized, other), reference, mask), score)
     assert torch.equal(metric(synthesized, torch.where(mask, reference, other), mask), score)
-
-
-def test_full_mask_is_no_mask(camera_pair):
-    mask = torch.ones_like(camera_pair[0], dtype=torch.bool)
-    torch.testing.assert_close(SSIM()(*camera_pair, mask), SSIM()(*camera_pair))
 
 
 def test_mask_smaller_than_the_window_gives_nan_with_a_reason(camera_pair):
@@ -156,19 +117,11 @@ def test_gradient_is_the_numerical_one(dimensions):
     )
 
 
-@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_gradient_is_finite_for_constant_images(value):
-    reference = torch.full((1, 1, 16, 16), value)
-    synthesized = reference.clone().requires_grad_()
-    SSIM()(synthesized, reference).sum().backward()
-    assert torch.isfinite(synthesized.grad).all()
-
-
 def test_reference_encoded_once_can_be_expanded_over_candidates(camera_pair):
     metric = SSIM()
     candidates = torch.cat([camera_pair[0], camera_pair[1], camera_pair[0].flip(-1)])
     reference = metric.encode(camera_pair[1])
-    expanded = tuple(part.expand(3, *part.shape[1:]) for part in reference)
+    expanded = select(reference, torch.zeros(3, dtype=torch.long))
     scores = metric.compare(metric.encode(candidates), expanded)
     one_by_one = [metric(candidate[None], camera_pair[1]) for candidate in candidates]
     torch.testing.assert_close(scores, torch.cat(one_by_one), atol=1e-6, rtol=0)

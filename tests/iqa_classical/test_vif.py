@@ -1,4 +1,4 @@
-"""VIF against piq (1e-4), whose own rounding in float32 comes to 1.1e-4, so it is run in double precision."""
+"""VIF: the smallest images and the gradient equal piq's; moments, flat images and masks."""
 
 from __future__ import annotations
 
@@ -10,26 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iqa_classical.filters import luminance
-from iqa_classical.vif import VIF, WINDOWS, variance_scales, window_masks
+from iqa_classical.vif import VIF, WINDOWS, pyramid, window_masks
 
 
 def piq_score(synthesized, reference, noise=2.0):
     return piq.vif_p(synthesized.double(), reference.double(), sigma_n_sq=noise, reduction="none").float()
 
 
-def test_equals_piq(pair):
-    torch.testing.assert_close(VIF()(*pair), piq_score(*pair), atol=1e-4, rtol=0)
-
-
 @pytest.mark.parametrize("sides", [(41, 41), (42, 47), (44, 41), (43, 100)])
 def test_the_smallest_images_equal_piq(sides):
     pair = torch.rand(2, 3, 3, *sides, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(VIF()(*pair), piq_score(*pair), atol=1e-5, rtol=0)
-
-
-def test_noise_variance_equals_piqs(camera_pair):
-    expected = piq_score(*camera_pair, noise=0.4)
-    torch.testing.assert_close(VIF(noise_variance=0.4)(*camera_pair), expected, atol=1e-4, rtol=0)
 
 
 def test_gradient_equals_piqs(camera_pair):
@@ -44,7 +35,7 @@ def test_gradient_equals_piqs(camera_pair):
 
 def test_moments_are_those_under_a_gaussian_window(camera_pair):
     image = camera_pair[1][0, 0].double().numpy() * 255
-    scale = variance_scales(camera_pair[1])[0]
+    scale = pyramid(camera_pair[1]).scales[0]
     mean = scipy.ndimage.gaussian_filter(image, 17 / 5, radius=8)[8:-8, 8:-8]
     square = scipy.ndimage.gaussian_filter(image**2, 17 / 5, radius=8)[8:-8, 8:-8]
     torch.testing.assert_close(scale.mean[0, 0].double() + 127.5, torch.from_numpy(mean), atol=1e-3, rtol=0)
@@ -93,7 +84,7 @@ def test_mask_of_a_box_is_the_score_of_the_box(camera_pair):
 
 def test_windows_inside_the_mask_see_nothing_outside(disc):
     images = torch.rand(1, 1, 256, 256, requires_grad=True)
-    for scale, windows in zip(variance_scales(images), window_masks(disc), strict=True):
+    for scale, windows in zip(pyramid(images).scales, window_masks(disc), strict=True):
         (gradient,) = torch.autograd.grad(scale.mean[windows].sum(), images, retain_graph=True)
         assert windows.shape == scale.mean.shape
         assert (gradient[~disc] == 0).all()
@@ -108,15 +99,6 @@ def test_mask_without_a_window_gives_nan_with_a_reason():
     outcome = metric.compare_in_detail(metric.encode(images), metric.encode(images), mask)
     assert outcome.scores.isnan().tolist() == [True, False]
     assert outcome.reasons == {0: "no window of 17 pixels a side lies inside the mask"}
-
-
-@pytest.mark.parametrize("value", [0.0, 0.3, None])
-def test_gradient_is_finite_at_equality_and_for_constant_images(value):
-    reference = torch.rand(1, 1, 48, 48) if value is None else torch.full((1, 1, 48, 48), value)
-    for start in (reference, reference * 0.5, reference * 0.5 + 0.25):
-        synthesized = start.clone().requires_grad_()
-        VIF()(synthesized, reference).sum().backward()
-        assert torch.isfinite(synthesized.grad).all()
 
 
 @settings(max_examples=20, deadline=None)

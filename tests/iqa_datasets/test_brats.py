@@ -62,8 +62,9 @@ def test_patients_are_found_at_any_depth_and_those_left_out_are_named(brats_fold
     assert len(pairs_of(brats_folder, source="t1ce", target="flair")[0]) == 5
 
 
-def test_the_mask_is_the_label_map_where_there_is_one(brats_folder):
-    masks = {pair.pair_id: pair.mask for pair in pairs_of(brats_folder)[0]}
+def test_pairs_have_a_label_map_where_there_is_one_and_no_mask(brats_folder):
+    assert all(pair.mask is None for pair in pairs_of(brats_folder)[0])
+    masks = {pair.pair_id: pair.labels for pair in pairs_of(brats_folder)[0]}
     assert masks["BraTS20_Training_001"] is None
     made = masks["BraTS2021_00000"].make().pixels
     assert made.shape == (32, 32, 20)
@@ -113,7 +114,7 @@ def test_subjects_with_labels_and_brain_mask(brats_folder):
     assert np.array_equal(first.mask.make().pixels, first.images["t2"].make().pixels != 0)
     assert first.groups["lesion"] is True
     assert subjects["BraTS20_Training_001"].labels is None
-    assert dataset.label_names["tumor"] == dataset.lesion_labels
+    assert dataset.label_names["tumor"] == dataset.label_names["lesions"]
 
 
 def test_labels_on_another_grid_are_not_taken(brats_folder, write_nifti):
@@ -161,11 +162,11 @@ def test_a_real_patient(tmp_path, iqa):
     ):
         shutil.copyfile(PATIENT / f"{name}.nii.gz", folder / f"{folder.name}_{published}.nii.gz")
     spec = f"brats:{tmp_path},source=t1,target=t1ce,slices=6:22"
-    done = iqa("evaluate", "--dataset", spec, "--metric", "psnr", "--json")
+    done = iqa("evaluate", "--dataset", spec, "--metric", "psnr", "--json", "--regions", "brain=1")
     rows = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
     assert [row["slice"] for row in rows if row["region"] == "image"] == list(range(6, 22))
     assert all(10 < row["score"] < 40 for row in rows)
-    brain = [row["region_fraction"] for row in rows if row["region"] == "mask" and row["slice"] == 14]
+    brain = [row["region_fraction"] for row in rows if row["region"] == "brain" and row["slice"] == 14]
     stored = nibabel.load(PATIENT / "brain_mask.nii.gz").get_fdata()[:, :, 14]
     assert brain == [pytest.approx(stored.sum() / 256**2)]

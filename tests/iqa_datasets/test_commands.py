@@ -18,7 +18,7 @@ def scores(tmp_path):
     return tmp_path / "tree"
 
 
-def test_list_names_each_dataset_with_licence_and_plugin(iqa):
+def test_list_names_each_dataset_with_license_and_plugin(iqa):
     done = iqa("datasets", "list")
     assert done.returncode == 0
     for word in ("ixi", "brats", "nirps", "phantom", "CC-BY-SA-3.0", "not stated by its authors"):
@@ -36,7 +36,7 @@ def test_a_missing_extra_is_told_with_its_remedy(install, iqa):
 
         @hookimpl
         def iqa_register_datasets(register):
-            register(DatasetSpec(name="scans", summary="scans", licence="MIT", factory="none:None", extra="scans"))
+            register(DatasetSpec(name="scans", summary="scans", license="MIT", factory="none:None", extra="scans"))
         """
     )
     from importlib import metadata
@@ -70,7 +70,7 @@ def test_an_unknown_name_offers_the_nearest(iqa):
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.csv.gz", "a.json", "deeper/a.parquet"])
 def test_export_writes_the_table(scores, tmp_path, name, iqa):
-    done = iqa("datasets", "export", f"nirps:{scores}", "-o", tmp_path / name)
+    done = iqa("datasets", "export", f"nirps:{scores}", "--table", tmp_path / name)
     assert done.returncode == 0, done.stderr
     assert "2 rows, 12 columns" in done.stdout
     read = (
@@ -87,14 +87,14 @@ def test_export_writes_the_table(scores, tmp_path, name, iqa):
 
 
 def test_export_of_a_table_is_that_table(scores, tmp_path, iqa):
-    iqa("datasets", "export", f"nirps:{scores}", "-o", tmp_path / "a.parquet")
-    iqa("datasets", "export", f"nirps:{tmp_path / 'a.parquet'}", "-o", tmp_path / "b.parquet")
+    iqa("datasets", "export", f"nirps:{scores}", "--table", tmp_path / "a.parquet")
+    iqa("datasets", "export", f"nirps:{tmp_path / 'a.parquet'}", "--table", tmp_path / "b.parquet")
     assert pl.read_parquet(tmp_path / "b.parquet").equals(pl.read_parquet(tmp_path / "a.parquet"))
 
 
 def test_export_names_what_was_left_out(scores, tmp_path, iqa):
     next(scores.rglob("artificial.txt")).write_text("")
-    done = iqa("datasets", "export", f"nirps:{scores}", "-o", tmp_path / "a.csv")
+    done = iqa("datasets", "export", f"nirps:{scores}", "--table", tmp_path / "a.csv")
     assert done.returncode == 1
     assert "2 rows" in done.stdout
     assert "artificial.txt is empty" in done.stderr
@@ -103,22 +103,29 @@ def test_export_names_what_was_left_out(scores, tmp_path, iqa):
 def test_export_does_not_overwrite_unless_told(scores, tmp_path, iqa):
     path = tmp_path / "a.csv"
     path.write_text("precious")
-    refused = iqa("datasets", "export", f"nirps:{scores}", "-o", path)
+    refused = iqa("datasets", "export", f"nirps:{scores}", "--table", path)
     assert refused.returncode == 2
     assert "--force" in refused.stderr
     assert path.read_text() == "precious"
-    assert iqa("datasets", "export", f"nirps:{scores}", "-o", path, "--force").returncode == 0
+    assert iqa("datasets", "export", f"nirps:{scores}", "--table", path, "--force").returncode == 0
     assert path.read_text().startswith("pair_id,")
 
 
 def test_export_by_an_unknown_suffix(scores, tmp_path, iqa):
-    done = iqa("datasets", "export", f"nirps:{scores}", "-o", tmp_path / "a.xlsx")
+    done = iqa("datasets", "export", f"nirps:{scores}", "--table", tmp_path / "a.docx")
     assert done.returncode == 2
     assert ".parquet, .csv" in done.stderr
 
 
+def test_the_table_is_one_file(scores, tmp_path, iqa):
+    done = iqa("datasets", "export", f"nirps:{scores}", "-o", tmp_path / "a.csv")
+    assert done.returncode == 2
+    assert "--table" in done.stderr
+    assert not (tmp_path / "a.csv").exists()
+
+
 def test_export_of_volumes_lists_pairs_and_where_they_are(ixi_folder, tmp_path, iqa):
-    done = iqa("datasets", "export", f"ixi:{ixi_folder},source=pd", "-o", tmp_path / "a.csv")
+    done = iqa("datasets", "export", f"ixi:{ixi_folder},source=pd", "--table", tmp_path / "a.csv")
     assert done.returncode == 1
     assert "left out: IXI012: has no pd file" in done.stderr
     table = pl.read_csv(tmp_path / "a.csv")

@@ -214,7 +214,7 @@ def test_faults_of_a_table_name_the_row(tree):
 
 
 def test_a_table_that_is_none(tmp_path):
-    for name, content in (("a.parquet", b"no"), ("a.csv.gz", b"no"), ("a.csv", b"")):
+    for name, content in (("a.parquet", b"no"), ("a.csv.gz", b"no"), ("a.csv", b'model\n"a')):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UsageError, match=rf"{name}: cannot be read as a table"):
             NIRPS(tmp_path / name).table()

@@ -38,8 +38,8 @@ def study(tmp_path):
 def build(study, iqa):
     def run(*arguments, source=("--models", "out")):
         where = [study / item if item == "out" else item for item in source]
-        common = ("--reference", study / "reference", *where, "--dataset", "ixi", "--modality", "t2")
-        return iqa("datasets", "build-nirps", study / "tree", *common, *arguments)
+        common = ("--reference", study / "reference", *where, "--dataset-name", "ixi", "--modality", "t2")
+        return iqa("datasets", "build-nirps", "-o", study / "tree", *common, *arguments)
 
     return run
 
@@ -140,7 +140,7 @@ def test_a_second_modality_joins_the_tree_and_the_same_needs_force(study, build,
     ("arguments", "source", "message"),
     [
         ((), ("--synthesized", "munit=out"), "expected MODEL:EPOCH=FOLDER"),
-        ((), (), "name the synthesized slices"),
+        ((), (), "Name them with --synthesized"),
         (("--metric", "ssim:window=7"), ("--models", "out"), "cannot have parameters"),
         (("--modality", "../t2"), ("--models", "out"), "modality '../t2'"),
         (("--intensity", "loud"), ("--models", "out"), "loud"),

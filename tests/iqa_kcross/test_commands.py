@@ -12,7 +12,7 @@ from iqa_kcross.model import KCrossModel, ModelSettings
 
 QUICK = (
     *(
-        "--data",
+        "--dataset",
         "phantom:pairs=24,seed=3,size=128,lesions=1",
         "--lesions",
         "dataset",
@@ -59,8 +59,7 @@ def test_training_and_scoring_from_the_command_line(tmp_path):
     )
     rows = json.loads(scored.stdout)
     rows = rows if isinstance(rows, list) else rows["rows"]
-    names = {row["metric"].rpartition("[")[2] for row in rows if "[" in row["metric"]}
-    assert names == {"complex]", "tumor]", "structure]"}
+    assert {row["component"] for row in rows} == {"", "complex", "tumor", "structure"}
 
 
 def test_stage_two_alone_begins_with_a_given_model(tmp_path, model):
@@ -74,11 +73,11 @@ def test_stage_two_alone_begins_with_a_given_model(tmp_path, model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--source", "t2", "--data", "phantom"), "are both t2"),
+        (("--source", "t2", "--dataset", "phantom"), "are both t2"),
         ((), "stage one needs subjects"),
         (("--stage", "two", "--ratings", "r.csv"), "ratings without pairs"),
-        (("--stage", "two", "--data", "phantom"), "train stage one first"),
-        (("--data", "phantom", "--set", "width"), "expected SECTION.NAME=VALUE"),
+        (("--stage", "two", "--dataset", "phantom"), "Train stage one first"),
+        (("--dataset", "phantom", "--set", "width"), "expected SECTION.NAME=VALUE"),
         (("--config", "absent.toml"), "absent.toml: cannot be read"),
     ],
 )
@@ -87,6 +86,16 @@ def test_what_is_missing_is_said(tmp_path, arguments, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 2
+
+
+def test_precision_is_called_as_everywhere(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(
+        "iqa_kcross.commands._check_data", lambda config, _: seen.append(config.run.precision) or 1 / 0
+    )
+    for given in ("bf16", "bf16-mixed", "auto"):
+        run_in_process("kcross", "train", *QUICK, "--precision", given, "-o", tmp_path / "run")
+    assert seen == ["bf16-mixed", "bf16-mixed", "auto"]
 
 
 def test_export_and_describe(tmp_path, model):

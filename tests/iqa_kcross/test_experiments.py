@@ -20,15 +20,17 @@ from iqa_kcross.experiments.segmenters import compare_segmenters
 from iqa_kcross.model import KCrossModel, ModelSettings
 from iqa_registry.agreement.comparison import compare
 from iqa_registry.agreement.judging import Settings
-from iqa_registry.agreement.rows import defined
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError, WeightsError
 from iqa_registry.registry import build_registry
 from iqa_registry.statistics.agreement import srocc
 from iqa_registry.statistics.inconsistency import align_to_levels, inconsistency
+from iqa_registry.tables.writing import defined
 
 pytest.importorskip("nilearn")
 
+SHOWN = {"label_names": {"lesions": (4, 5, 6)}, "use_labels": True}
+"""The options that show the lesions of the phantom to metrics."""
 DATA = "phantom:pairs=24,size=128"
 SETTINGS = Settings(resamples=100)
 PLAIN = Settings(resamples=0)
@@ -67,7 +69,7 @@ def direct(opened, models):
     columns = {}
     for chosen in (["complex", "structure"], ["tumor"], ["complex", "tumor", "structure"]):
         text = f"kcross:weights={models[0].path},branches={'+'.join(chosen)},segmenter=labels"
-        table = iqa.evaluate(opened.pairs, [text], lesions=(4, 5, 6)).filter(pl.col("region") == "image")
+        table = iqa.evaluate(opened.pairs, [text], **SHOWN).filter(pl.col("region") == "image")
         columns["+".join(chosen)] = table["score"].to_numpy()
     return columns
 

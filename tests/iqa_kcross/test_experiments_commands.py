@@ -47,7 +47,9 @@ def kcross(weights, tmp_path, monkeypatch):
 
 
 def test_evaluate_prints_every_branch_and_calls_simulated_data_simulated(kcross):
-    done = kcross("evaluate", "--data", DATA, "--segmenter", "labels", "-m", "psnr", "--group-by", "lesion")
+    done = kcross(
+        "evaluate", "--dataset", DATA, "--segmenter", "labels", "-m", "psnr", "--group-by", "lesion"
+    )
     assert done.exit_code == 0, done.output
     for name in ("kcross", "kcross-healthy", "kcross-complex", "kcross-tumor", "kcross-structure", "psnr"):
         assert f"{name} ↑" in done.stdout
@@ -58,7 +60,9 @@ def test_evaluate_prints_every_branch_and_calls_simulated_data_simulated(kcross)
 
 
 def test_evaluate_writes_what_it_prints(kcross, tmp_path):
-    done = kcross("evaluate", "--data", DATA, "--segmenter", "none", "-m", "psnr", "--csv", "-o", "out.csv")
+    done = kcross(
+        "evaluate", "--dataset", DATA, "--segmenter", "none", "-m", "psnr", "--csv", "--table", "out.csv"
+    )
     table = pl.read_csv(tmp_path / "out.csv")
     assert done.stdout == (tmp_path / "out.csv").read_text()
     assert set(table["metric"]) == {"kcross", "kcross-healthy", "kcross-complex", "kcross-structure", "psnr"}
@@ -67,7 +71,7 @@ def test_evaluate_writes_what_it_prints(kcross, tmp_path):
 
 
 def test_json_says_what_was_simulated(kcross, tmp_path):
-    options = ("--data", DATA, "--segmenter", "none", "--run", "run", "-o", "out.json", "--json")
+    options = ("--dataset", DATA, "--segmenter", "none", "-o", "run", "--table", "out.json", "--json")
     found = json.loads(kcross("ablate", *options).stdout)
     assert found["data"] == [{"data": DATA, "simulated": True}]
     assert found["models"][0]["trained_on"] == "phantom:seed=8"
@@ -77,7 +81,7 @@ def test_json_says_what_was_simulated(kcross, tmp_path):
 
 
 def test_ablate_marks_the_best_and_says_on_how_many_images_a_branch_was_judged(kcross):
-    done = kcross("ablate", "--data", DATA, "--segmenter", "labels")
+    done = kcross("ablate", "--dataset", DATA, "--segmenter", "labels")
     line = next(line for line in done.stdout.splitlines() if line.startswith("all images"))
     assert line.count("*") >= 1
     assert "(8)" in line
@@ -85,7 +89,7 @@ def test_ablate_marks_the_best_and_says_on_how_many_images_a_branch_was_judged(k
 
 
 def test_segmenters_prints_spread_and_shift(kcross):
-    done = kcross("segmenters", "--data", DATA, "--segmenter", "labels", "--segmenter", "none")
+    done = kcross("segmenters", "--dataset", DATA, "--segmenter", "labels", "--segmenter", "none")
     assert done.exit_code == 0, done.output
     assert "standard deviation, percent" in done.stdout
     assert "how far they move against labels" in done.stdout
@@ -125,24 +129,24 @@ def manifest(tmp_path, weights):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("evaluate --ratings ratings.csv", "ratings.csv: ratings without pairs; name .* with --data"),
-        ("evaluate --data unrated.csv", "unrated.csv: holds no ratings .* --ratings FILE"),
-        ("evaluate --data unrated.csv --ratings ratings.csv", "unrated.csv: no image has both"),
-        ("evaluate --data ratings.csv", "ratings.csv: has no column 'synthesized'"),
-        ("ablate --data rated.csv --group-by modl", "rated.csv: has no column 'modl' .* 'model'"),
-        ("ablate --data rated.csv --cluster site", "rated.csv: has no column 'site'"),
-        ("evaluate --data rated.csv --where model=munit", "rated.csv: --where model=munit: no image"),
+        ("evaluate --ratings ratings.csv", "ratings.csv: ratings without pairs; name .* with --dataset"),
+        ("evaluate --pairs unrated.csv", "unrated.csv: holds no ratings .* --ratings FILE"),
+        ("evaluate --pairs unrated.csv --ratings ratings.csv", "unrated.csv: no image has both"),
+        ("evaluate --pairs ratings.csv", "ratings.csv: has no column 'synthesized'"),
+        ("ablate --pairs rated.csv --group-by modl", "rated.csv: has no column 'modl' .* 'model'"),
+        ("ablate --pairs rated.csv --cluster site", "rated.csv: has no column 'site'"),
+        ("evaluate --pairs rated.csv --where model=munit", "rated.csv: --where model=munit: no image"),
         (
-            "evaluate --data rated.csv",
+            "evaluate --pairs rated.csv",
             "small.safetensors: is for t1 to t2, but the target of p0 in rated.csv",
         ),
         ("domain-gap --test rated.csv --segmenter labels", "rated.csv: has no masks|says not which labels"),
         ("domain-gap --test rated.csv --train x.toml", "either trained models"),
         ("domain-gap --segmenter none", "with --test"),
-        ("segmenters --data rated.csv --segmenter none", "nothing to compare; name two or more"),
-        ("evaluate --data rated.csv --lesions 4 --segmenter none", "--lesions goes with --segmenter labels"),
-        ("evaluate --data rated.csv -o out.txt", "-o out.txt: expected a file .csv or .json"),
-        ("evaluate --data rated.csv --fresh", "--fresh starts the folder of --run over"),
+        ("segmenters --pairs rated.csv --segmenter none", "nothing to compare; name two or more"),
+        ("evaluate --pairs rated.csv --lesions 4 --segmenter none", "--lesions needs --segmenter labels"),
+        ("evaluate --pairs rated.csv --dataset phantom", "--pairs and --dataset contradict each other"),
+        ("evaluate --pairs rated.csv --fresh", "--fresh discards the scores in a folder"),
     ],
 )
 def test_mistakes_are_said_in_a_line_or_two(kcross, manifest, arguments, says):
@@ -153,6 +157,12 @@ def test_mistakes_are_said_in_a_line_or_two(kcross, manifest, arguments, says):
     assert message.count("\n") < 2
     with pytest.raises(IQAError, match=says):
         raise done.exception
+
+
+def test_a_table_of_another_kind_is_wrong_usage(kcross):
+    done = kcross("evaluate", "--pairs", "rated.csv", "--table", "out.txt")
+    assert done.exit_code == 2
+    assert "ends in .csv, .json" in done.output
 
 
 def test_help_imports_nothing_heavy():
@@ -169,10 +179,10 @@ def test_images_that_are_too_small_are_said_to_be_left_out(kcross, tmp_path):
         Image.new("L", (16, 16), 40 * number + 60).save(tmp_path / f"r{number}.png")
         rows.append({"synthesized": f"s{number}.png", "reference": f"r{number}.png", "rating": number / 4})
     pl.DataFrame(rows).write_csv(tmp_path / "small.csv")
-    done = kcross("evaluate", "--data", tmp_path / "small.csv", "--segmenter", "none", "-m", "mae")
+    done = kcross("evaluate", "--pairs", tmp_path / "small.csv", "--segmenter", "none", "-m", "mae")
     assert done.exit_code == 1
     assert "kcross scored no image here" in done.output
-    assert "no image is scored" in str(kcross("ablate", "--data", tmp_path / "small.csv").exception)
+    assert "no image is scored" in str(kcross("ablate", "--pairs", tmp_path / "small.csv").exception)
 
 
 def test_training_without_lightning_names_the_extra(monkeypatch, tmp_path):

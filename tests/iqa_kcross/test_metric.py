@@ -48,8 +48,8 @@ def test_the_score_is_the_mean_of_the_branches_that_apply(make, images, lesions)
     metric = make()
     first, second = (metric.encode(item, lesions) for item in images)
     outcome = metric.compare_in_detail(first, second)
-    assert list(outcome.details) == ["complex", "tumor", "structure"]
-    parts = torch.stack(list(outcome.details.values()))
+    assert list(outcome.components) == ["complex", "tumor", "structure"]
+    parts = torch.stack(list(outcome.components.values()))
     assert parts.isnan().tolist() == [[False] * 3, [False, True, True], [False] * 3]
     torch.testing.assert_close(outcome.scores, parts.nanmean(dim=0))
     torch.testing.assert_close(metric(*images, lesions=lesions), outcome.scores)
@@ -59,9 +59,9 @@ def test_the_score_is_the_mean_of_the_branches_that_apply(make, images, lesions)
 def test_branches_can_be_chosen(make, images, lesions):
     whole = make()
     first, second = (whole.encode(item, lesions) for item in images)
-    parts = whole.compare_in_detail(first, second).details
+    parts = whole.compare_in_detail(first, second).components
     healthy = make(",branches=complex+structure")
-    assert not healthy.takes_lesions
+    assert healthy.uses_labels == ()
     torch.testing.assert_close(healthy(*images), (parts["complex"] + parts["structure"]) / 2)
 
 
@@ -118,10 +118,8 @@ def test_weights_that_are_not_what_is_asked_for_are_refused(registry, weights, a
 
 
 def test_unknown_things_are_refused(registry, weights):
-    with pytest.raises(
-        WeightsError, match=r"weights=absent is no file and no shipped model\. .*kcross-t1-t2"
-    ):
-        registry.metric("kcross:weights=absent")
+    with pytest.raises(WeightsError, match=r"no file 'kcross-t1'\. Did you mean 'kcross-t1-t2'"):
+        registry.metric("kcross:weights=kcross-t1")
     with pytest.raises(UnknownNameError, match=r"no branch 'tumour'\. Did you mean 'tumor'"):
         registry.metric(f"kcross:weights={weights},branches=tumour")
     with pytest.raises(UnknownNameError, match="no segmenter 'nunet'"):
@@ -131,7 +129,7 @@ def test_unknown_things_are_refused(registry, weights):
 
 
 def test_the_hash_of_the_file_is_recorded(make, weights):
-    from iqa_registry.weights.fingerprints import file_sha256
+    from iqa_registry.weights.hashing import file_sha256
 
     assert make().weights_used == {str(weights): file_sha256(weights)}
 

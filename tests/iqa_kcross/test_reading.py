@@ -12,8 +12,6 @@ from iqa_registry.errors import UsageError
 class Ramps:
     """Two subjects whose source modality is ten times brighter than the target."""
 
-    lesion_labels = ()
-
     def __init__(self, kind, count=2):
         self.kind, self.count = kind, count
 

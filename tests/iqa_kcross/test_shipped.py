@@ -1,5 +1,6 @@
 """The weights that ship: what they are, how they score simulated images that they never saw, and a real patient's."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,13 +10,14 @@ import torch
 
 import iqa_registry as iqa
 from iqa_kcross.checkpoint import describe_file
-from iqa_kcross.weights import find_weights
 from iqa_registry.registry import build_registry
 from iqa_registry.statistics.inconsistency import inconsistency
 
 ROOT = Path(__file__).parents[2]
 PATIENT = ROOT.parent / "shared" / "data" / "tcga-fg-6692"
 WEIGHTS = "kcross-t1-t2"
+WORK_PROCESS = re.compile(r"\b(session|machine|issue|lent|shared)s?\b", re.IGNORECASE)
+"""Words that a model card has no use for: it says what was run, not how the work was organized."""
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +44,12 @@ def of(table, metric):
 
 
 def test_the_file_says_what_it_is(registry):
-    path, digest = find_weights(registry, WEIGHTS)
-    facts = describe_file(path)
+    file = registry.weights.open(WEIGHTS)
+    facts = describe_file(file)
     assert facts["simulated"] is True
     assert (facts["source"], facts["target"], facts["branches"]) == ("t1", "t2", "complex+tumor+structure")
-    assert path.stat().st_size < 10e6
-    assert registry.metric("kcross").weights_used[WEIGHTS] == digest
+    assert file.path.stat().st_size < 10e6
+    assert registry.metric("kcross").weights_used[WEIGHTS] == file.sha256
 
 
 def test_it_agrees_with_simulated_raters_better_than_its_rivals(scored):
@@ -77,3 +79,21 @@ def test_growing_errors_lower_the_score_of_a_patient(kcross, monkeypatch):
         error = (kcross_patient.OTHER_ERRORS | kcross_patient.LESION_ERRORS)[name]
         assert kcross_patient.fall(one, error, kcross) <= -0.9, name
     sys.modules.pop("kcross_patient")
+
+
+def test_the_card_says_what_was_run(registry):
+    file = registry.weights.open(WEIGHTS)
+    facts, card = describe_file(file), (file.path.parent / "README.md").read_text(encoding="utf-8")
+    one, two = facts["stage-one"], facts["stage-two"]
+    commands = card.split("```")[1].replace("\\\n", " ")
+    assert commands.count("iqa kcross train --stage") == 2
+    assert f"--data {facts['data']} " in commands
+    assert f"--rated {facts['rated']} " in commands
+    assert f"--steps-one {one['steps']} --set stage_one.batch_size={one['batch_size']} " in commands
+    assert f"--steps-two {two['steps']} " in commands
+    assert f"iqa kcross export TWO/model.safetensors {file.path.name}" in commands
+    for stage, value in ((one, f"{one['slices']} slices"), (two, f"{two['pairs']:,} rated pairs")):
+        assert value in card
+        assert f"{stage['seconds']:,.0f} s" in card
+    assert f"{two['held_out_inconsistency']:.4f}" in card
+    assert not WORK_PROCESS.search(card)

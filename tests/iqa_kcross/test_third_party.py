@@ -140,14 +140,18 @@ def test_two_packages_that_claim_one_name_are_both_named(install_branch):
     install_branch("first-package", "one")
     install_branch("second-package", "two")
     with pytest.raises(
-        PluginError, match=r"'mean': one of first-package and two of second-package; uninstall one"
+        PluginError,
+        match=r"second-package 1.0 \(two\): .*'mean' is already registered by first-package 1.0 \(one\)",
     ):
         find_branches()
 
 
 def test_a_package_cannot_take_the_name_of_a_branch_of_the_paper(install_branch):
     install_branch("first-package", name="tumor")
-    with pytest.raises(PluginError, match="'tumor': iqa_kcross of iqa-registry and demo of first-package"):
+    with pytest.raises(
+        PluginError,
+        match=r"first-package 1.0 \(demo\): .*'tumor' is already registered by iqa-reg.*\(iqa_kcross\)",
+    ):
         KCrossModel(ModelSettings(("complex",), SMALL))
 
 
@@ -162,9 +166,9 @@ def test_two_packages_may_call_their_plugins_the_same(install_branch):
     ("change", "reason"),
     [
         ({"source": "import no_such_package"}, "ModuleNotFoundError: No module named 'no_such_package'"),
-        ({"source": "x = 1"}, "PluginError: it registers no branch; implement the hook kcross_branches"),
+        ({"source": "x = 1"}, "registers no branch. Implement the hook kcross_branches."),
         ({"register": "raise ValueError('no vessels')"}, "ValueError: no vessels"),
-        ({"register": "register(3)"}, "PluginError: 3 must be a class"),
+        ({"register": "register(3)"}, "3 must be a class"),
         ({"name": "Mean+Max"}, "not 'Mean+Max'"),
     ],
 )
@@ -173,9 +177,11 @@ def test_a_broken_plugin_is_left_out_with_its_reason(install_branch, change, rea
     install_branch("good-package", "good", name="fine")
     assert list(find_branches()) == [*OWN, "fine"]
     (plugin, why), *others = branch_failures().items()
-    assert (plugin, others) == ("broken of broken-package", [])
+    assert (plugin, others) == ("broken-package 1.0 (broken)", [])
     assert reason in why
-    with pytest.raises(UnknownNameError, match=r"no branch 'mean'.*Plugin broken of broken-package failed: "):
+    with pytest.raises(
+        UnknownNameError, match=r"no branch 'mean'.*Plugin broken-package 1.0 \(broken\) failed: "
+    ):
         choose_branches(["mean"])
 
 

@@ -9,24 +9,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from iqa_learned.deepiqa import PATCH, DeepIQA, _features, _regression, build, cut_patches
+from iqa_learned.deepiqa import PATCH, DeepIQA, build, cut_patches
 from iqa_learned.plugin import WEIGHTS
 from iqa_registry.errors import WeightsError
 from iqa_registry.weights import WeightStore
-from iqa_registry.weights.fingerprints import file_sha256
+from iqa_registry.weights.hashing import file_sha256
 from learned_references import colour, image_pairs
+from random_learned import deepiqa_state
 
 
 @pytest.fixture(scope="module")
 def state():
-    """Random weights under which patches get clearly different weights."""
-    generator = torch.Generator().manual_seed(3)
-    parts = torch.nn.ModuleDict({"features": _features(), "fc_q": _regression(), "fc_w": _regression()})
-    made = {
-        name: torch.randn(x.shape, generator=generator) * ((2 / x[0].numel()) ** 0.5 if x.ndim > 1 else 0.1)
-        for name, x in parts.state_dict().items()
-    }
-    return made | {"fc_w.3.weight": made["fc_w.3.weight"].abs()}  # no patch without a weight
+    return deepiqa_state()
 
 
 @pytest.fixture(scope="module")
@@ -77,19 +71,8 @@ def test_mask_leaves_patches_out(metric):
     left = torch.zeros(1, 1, 32, 64, dtype=torch.bool)
     left[..., :32] = True
     alone = metric(first[..., :32], second[..., :32]).item()
-    assert metric(first, second, left).item() == pytest.approx(alone, rel=1e-4)
+    assert metric(first, second, left).item() == pytest.approx(alone, rel=1e-4, abs=1e-5)
     assert metric(first, second, torch.zeros_like(left)).isnan().all()
-
-
-def test_score_does_not_depend_on_the_batch_and_has_a_gradient(metric):
-    first, second = torch.rand(3, 1, 64, 40), torch.rand(3, 1, 64, 40)
-    single = torch.cat([metric(first[i : i + 1], second[i : i + 1]) for i in range(3)])
-    torch.testing.assert_close(metric(first, second), single, rtol=1e-4, atol=1e-5)
-    first.requires_grad_(True)
-    metric(first, second).sum().backward()
-    assert first.grad is not None
-    assert first.grad.isfinite().all()
-    assert first.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize(

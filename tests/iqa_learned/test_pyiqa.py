@@ -95,7 +95,7 @@ def test_the_table_is_read_without_importing(stand_in):
     assert (metrics["mean"].needs_reference, metrics["mean"].higher_is_better) == (False, True)
 
 
-def test_every_metric_is_declared_with_its_licence(stand_in):
+def test_every_metric_is_declared_with_its_license(stand_in):
     specs = []
     plugin.iqa_register_metrics(specs.append)
     bridged = {spec.name: spec for spec in specs if spec.name.startswith("pyiqa/")}
@@ -104,7 +104,7 @@ def test_every_metric_is_declared_with_its_licence(stand_in):
     }
     for spec in bridged.values():
         spec.check()
-        assert (spec.licence, spec.extra) == ("PolyForm-Noncommercial-1.0.0", "pyiqa")
+        assert (spec.license, spec.extra) == ("PolyForm-Noncommercial-1.0.0", "pyiqa")
         assert spec.score_range == (-math.inf, math.inf)
 
 

@@ -147,7 +147,7 @@ def test_command_on_a_simulated_table(iqa, tmp_path):
     [
         (["nirps:nowhere.csv"], "nowhere.csv"),
         (["nirbs:x"], "nirps"),
-        (["nirps:x", "--json", "--csv"], "choose one"),
+        (["nirps:x", "--json", "--csv"], "Choose one"),
     ],
 )
 def test_mistakes(iqa, arguments, message):

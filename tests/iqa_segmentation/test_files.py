@@ -17,9 +17,7 @@ def picture(images, tmp_path):
 
 def test_a_picture_gives_a_png(folder, picture, tmp_path):
     path, pixels = picture
-    done = run_in_process(
-        "segment", "predict", path, "--segmenter", f"nnunet:{folder()}", "-o", tmp_path / "l.png"
-    )
+    done = run_in_process("segment", "predict", path, "--segmenter", f"nnunet:{folder()}", tmp_path / "l.png")
     assert (done.returncode, done.stderr) == (0, "")
     found = np.asarray(Picture.open(tmp_path / "l.png"))
     np.testing.assert_array_equal(found, NnUNet(str(tmp_path / "model"))(pixels / 255))
@@ -35,7 +33,7 @@ def test_a_volume_gives_labels_on_its_own_grid(folder, volume, tmp_path, codes):
     )
     nibabel.save(stored, tmp_path / "v.nii.gz")
     command = ["segment", "predict", tmp_path / "v.nii.gz", "--segmenter", f"nnunet:{folder()}"]
-    done = run_in_process(*command, "-o", tmp_path / "l.nii.gz")
+    done = run_in_process(*command, tmp_path / "l.nii.gz")
     assert (done.returncode, done.stderr) == (0, "")
     labels = nibabel.load(tmp_path / "l.nii.gz")
     np.testing.assert_allclose(labels.affine, stored.affine)
@@ -46,8 +44,17 @@ def test_a_volume_gives_labels_on_its_own_grid(folder, volume, tmp_path, codes):
     np.testing.assert_array_equal(np.asarray(back.dataobj).T, expected)
 
 
+def test_the_file_may_be_given_as_before_and_must_be_given(folder, picture, tmp_path):
+    command = ["segment", "predict", picture[0], "--segmenter", f"nnunet:{folder()}"]
+    assert run_in_process(*command, "-o", tmp_path / "l.png").returncode == 0
+    assert (tmp_path / "l.png").is_file()
+    done = run_in_process(*command)
+    assert done.returncode == 2
+    assert "Missing argument 'FILE'" in done.stderr
+
+
 def test_a_suffix_that_cannot_hold_it(picture, tmp_path):
-    done = run_in_process("segment", "predict", picture[0], "-o", tmp_path / "l.nii.gz")
+    done = run_in_process("segment", "predict", picture[0], tmp_path / "l.nii.gz")
     assert done.returncode == 2
     assert "the label map of a picture is written as *.png" in done.stderr
 

@@ -9,7 +9,8 @@ from scipy.ndimage import label
 
 from iqa_registry.errors import ImageError
 from iqa_registry.registry import build_registry
-from iqa_registry.weights.fingerprints import file_sha256
+from iqa_registry.weights import recording
+from iqa_registry.weights.hashing import file_sha256
 from iqa_segmentation.nnunet import NnUNet
 from iqa_segmentation.nnunet_predictor import unchanged
 
@@ -106,10 +107,11 @@ def test_a_model_of_volumes_refuses_a_slice(folder, images):
 
 def test_the_registry_builds_it_and_the_hash_goes_into_the_record(folder):
     path = folder()
-    segmenter = build_registry().segmenter(f"nnunet:{path},fold=0,lesion_labels=1+2,device=cpu")
+    with recording() as used:
+        segmenter = build_registry().segmenter(f"nnunet:{path},fold=0,lesion_labels=1+2,device=cpu")
     assert segmenter.lesion_labels == (1, 2)
     file = path / "fold_0" / "checkpoint_final.pth"
-    assert segmenter.weights == {"model/fold_0/checkpoint_final.pth": file_sha256(file)}
+    assert used == {"model/fold_0/checkpoint_final.pth": file_sha256(file)}
     assert not segmenter.uses_labels
 
 

@@ -1,5 +1,8 @@
 """The model that ships: subjects that it has never seen, and the sizes and degradations that metrics meet."""
 
+import json
+import re
+
 import pytest
 import torch
 
@@ -50,3 +53,18 @@ def test_it_is_small_and_holds_nothing_but_weights():
 def test_a_scale_of_the_intensities_changes_nothing(segmenter, samples):
     image = of(samples, "t2").images[:2, None] / 255
     assert torch.equal(segmenter.lesions(image), segmenter.lesions(image / 4))
+
+
+def test_the_card_says_what_was_run():
+    card = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    facts = json.loads((SHIPPED / "training.json").read_text(encoding="utf-8"))
+    commands = card.split("```")[1].replace("\\\n", " ").split("iqa segment train")[1:]
+    for command, run in zip(commands, (facts["first"], facts), strict=True):
+        for option in ("segmenter", "data", "steps", "seed", "dice", "precision"):
+            value = re.search(rf"--{option} (\S+)", run["command"])[0]
+            assert f"{value} " in command
+        assert f"{run['seconds']:.0f} s" in card
+    for row in facts["held_out"][:-1]:
+        shown = f"{row['dice']:.3f}" if row["dice"] else "0"
+        assert f"{shown} in {row['modality'].upper()}" in card
+    assert not re.search(r"\b(session|machine|issue|lent|shared)s?\b", card, re.IGNORECASE)

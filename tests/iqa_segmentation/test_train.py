@@ -1,4 +1,5 @@
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,13 +19,13 @@ from iqa_segmentation.training.samples import Samples, collect, collect_synthesi
 from iqa_segmentation.training.scores import measure
 
 DATA = "phantom:pairs=3,per_subject=1,size=128,seed=101,lesions=1"
-TINY = ["--data", DATA, "--patch", 128, "--steps", 3, "--batch", 2]
+TINY = ["--dataset", DATA, "--size", 128, "--steps", 3, "--batch-size", 2, "--device", "cpu"]
 
 
 class Discs(Dataset):
     """Bright discs are lesions; the volume has two slices."""
 
-    lesion_labels = (2,)
+    label_names: ClassVar = {"lesions": (2,)}
 
     def pairs(self):
         yield from ()
@@ -52,9 +53,9 @@ def test_every_modality_of_a_subject_with_labels_is_a_slice():
 
 def test_a_dataset_that_cannot_teach():
     class Nothing(Discs):
-        lesion_labels = ()
+        label_names: ClassVar = {}
 
-    with pytest.raises(UsageError, match="does not say which labels are lesion"):
+    with pytest.raises(UsageError, match="has no labels called lesions"):
         collect(Nothing(), 48)
     with pytest.raises(UsageError, match="training needs two, one of them held out"):
         collect(Discs(), 48).take([0, 1]).split(0.5)
@@ -124,7 +125,9 @@ def test_train_writes_a_folder_that_nnunet_reads(tmp_path):
     done = run_in_process("segment", "train", *TINY, "--channels", "4+8", "-o", tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
     record = json.loads((tmp_path / "out" / "training.json").read_text())
-    assert record["command"].startswith(f"iqa segment train --segmenter nnunet --data {DATA} --steps 3")
+    assert record["command"].startswith(
+        f"iqa segment train --dataset {DATA} --framework nnunet --channels 4+8 --size 128"
+    )
     assert [row["modality"] for row in record["held_out"]] == ["t1", "t2", "pd", "flair", "all"]
     with unchanged():
         from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -150,18 +153,18 @@ def test_the_same_seed_trains_the_same_weights_and_a_start_continues(tmp_path):
 
 
 def test_train_monai_writes_a_file_that_says_its_shape(tmp_path):
-    out = tmp_path / "net.safetensors"
-    command = ["segment", "train", "--segmenter", "monai", *TINY, "--channels", "4+8+8", "-o", out]
+    out = tmp_path / "net" / "model.safetensors"
+    command = ["segment", "train", "--framework", "monai", *TINY, "--channels", "4+8+8", "-o", out.parent]
     done = run_in_process(*command)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"--segmenter monai:weights={out}" in done.stdout
     assert "--architecture AttentionUnet" in json.loads(out.with_suffix(".json").read_text())["command"]
     shown = run_in_process(
-        "segment", "evaluate", "--segmenter", f"monai:weights={out}", "--data", DATA, "--patch", 128
+        "segment", "evaluate", "--segmenter", f"monai:weights={out}", "--dataset", DATA, "--size", 128
     )
     assert shown.returncode == 0
     assert "flair" in shown.stdout
-    assert "name it *.safetensors" in run_in_process(*command[:-1], tmp_path / "folder").stderr
+    assert "takes a folder" in run_in_process(*command[:-1], out).stderr
 
 
 def test_plans_and_channels_that_cannot_be(tmp_path):
@@ -200,8 +203,8 @@ def test_a_label_map_of_another_shape_is_refused():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--batch", 0], "--batch"),
-        (["--held-out", 1.5], "--held-out"),
+        (["--batch", 0], "--batch-size"),
+        (["--held-out", 1.5], "--held-out-share"),
         (["--device", "gpu7"], "expected auto, cpu, cuda"),
     ],
 )
@@ -215,8 +218,8 @@ def test_settings_that_cannot_be_are_refused(tmp_path, options, says):
 def test_what_would_fail_after_training_fails_before(tmp_path, monkeypatch):
     (tmp_path / "out").write_text("")
     done = run_in_process("segment", "train", *TINY, "-o", tmp_path / "out")
-    assert "nnU-Net's models are folders" in done.stderr
-    unknown = ["--segmenter", "monai", "--architecture", "Unet", "-o", tmp_path / "net.safetensors"]
+    assert "takes a folder" in done.stderr
+    unknown = ["--framework", "monai", "--architecture", "Unet", "-o", tmp_path / "net"]
     assert "no architecture 'Unet', only" in run_in_process("segment", "train", *TINY, *unknown).stderr
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     plan = Plan("monai", Recipe(1), "SegResNet", None, 128, 0.1, None, "")

@@ -16,7 +16,7 @@ from iqa_registry.specs import Origin
 SPEC = {
     "summary": "a toy", "kind": "full-reference", "dimensions": (2,), "higher_is_better": False,
     "score_range": (0.0, 1.0), "identity_score": 0.0, "minimum_size": 1, "mask_support": "none",
-    "supports_gradient": True, "symmetric": True, "validated_on": "nothing", "licence": "MIT", "reference": "none",
+    "supports_gradient": True, "symmetric": True, "validated_on": "nothing", "license": "MIT", "reference": "none",
 }  # fmt: skip
 MASKS = {"mask_support": "exact"}
 OPEN = {"score_range": (0.0, float("inf"))}
@@ -107,9 +107,10 @@ CASES = {
     "good-map": (pairs.FineMap, {"provides_map": True}, set()),
     "good-single": (Sharpness, SINGLE, set()),
     "good-set": (SetMean, SET, set()),
-    "blank-licence": (pairs.Good, {"licence": " "}, {"declaration"}),
+    "blank-license": (pairs.Good, {"license": " "}, {"declaration"}),
     "other-minimum": (pairs.OtherMinimum, {}, {"declaration"}),
     "offset": (pairs.Offset, {}, {"identity"}),
+    "exempt-offset": (pairs.ExemptOffset, {}, set()),
     "wrong-direction": (pairs.Good, {"higher_is_better": True}, {"direction"}),
     "asymmetric": (pairs.OverPower, OPEN, {"symmetry"}),
     "symmetric": (pairs.Good, {"symmetric": False}, {"symmetry"}),
@@ -146,9 +147,9 @@ CASES = {
     "mask-count": (pairs.MaskCount, MASKS, {"mask batch", "mask empty"}),
     "mask-inverted": (pairs.MaskInverted, MASKS, {"mask outside", "mask place", "mask gradient"}),
     "mask-raises-score": (pairs.MaskRaisesScore, MASKS, {"mask full"}),
-    "mask-as-float": (pairs.MaskAsFloat, MASKS, {"mask refused"}),
+    "mask-as-float": (pairs.MaskAsFloat, MASKS, {"mask rejected"}),
     "mask-gradient": (pairs.MaskGradient, MASKS, {"mask gradient"}),
-    "undeclared-mask-refusal": (pairs.MaskAsFloat, {}, {"mask refused"}),
+    "undeclared-mask-refusal": (pairs.MaskAsFloat, {}, {"mask rejected"}),
     "single-insensitive": (Insensitive, {**SINGLE, **NO_GRADIENT}, {"direction"}),
     "set-merges-averages": (MergesAverages, SET, {"set merge"}),
     "set-batch-features": (BatchFeatures, SET, {"set features"}),

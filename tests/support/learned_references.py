@@ -30,7 +30,7 @@ def torchvision_net(net: str, state: dict[str, Tensor] | None = None) -> SimpleN
     return SimpleNamespace(features=features)
 
 
-def random_trunk(net: str, seed: int = 0) -> dict[str, Tensor]:
+def random_backbone(net: str, seed: int = 0) -> dict[str, Tensor]:
     """Weights with the spread that keeps activations about one, biases about zero."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
@@ -53,11 +53,11 @@ def random_dists(seed: int = 2) -> dict[str, Tensor]:
 
 
 def package_lpips(
-    net: str, trunk: dict[str, Tensor], heads: dict[str, Tensor], spatial: bool = False
+    net: str, backbone: dict[str, Tensor], heads: dict[str, Tensor], spatial: bool = False
 ) -> nn.Module:
     import lpips
 
-    made = torchvision_net(net, trunk)
+    made = torchvision_net(net, backbone)
     with mock.patch.object(torchvision.models, NETWORKS[net], return_value=made):
         model = lpips.LPIPS(net=net, pnet_rand=True, pretrained=False, spatial=spatial, verbose=False)
     for index, layer in enumerate(model.lins):
@@ -65,10 +65,10 @@ def package_lpips(
     return model.eval()
 
 
-def package_dists(trunk: dict[str, Tensor], weights: dict[str, Tensor]) -> nn.Module:
+def package_dists(backbone: dict[str, Tensor], weights: dict[str, Tensor]) -> nn.Module:
     from DISTS_pytorch import DISTS_pt
 
-    made = torchvision_net("vgg", trunk)
+    made = torchvision_net("vgg", backbone)
     with mock.patch.object(DISTS_pt.models, "vgg16", return_value=made):
         model = DISTS_pt.DISTS(load_weights=False)
     for name, tensor in weights.items():
@@ -76,25 +76,25 @@ def package_dists(trunk: dict[str, Tensor], weights: dict[str, Tensor]) -> nn.Mo
     return model.eval()
 
 
-def piq_dists(trunk: dict[str, Tensor], weights: dict[str, Tensor]) -> nn.Module:
+def piq_dists(backbone: dict[str, Tensor], weights: dict[str, Tensor]) -> nn.Module:
     import piq
 
     published = {name: tensor.view(1, -1, 1, 1).clone() for name, tensor in weights.items()}
-    with _piq_without_downloads(trunk, published):
+    with _piq_without_downloads(backbone, published):
         return piq.DISTS(reduction="none")
 
 
-def piq_lpips(trunk: dict[str, Tensor], heads: dict[str, Tensor]) -> nn.Module:
+def piq_lpips(backbone: dict[str, Tensor], heads: dict[str, Tensor]) -> nn.Module:
     import piq
 
     published = [heads[f"heads.{index}"].view(1, -1, 1, 1).clone() for index in range(5)]
-    with _piq_without_downloads(trunk, published):
+    with _piq_without_downloads(backbone, published):
         return piq.LPIPS(reduction="none")
 
 
 @contextmanager
-def _piq_without_downloads(trunk: dict[str, Tensor], published: object) -> Iterator[None]:
-    made = torchvision_net("vgg", trunk)
+def _piq_without_downloads(backbone: dict[str, Tensor], published: object) -> Iterator[None]:
+    made = torchvision_net("vgg", backbone)
     with (
         mock.patch("piq.perceptual.vgg16", return_value=made),
         mock.patch("torch.hub.load_state_dict_from_url", return_value=published),

@@ -159,7 +159,7 @@ def names_of_plugins():
     Those of rankers (levels, logistic) are words of statistics, which the core has.
     """
     own = [*registered("metrics", "configurations", "segmenters", "datasets")]
-    own += [item.name for record in registry().plugins for item in record.commands]
+    own += [*registry().commands]
     return {name for name in own if len(name) >= 4 and "/" not in name} - ORDINARY | {"lesion", "lesions"}
 
 

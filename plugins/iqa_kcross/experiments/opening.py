@@ -8,17 +8,18 @@ from pathlib import Path
 
 from iqa_kcross.checkpoint import History, read_settings
 from iqa_kcross.model import ModelSettings
+from iqa_kcross.training.images import LESIONS
 from iqa_kcross.training.rated import is_simulated, open_pairs, other_modality, table_of
-from iqa_kcross.weights import find_weights
 from iqa_registry.agreement.ratings import Rated, rate
 from iqa_registry.agreement.scores import ID, Scores, select
 from iqa_registry.agreement.study import SIMULATED
-from iqa_registry.agreement.tables import column_of
 from iqa_registry.errors import UsageError, WeightsError
-from iqa_registry.evaluation.options import Options, parse_lesions
+from iqa_registry.evaluation.options import Options
 from iqa_registry.evaluation.plan import plan_items
 from iqa_registry.images.pairs import Pair
+from iqa_registry.images.regions import parse_labels
 from iqa_registry.registry import Registry
+from iqa_registry.tables.reading import column_of
 
 LABELS, NNUNET = "labels", "nnunet"
 
@@ -88,12 +89,12 @@ class Opened:
                 f"{self.place}: says not which labels are lesion, which the segmenter 'labels' must know; "
                 "name them with --lesions LABEL,LABEL."
             )
-        if all(pair.mask is None for pair in self.pairs):
+        if all(pair.labels is None for pair in self.pairs):
             raise UsageError(
-                f"{self.place}: has no masks, which the segmenter 'labels' takes the lesions from; "
-                "add a column 'mask', or choose another with --segmenter."
+                f"{self.place}: has no label maps, which the segmenter 'labels' takes the lesions from; "
+                "add a column 'labels', or choose another with --segmenter."
             )
-        return replace(self.options, lesions=self.labels)
+        return replace(self.options, label_names={LESIONS: self.labels}, use_labels=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,8 @@ def read_model(weights: str, registry: Registry) -> Model:
     Raises:
         WeightsError: no such weights, or not a model of K-CROSS.
     """
-    path, _ = find_weights(registry, weights)
-    return Model(weights, path, *read_settings(path))
+    file = registry.weights.open(weights)
+    return Model(weights, file.path, *read_settings(file))
 
 
 def check_modalities(model: Model, opened: Opened) -> None:
@@ -155,8 +156,10 @@ def open_source(source: Source, registry: Registry) -> Opened:
     Raises:
         UsageError: no pairs, no ratings, no rated pair, a column that is not there.
     """
-    labels = parse_lesions(source.lesions) if source.lesions not in (None, "dataset") else None
-    dataset, pairs, notes = open_pairs(source.data, registry)
+    given = None if source.lesions == "dataset" else source.lesions
+    labels = None if given is None else parse_labels(given, LESIONS)
+    inputs = open_pairs(source.data, registry)
+    pairs = inputs.pairs
     if not pairs:
         raise UsageError(f"{source.data}: has no pairs; name a dataset or a manifest that has.")
     options = Options(
@@ -164,7 +167,7 @@ def open_source(source: Source, registry: Registry) -> Opened:
         slices=source.slices,
         device=source.device,
         workers=source.workers,
-        details=True,
+        components=True,
         check_shift=False,
     )
     items = plan_items(pairs, options, {2})
@@ -175,5 +178,6 @@ def open_source(source: Source, registry: Registry) -> Opened:
     wanted = set(rated.scores.table[ID])
     kept = {id(item.pair) for item in items if item.pair_id in wanted}
     chosen = [pair for pair in pairs if id(pair) in kept]
-    declared = () if dataset is None else tuple(dataset.lesion_labels)
-    return Opened(source.data, chosen, rated, options, labels or declared, [*notes, *rated.notes])
+    declared = inputs.label_names.get(LESIONS, ())
+    notes = [*inputs.left_out, *rated.notes]
+    return Opened(source.data, chosen, rated, options, labels or declared, notes)

@@ -17,12 +17,15 @@ import polars as pl
 from iqa_kcross.experiments.opening import Model, Opened
 from iqa_registry.agreement.scores import ID
 from iqa_registry.errors import IQAError
-from iqa_registry.evaluation.loader import WHOLE_IMAGE
+from iqa_registry.evaluation.evaluate import evaluate, start_metrics
+from iqa_registry.evaluation.items import WHOLE_IMAGE
 from iqa_registry.evaluation.options import choose_device
-from iqa_registry.evaluation.runner import Outcome, Run, start_metrics
-from iqa_registry.evaluation.store import MemoryStore, RunFolder
+from iqa_registry.evaluation.store import RunFolder
 from iqa_registry.evaluation.summary import problems
+from iqa_registry.inputs import Inputs
+from iqa_registry.parameters import format_reference
 from iqa_registry.registry import Registry
+from iqa_registry.tables.schema import directions, to_wide, wide_name
 
 if TYPE_CHECKING:
     from iqa_kcross.training.run import Bars
@@ -86,7 +89,7 @@ class Scored:
     """What the engine gave.
 
     Attributes:
-        table: one row a rated image, one column a metric or ``METRIC[BRANCH]``.
+        table: one row a rated image, one column a metric, and one a branch of it.
         higher_is_better: metric to direction.
         failures: what was not scored and why, a line each.
     """
@@ -104,7 +107,9 @@ class Scored:
     def branches(self, text: str, model: Model, chosen: Sequence[str]) -> Column:
         """The mean of some branches' scores, where they apply."""
         # Where no image could be scored there are no columns of branches.
-        there = [f"{text}[{name}]" for name in chosen if f"{text}[{name}]" in self.table.columns]
+        there = [
+            name for name in (wide_name(text, branch) for branch in chosen) if name in self.table.columns
+        ]
         value = pl.mean_horizontal(there) if there else pl.lit(None)
         mean = self.table.with_columns(value.cast(pl.Float64).alias("mean"))["mean"]
         if set(chosen) == set(model.settings.branches):
@@ -114,14 +119,14 @@ class Scored:
 
     def applies(self, text: str, branch: str) -> int:
         """To how many images a branch applies."""
-        name = f"{text}[{branch}]"
+        name = wide_name(text, branch)
         return self.table[name].count() if name in self.table.columns else 0
 
 
 def kcross_text(model: Model, segmenter: str, registry: Registry) -> str:
     """The metric as the score table names it."""
-    finder = segmenter.replace(",", ";")
-    return registry.resolve_metric(f"kcross:weights={model.weights},segmenter={finder}").text
+    text = format_reference("kcross", {"weights": model.weights, "segmenter": segmenter})
+    return registry.resolve_metric(text).text
 
 
 def combinations(branches: Sequence[str]) -> list[tuple[str, ...]]:
@@ -155,11 +160,13 @@ def score(opened: Opened, texts: Sequence[str], segmenter: str, place: Place) ->
     for text, reason in started.failed.items():
         if text.startswith("kcross"):
             raise IQAError(reason)
-    # Without need for its lesions a mask would only be a region, scored by the metrics that can and used by nobody.
-    masked = options.lesions is not None
-    pairs = opened.pairs if masked else [replace(pair, mask=None) for pair in opened.pairs]
-    run = Run(pairs, started, options, device)
-    table = _execute(run, place, opened.place).table.filter(pl.col("region") == WHOLE_IMAGE)
+    # A mask would only be a region that nobody uses here.
+    pairs = [replace(pair, mask=None, labels=pair.labels) for pair in opened.pairs]
+    folder = None if place.folder is None else RunFolder(place.folder, place.fresh)
+    with place.bars("scoring") as progress:
+        inputs = Inputs(pairs, arguments={"data": opened.place})
+        table = evaluate(inputs, started, options, place.registry, folder, progress).table
+    table = table.filter(pl.col("region") == WHOLE_IMAGE)
     failures = [
         *started.failed.values(),
         *(
@@ -167,31 +174,19 @@ def score(opened: Opened, texts: Sequence[str], segmenter: str, place: Place) ->
             for _, message, count in problems(table.filter(pl.col("status") == "error"))
         ),
     ]
-    names = [item.text for item in started.ready]
+    names = [metric.text for metric in started.ready]
     if failures and not (table["status"] == "ok").any():
         raise IQAError(f"{opened.place}: no image was scored: {failures[0]}")
     return Scored(_wide(table, opened), _directions(table, names), failures)
 
 
-def _execute(run: Run, place: Place, data: str) -> Outcome:
-    with place.bars("scoring") as progress:
-        if place.folder is None:
-            return run.execute(MemoryStore(), progress)
-        with RunFolder(place.folder).opened(run.record({"data": data}), place.fresh) as store:
-            return run.execute(store, progress)
-
-
 def _wide(table: pl.DataFrame, opened: Opened) -> pl.DataFrame:
     """One row a rated image, in the order of the ratings; null where a metric gave none."""
-    valid = table.with_columns(pl.when(pl.col("status") == "ok").then("score").alias("score"))
-    wide = opened.rated.scores.table.select(ID)
-    for part in valid.partition_by("metric", maintain_order=True):
-        column = part.select(ID, pl.col("score").alias(part["metric"][0]))
-        wide = wide.join(column, on=ID, how="left", maintain_order="left")
-    return wide
+    return opened.rated.scores.table.select(ID).join(
+        to_wide(table, [ID]), on=ID, how="left", maintain_order="left"
+    )
 
 
 def _directions(table: pl.DataFrame, names: Sequence[str]) -> dict[str, bool]:
-    rows = table.filter(pl.col("metric").is_in(names)).unique("metric", maintain_order=True)
-    found = dict(zip(rows["metric"], rows["higher_is_better"], strict=True))
-    return {name: found[name] for name in names if found.get(name) is not None}
+    found = directions(table)
+    return {name: found[name] for name in names if name in found}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import string
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iqa_registry.cli import render
-from iqa_registry.errors import UsageError
 
 if TYPE_CHECKING:
     from iqa_kcross.experiments.ablate import Ablation
@@ -240,31 +238,19 @@ def interval(row: Mapping[str, Any], name: str, form: Any = number) -> str:
     return " to ".join(ends) if all(ends) else ""
 
 
-def check_output(output: Path | None) -> None:
-    """Refuse a file of a kind that is not written, before anything is scored.
-
-    Raises:
-        UsageError: neither CSV nor JSON.
-    """
-    if output is not None and output.suffix.lower() not in (".csv", ".json"):
-        raise UsageError(f"-o {output}: expected a file .csv or .json.")
-
-
 def save(output: Path, tables: Mapping[str, Rows], about: Mapping[str, Any]) -> list[Path]:
     """Write tables: into one JSON, or as CSV, the first under the name given and the others beside it.
 
     Raises:
         IQAError: a file cannot be written.
     """
-    from iqa_registry.agreement.rows import as_csv, defined, write_file
+    from iqa_registry.tables.writing import as_json, write_file, write_table
 
     if output.suffix.lower() == ".json":
-        content = {**about, **{name: defined(rows) for name, rows in tables.items()}}
-        text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
-        return [write_file(output, text.encode())]
+        return [write_file(output, as_json({**about, **tables}).encode())]
     written = []
     for position, (name, rows) in enumerate(tables.items()):
         path = output if position == 0 else output.with_name(f"{output.stem}-{name}{output.suffix}")
         if rows:
-            written.append(write_file(path, as_csv(rows).encode()))
+            written.append(write_table(path, rows))
     return written

@@ -13,15 +13,19 @@ from torch.utils.data import Dataset as TorchDataset
 from iqa_kcross.training.config import DataConfig
 from iqa_registry.datasets import Dataset, Subject
 from iqa_registry.errors import ImageError, UsageError
-from iqa_registry.evaluation.loader import Failed, Loaded, Loader
-from iqa_registry.evaluation.options import Options, parse_lesions
-from iqa_registry.evaluation.plan import Item, plan_items
+from iqa_registry.evaluation.items import Failed, Item, Loaded
+from iqa_registry.evaluation.loader import Loader
+from iqa_registry.evaluation.options import Options
+from iqa_registry.evaluation.plan import plan_items
 from iqa_registry.images.formats import read_image
 from iqa_registry.images.pairs import Pair
+from iqa_registry.images.regions import parse_labels
 from iqa_registry.segmenter import Segmenter
 
 Progress = Callable[[float, int], None]
 BATCH = 8
+LESIONS = "lesions"
+"""What a dataset calls the labels that the metric looks at."""
 
 
 @dataclass(slots=True)
@@ -88,11 +92,11 @@ def read_subjects(
     if not pairs:
         raise UsageError(f"{config.data}: has no subjects to train on.")
     options = options_of(config, dataset, each=True)
-    if options.intensity is None:
+    if options.rule.kind == "auto":
         options = replace(options, intensity=_each_on_its_own_scale(pairs[0]))
     items = plan_items(pairs, options, {2})
     parts: list[SubjectImages] = []
-    loader = Loader(options)
+    loader = Loader(options, (LESIONS,))
     for done, batch in enumerate(loader.batches(_chunks(items)), start=1):
         parts.append(_stack([whole(item) for item in batch], config.size, segmenter))
         progress(min(done * BATCH, len(items)), len(items))
@@ -115,7 +119,8 @@ def _as_pair(subject: Subject, config: DataConfig) -> Pair:
                 f"{name}: has no {modality} image, only {', '.join(images)}; choose with --source and --target."
             )
     groups = {"subject": name}
-    return Pair(name, images[config.source], images[config.target], subject.labels, groups, subject.slices)
+    pair = (name, images[config.source], images[config.target])
+    return Pair(*pair, groups=groups, slices=subject.slices, labels=subject.labels)
 
 
 def options_of(config: DataConfig, dataset: Dataset | None, each: bool = False) -> Options:
@@ -126,22 +131,23 @@ def options_of(config: DataConfig, dataset: Dataset | None, each: bool = False) 
         dataset: knows its lesion labels.
         each: whether two modalities stand against each other, which have no common scale.
     """
-    lesions = None
+    names: dict[str, tuple[int, ...]] = {}
     if config.lesions == "dataset":
-        if dataset is None or not dataset.lesion_labels:
+        if dataset is None or LESIONS not in dataset.label_names:
             raise UsageError(
-                "data.lesions = 'dataset': this data names no lesion labels; name them, say '1,4'."
+                "data.lesions = 'dataset': this data has no labels called lesions; name them, such as '1,4'."
             )
-        lesions = dataset.lesion_labels
+        names = {LESIONS: dataset.label_names[LESIONS]}
     elif config.lesions:
-        lesions = parse_lesions(config.lesions)
+        names = {LESIONS: parse_labels(config.lesions, LESIONS)}
     rule = config.intensity or None
     if each and rule and rule.startswith("reference-percentile"):
         rule = rule.replace("reference", "each", 1)
     return Options(
         intensity=rule,
         slices=config.slices or None,
-        lesions=lesions,
+        label_names=names,
+        use_labels=bool(names),
         allow_scale_mismatch=each,
         check_shift=False,
     )
@@ -181,7 +187,7 @@ def _stack(batch: Sequence[Loaded], size: int, segmenter: Segmenter | None) -> S
     source = torch.stack([fit(grey(item.synthesized), size) for item in batch])
     references = [item.reference for item in batch]
     target = torch.stack([fit(grey(item), size) for item in references if item is not None])
-    given = [item.lesions for item in batch]
+    given = [item.labels.get(LESIONS) for item in batch]
     masks = lesions_of(source, given, size, segmenter), lesions_of(target, given, size, segmenter)
     names = [str(item.item.subject) for item in batch]
     return SubjectImages(source.half(), target.half(), *masks, names)

@@ -9,13 +9,15 @@ from pathlib import Path
 import polars as pl
 
 from iqa_kcross.training.config import DataConfig
-from iqa_kcross.training.images import options_of
+from iqa_kcross.training.images import LESIONS, options_of
 from iqa_registry.agreement.ratings import rate
 from iqa_registry.agreement.scores import ID, Scores
 from iqa_registry.datasets import Dataset
 from iqa_registry.errors import UsageError
-from iqa_registry.evaluation.plan import Item, plan_items
-from iqa_registry.images.pairs import Pair, read_manifest
+from iqa_registry.evaluation.items import Item
+from iqa_registry.evaluation.plan import plan_items
+from iqa_registry.images.pairs import Pair
+from iqa_registry.inputs import Inputs, open_inputs
 from iqa_registry.registry import Registry
 
 TABLES = {".csv", ".tsv", ".parquet"}
@@ -47,7 +49,8 @@ def read_rated(config: DataConfig, registry: Registry) -> RatedPairs:
         UsageError: no pairs, no ratings, or ratings outside their range.
     """
     place = config.rated or config.data
-    dataset, pairs, _ = open_pairs(place, registry)
+    inputs = open_pairs(place, registry)
+    dataset, pairs = inputs.dataset, inputs.pairs
     if not pairs:
         raise UsageError(f"{place}: has no pairs.")
     other = other_modality(pairs, config.source, config.target)
@@ -56,7 +59,11 @@ def read_rated(config: DataConfig, registry: Registry) -> RatedPairs:
         raise UsageError(
             f"{name}: {role} is {got}, but the model is trained for {wanted}; choose with --{role}."
         )
-    if config.lesions == "dataset" and (dataset is None or not dataset.lesion_labels) and config.data:
+    if (
+        config.lesions == "dataset"
+        and (dataset is None or LESIONS not in dataset.label_names)
+        and config.data
+    ):
         # A manifest does not say which labels are lesion; the dataset of stage one may.
         dataset = registry.dataset(config.data)
     items = plan_items(pairs, options_of(config, dataset), {2})
@@ -67,15 +74,11 @@ def read_rated(config: DataConfig, registry: Registry) -> RatedPairs:
     return RatedPairs(kept, ratings, [item.subject or item.pair_id for item in kept], dataset, place)
 
 
-def open_pairs(place: str, registry: Registry) -> tuple[Dataset | None, list[Pair], list[str]]:
-    """The pairs of a manifest or a dataset, the dataset if it is one, and what was passed over, a line each."""
-    path = Path(place)
-    if path.suffix.lower() in TABLES and place.partition(":")[0] not in registry.datasets:
-        manifest = read_manifest(path)
-        return None, list(manifest.pairs), list(manifest.unmatched)
-    dataset = registry.dataset(place)
-    pairs = list(dataset.pairs())
-    return dataset, pairs, list(dataset.left_out)
+def open_pairs(place: str, registry: Registry) -> Inputs:
+    """The pairs of a manifest or a dataset."""
+    if Path(place).suffix.lower() in TABLES and place.partition(":")[0] not in registry.datasets:
+        return open_inputs(pairs=place)
+    return open_inputs(dataset=place, registry=registry)
 
 
 def is_simulated(place: str) -> bool:

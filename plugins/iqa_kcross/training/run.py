@@ -22,7 +22,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from iqa_kcross.checkpoint import History, load_model, save_model
+from iqa_kcross.checkpoint import History, has_training_networks, load_model, save_model
 from iqa_kcross.metric import KCross
 from iqa_kcross.model import KCrossModel
 from iqa_kcross.training import stage_one, stage_two
@@ -34,7 +34,7 @@ from iqa_registry.errors import UsageError
 from iqa_registry.files import write_atomically
 from iqa_registry.registry import Registry
 from iqa_registry.segmenter import Segmenter
-from iqa_registry.weights.fingerprints import file_sha256
+from iqa_registry.weights import open_file
 
 MODEL = "model.safetensors"
 CONFIG = "config.json"
@@ -170,9 +170,10 @@ def run_stage_two(session: Session, start: Path) -> Path:
     """
     folder, final = session.folder / STAGES[1], session.folder / MODEL
     config, started = session.config, time.monotonic()
-    model, history = load_model(start)
+    begun = open_file(start)
+    model, history = load_model(begun)
     rated = read_rated(config.data, session.registry)
-    _check_inputs(folder, start, rated)
+    _check_inputs(folder, begun.sha256, rated)
     if final.is_file():
         return final
     data = _described(session, model, rated, folder)
@@ -201,16 +202,16 @@ def run_stage_two(session: Session, start: Path) -> Path:
         simulated=simulated,
         segmenter=config.data.segmenter,
     )
-    full, _ = load_model(start, training=has_training_networks(start))
+    full, _ = load_model(begun, training=has_training_networks(begun))
     full.load_state_dict(module.model.state_dict(), strict=False)
     save_model(full, final, history)
     return final
 
 
-def _check_inputs(folder: Path, start: Path, rated: RatedPairs) -> None:
+def _check_inputs(folder: Path, start: str, rated: RatedPairs) -> None:
     """Note what stage two is begun with, or refuse to go on with something else."""
     pairs = repr([(item.pair_id, rating) for item, rating in zip(rated.items, rated.ratings, strict=True)])
-    inputs = {"start": file_sha256(start), "rated pairs": hashlib.sha256(pairs.encode()).hexdigest()}
+    inputs = {"start": start, "rated pairs": hashlib.sha256(pairs.encode()).hexdigest()}
     path = folder / INPUTS
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -249,16 +250,6 @@ def _on_one_device(config: TrainingConfig) -> TrainingConfig:
 def _order_seed(config: TrainingConfig, folder: Path) -> int:
     """Of the order of batches: another one after an interruption, lest the first batches come again."""
     return config.run.seed + 1000 * len(list(folder.glob("csv*")))
-
-
-def has_training_networks(path: Path) -> bool:
-    """Whether a model file holds what stage one needs."""
-    from safetensors import safe_open
-
-    from iqa_kcross.checkpoint import TRAINING_PART
-
-    with safe_open(path, framework="pt") as file:
-        return any(TRAINING_PART in name for name in list(file.keys()))
 
 
 def _with_dropout(model: KCrossModel, dropout: float) -> KCrossModel:

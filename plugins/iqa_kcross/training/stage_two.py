@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from functools import partial
+from typing import Any
 
 import lightning
 import torch
@@ -20,12 +21,11 @@ from iqa_kcross.model import KCrossModel
 from iqa_kcross.training.config import StageTwoConfig
 from iqa_kcross.training.images import BATCH, Progress, whole
 from iqa_registry.errors import ImageError
-from iqa_registry.evaluation.features import ReferenceFeatures, select
+from iqa_registry.evaluation.encoding import Encoded, Encoder, Failure
+from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.loader import Loader
 from iqa_registry.evaluation.options import Options
-from iqa_registry.evaluation.plan import Item, make_batches
-from iqa_registry.evaluation.scoring import NO_REFERENCE
-from iqa_registry.evaluation.stacks import Kind, Stack, by_lesions, by_shape, make_stack
+from iqa_registry.evaluation.plan import make_batches
 from iqa_registry.statistics.inconsistency import inconsistency
 
 
@@ -90,17 +90,14 @@ def describe_pairs(
         ImageError: an image that cannot be read, or a pair without reference.
     """
     rows: dict[int, dict[str, tuple[Tensor, Tensor]]] = {}
-    device = next(metric.parameters()).device
-    kept = {kind: ReferenceFeatures() for kind in get_args(Kind)}
-    for batch in Loader(options).batches(make_batches(items, BATCH)):
-        for group in by_shape([whole(item) for item in batch]):
-            for stack in by_lesions(make_stack(group, device)):
-                described = _describe(metric, stack, kept[stack.kind])
-                for number, item in enumerate(stack.loaded):
-                    rows[item.item.order] = {
-                        name: (values[number].cpu(), applies[number].cpu())
-                        for name, (values, applies) in described.items()
-                    }
+    encoder = Encoder([metric], next(metric.parameters()).device)
+    for batch in Loader(options, metric.uses_labels).batches(make_batches(items, BATCH)):
+        for stack in encoder.stacks([whole(item) for item in batch]):
+            described = encoder.apply(metric, stack, partial(_describe, metric))
+            for item, found in zip(stack.loaded, described, strict=True):
+                if isinstance(found, Failure):
+                    raise ImageError(f"{item.item.pair_id}: {found.message}")
+                rows[item.item.order] = found
         progress(len(rows), len(items))
     ordered = [rows[item.order] for item in items]
     return {
@@ -109,13 +106,12 @@ def describe_pairs(
     }
 
 
-def _describe(metric: KCross, stack: Stack, kept: ReferenceFeatures) -> dict[str, tuple[Tensor, Tensor]]:
-    references = stack.references
-    if references is None:
-        raise ImageError(f"{stack.loaded[0].item.pair_id}: {NO_REFERENCE}")
-    encoded = kept.get(stack.keys, "kcross", lambda: metric.encode_with(references, stack.reference_lesions))
-    synthesized = metric.encode_with(stack.synthesized, stack.lesions)
-    return metric.model.descriptors(synthesized, select(encoded, stack.index))
+def _describe(metric: KCross, encoded: Encoded) -> list[dict[str, tuple[Tensor, Tensor]]]:
+    described = metric.model.descriptors(encoded.synthesized, encoded.reference)
+    return [
+        {name: (values[number].cpu(), applies[number].cpu()) for name, (values, applies) in described.items()}
+        for number in range(len(encoded.stack.loaded))
+    ]
 
 
 SMALL = 0.1

@@ -110,7 +110,8 @@ def _train_nnunet(plan: Plan, samples: Samples, out: Path, progress: Progress) -
 
 
 def _train_monai(plan: Plan, samples: Samples, out: Path, progress: Progress) -> tuple[Segmenter, float]:
-    from iqa_segmentation.monai_files import load_network, save_network
+    from iqa_registry.weights import open_file
+    from iqa_segmentation.monai_files import load_network, named_tensors, save_network
     from iqa_segmentation.monai_networks import build_network, make_shape
     from iqa_segmentation.monai_segmenter import Monai
 
@@ -119,7 +120,7 @@ def _train_monai(plan: Plan, samples: Samples, out: Path, progress: Progress) ->
         torch.manual_seed(plan.recipe.seed)
         network = build_network(shape)
     if plan.start is not None:
-        load_network(network, plan.start, shape)
+        load_network(network, open_file(plan.start, convert=named_tensors), shape)
     seconds = train(network, samples, plan.recipe, progress)
     save_network(network, shape, "zscore", out)
     return Monai(str(out), device=plan.recipe.device), seconds

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from iqa_registry.datasets import Dataset, Subject
 from iqa_registry.errors import ImageError, UsageError
-from iqa_registry.evaluation.options import parse_slices
+from iqa_registry.evaluation.options import Options
 from iqa_registry.images.formats import Image, Source, read_image, read_labels
 
 Array = NDArray[Any]
 Row = tuple[Array, Array, str, str]
 """Image, lesions, modality, subject."""
+LESIONS = "lesions"
+"""What a dataset calls the labels that a segmenter learns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,14 @@ def collect(dataset: Dataset, size: int, progress: Callable[[float, int], None] 
         UsageError: it has no subjects, no lesion labels or no label maps.
     """
     name = dataset.spec.name if dataset.spec else type(dataset).__name__
-    if not dataset.lesion_labels:
+    lesions = dataset.label_names.get(LESIONS)
+    if not lesions:
         raise UsageError(
-            f"dataset {name!r} does not say which labels are lesion; it cannot teach or test a segmenter."
+            f"dataset {name!r} has no labels called {LESIONS}; it cannot teach or test a segmenter."
         )
     rows: list[Row] = []
     for subject in dataset.subjects():
-        rows += _slices_of(subject, dataset.lesion_labels, size)
+        rows += _slices_of(subject, lesions, size)
         if progress is not None:
             progress(len(rows), len(rows))
     if not rows:
@@ -93,14 +96,15 @@ def collect(dataset: Dataset, size: int, progress: Callable[[float, int], None] 
 
 
 def collect_synthesized(dataset: Dataset, size: int) -> Samples:
-    """Read the synthesized images of a dataset's pairs, whose masks are label maps; see :func:`collect`."""
+    """Read the synthesized images of a dataset's pairs that have a label map; see :func:`collect`."""
     rows: list[Row] = []
+    lesions = dataset.label_names.get(LESIONS)
     for pair in dataset.pairs():
-        if pair.mask is None or not dataset.lesion_labels:
+        if pair.labels is None or not lesions:
             continue
         modality = f"synthesized {pair.groups.get('target', '')}".strip()
         name = str(pair.groups.get("subject", pair.pair_id))
-        marked = _lesions(pair.mask, pair.slices, dataset.lesion_labels)
+        marked = _lesions(pair.labels, pair.slices, lesions)
         rows += _rows(grey_planes(pair.synthesized, pair.slices), marked, size, (modality, name))
     if not rows:
         raise UsageError("the dataset has no pair with a label map of lesions.")
@@ -149,7 +153,8 @@ def planes(image: Image, slices: str | None) -> list[Array]:
     """The slices ``(H, W)`` of a picture (one) or a volume (axial, those of ``slices``, as in Python)."""
     if not image.is_volume:
         return [image.pixels.mean(axis=0)]
-    return list(image.stack()[0][parse_slices(slices)])
+    stack = image.stack()[0]
+    return [stack[index] for index in Options().sections(len(stack), slices)]
 
 
 def fit(plane: Array, size: int) -> Array:

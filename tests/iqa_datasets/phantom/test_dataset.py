@@ -11,9 +11,9 @@ from PIL import Image
 
 from iqa_datasets.phantom import dataset as module
 from iqa_registry.errors import IQAError, ParameterError
-from iqa_registry.evaluation.store import COLUMNS
 from iqa_registry.images.formats import read_image, read_labels
 from iqa_registry.registry import build_registry
+from iqa_registry.tables.schema import TYPES
 
 pytest.importorskip("nilearn")
 SMALL = "phantom:pairs=5,seed=7,size=128,per_subject=3"
@@ -71,7 +71,7 @@ def test_keys_tell_apart_what_differs():
 
 def test_groups_do_not_clash_with_columns_of_the_table():
     groups = next(phantom().pairs()).groups
-    assert set(groups) & set(COLUMNS) <= {"subject"}
+    assert set(groups) & set(TYPES) <= {"subject"}
     assert {"subject", "lesion", "degradation", "severity", "rating"} <= set(groups)
 
 
@@ -175,7 +175,7 @@ def test_files_give_the_scores_of_the_dataset(iqa):
 
 
 def test_what_make_writes(iqa):
-    iqa("phantom", "make", "out", "--pairs", 3, "--size", 128)
+    iqa("phantom", "make", "-o", "out", "--count", 3, "--size", 128)
     tables = {path.name: pl.read_csv(path) for path in Path("out").glob("*.csv")}
     picture = Image.open("out/labels/sim-0001.png")
     text = Path("out/README.md").read_text()
@@ -186,11 +186,11 @@ def test_what_make_writes(iqa):
     }
     assert (picture.mode, set(np.unique(np.asarray(picture))) <= set(range(7))) == ("P", True)
     assert "**simulated**" in text
-    assert "iqa phantom make OUT --pairs 3 --seed 1 --per-subject 8 --size 128" in text
+    assert "iqa phantom make -o FOLDER --count 3 --per-subject 8 --source t1 --target t2 --seed 1" in text
 
 
 def test_make_writes_volumes(iqa):
-    done = iqa("phantom", "make", "out", "--pairs", 1, "--size", 128, "--format", "nifti")
+    done = iqa("phantom", "make", "-o", "out", "--count", 1, "--size", 128, "--format", "nifti")
     assert done.returncode == 0, done.stderr
     volume = nibabel.load("out/reference/sim-0001.nii.gz")
     assert (volume.shape, volume.get_data_dtype()) == ((128, 128, 68), np.uint16)
@@ -217,7 +217,7 @@ def test_subjects_are_written_in_the_layout_of_brats(iqa):
 def test_a_folder_that_holds_something_is_left_alone(iqa):
     Path("out").mkdir()
     Path("out/mine.txt").write_text("mine")
-    done = iqa("phantom", "make", "out", "--pairs", 1)
+    done = iqa("phantom", "make", "-o", "out", "--count", 1)
     assert done.returncode == 2
     assert "out is not empty; name another folder, or give --force" in done.stderr
     assert iqa("phantom", "make", "out/mine.txt").returncode == 2

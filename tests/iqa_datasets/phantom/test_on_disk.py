@@ -91,5 +91,5 @@ def test_brats_subjects_have_the_labels_of_the_phantom(subjects, brats):
     subject = next(dataset.subjects())
     labels = subject.labels.make().pixels
     expected = nibabel.load(Path(subjects) / "sim-0001/sim-0001_labels.nii.gz").get_fdata()
-    assert np.array_equal(np.isin(labels, dataset.lesion_labels), expected > 3)
+    assert np.array_equal(np.isin(labels, dataset.label_names["lesions"]), expected > 3)
     assert set(subject.images) == {"t1", "t1ce", "t2", "flair"}

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from iqa_registry.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -185,3 +189,19 @@ def unstack(stack: Array) -> Array:
     """Undo :meth:`Image.stack`: ``(1, D, H, W)`` or ``(D, H, W)`` back to ``(X, Y, Z)``."""
     sections = stack[0] if stack.ndim == 4 else stack
     return np.array(sections.T[::-1, ::-1, :], order="C")
+
+
+Source: TypeAlias = "str | Path | Array | Tensor | Image | LazyImage"
+"""What can be read: a path, an array, a tensor, what :func:`as_picture` and :func:`as_volume` give, or an image that
+is made when it is read."""
+
+
+def source_key(source: Source | None) -> str | int:
+    """What tells an image from all others of a run: its path, a lazy image's key, or the identity of an array.
+
+    Example:
+        >>> source_key(Path("a/b.png"))
+        'a/b.png'
+    """
+    # Arrays are told apart by identity: the caller who passes one array twice gets it read once.
+    return str(source) if isinstance(source, str | Path | LazyImage) else id(source)

@@ -1,4 +1,4 @@
-"""Convolutional trunks of ImageNet classifiers, opened at the layers that metrics look at.
+"""Convolutional backbones of ImageNet classifiers that return the feature layers which metrics compare.
 
 AlexNet (Krizhevsky 2014, arXiv:1404.5997), VGG16 (Simonyan and Zisserman 2015, arXiv:1409.1556) and SqueezeNet
 1.1 (Iandola 2016, arXiv:1602.07360), layers numbered as in torchvision, whose published weights are used.
@@ -6,7 +6,7 @@ AlexNet (Krizhevsky 2014, arXiv:1404.5997), VGG16 (Simonyan and Zisserman 2015, 
 The input scaling is folded into the first convolution. Scaling a channel to ``gain * x + offset`` and then
 convolving is convolving ``x`` with the scaled kernel and a plane of ones with the kernel times the offset; because
 the plane is padded with zeros like the image, the border comes out exactly as when scaled values are padded with
-zeros. A grey image stands for three equal channels, so its kernel is the sum over them: one plane instead of
+zeros. A gray image is treated as three equal channels, so its kernel is the sum over them: one plane instead of
 three, with the same result.
 """
 
@@ -19,17 +19,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from iqa_registry.errors import WeightsError
+from iqa_registry.plugin import WeightsError
 
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """The layers of a trunk.
+    """The layers of a backbone.
 
     Attributes:
         layers: makes them; the first is a convolution of three channels.
-        taps: numbers of the layers whose output is a feature map; the layer after one must not overwrite it.
-        minimum_size: least side in pixels that leaves every feature map at least one pixel.
+        taps: numbers of the feature layers; the layer after one must not overwrite its output.
+        minimum_size: smallest side in pixels that leaves every feature map at least one pixel.
     """
 
     layers: Callable[[], list[nn.Module]]
@@ -57,8 +57,8 @@ class Scaling:
         return cls(gain, (-red[0] * gain[0], -green[0] * gain[1], -blue[0] * gain[2]))
 
 
-class Trunk(nn.Module):
-    """A trunk with its input scaling.
+class Backbone(nn.Module):
+    """A backbone with its input scaling.
 
     Args:
         layers: numbered as in the design.
@@ -120,8 +120,8 @@ def scaled_convolution(images: Tensor, layer: nn.Module, gain: Tensor, offset: T
     )
 
 
-def load_trunk(design: Design, scaling: Scaling, state: Mapping[str, Tensor], name: str) -> Trunk:
-    """Build a trunk around given weights; the random numbers that layers start with are never drawn.
+def load_backbone(design: Design, scaling: Scaling, state: Mapping[str, Tensor], name: str) -> Backbone:
+    """Build a backbone around given weights; the random numbers that layers start with are never drawn.
 
     Args:
         design: the layers.
@@ -130,16 +130,16 @@ def load_trunk(design: Design, scaling: Scaling, state: Mapping[str, Tensor], na
         name: of the weights, for the message.
 
     Raises:
-        WeightsError: a tensor is missing, or not known, or has another shape.
+        WeightsError: a tensor is missing, unknown, or has another shape.
     """
     with torch.device("meta"):
         layers = design.layers()
-    trunk = Trunk(layers, design.taps, scaling)
+    backbone = Backbone(layers, design.taps, scaling)
     try:
-        trunk.load_state_dict(dict(state), assign=True)
+        backbone.load_state_dict(dict(state), assign=True)
     except RuntimeError as error:
         raise WeightsError(f"weights {name!r} do not fit the network: {error}") from error
-    return trunk.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+    return backbone.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
 
 def vgg16_layers(pool: Callable[[], nn.Module] = lambda: nn.MaxPool2d(2, 2)) -> list[nn.Module]:

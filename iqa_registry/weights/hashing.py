@@ -1,4 +1,4 @@
-"""Fingerprints: one hash for the same numbers, whatever container they come in."""
+"""Hashes: of a file's bytes, and of named tensors, which are the same in every file format."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import json
 import mmap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from iqa_registry.errors import WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +37,9 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     Returns:
         64 hexadecimal digits.
 
+    Raises:
+        WeightsError: tensors of complex or quantized numbers.
+
     Example:
         >>> import torch
         >>> fingerprint({"weight": torch.arange(4.0)})[:16]
@@ -56,7 +61,22 @@ def fingerprint_of_file(path: Path) -> str:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(file)
+
+
+def check_sha256(path: Path, expected: str, got: str = "") -> str:
+    """The hash of ``path``, or ``got``; raises :class:`WeightsError` unless it begins with ``expected``."""
+    got = got or file_sha256(path)
+    if not got.startswith(expected):
+        raise WeightsError(f"{path.name} has sha256 {got}, expected {expected}")
+    return got
+
+
+def sha256_of(file: IO[bytes]) -> str:
+    """:func:`file_sha256` of an open file, which is back at its start afterwards."""
+    digest = hashlib.file_digest(cast("Any", file), "sha256").hexdigest()
+    file.seek(0)
+    return digest
 
 
 def _digest(arrays: Iterable[tuple[str, str, Sequence[int], Any]]) -> str:
@@ -70,7 +90,10 @@ def _digest(arrays: Iterable[tuple[str, str, Sequence[int], Any]]) -> str:
 def _raw(tensor: Tensor) -> tuple[str, Sequence[int], Any]:
     import torch
 
-    code = _CODES[str(tensor.dtype).removeprefix("torch.")]
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if kind not in _CODES:
+        raise WeightsError(f"tensors of type {kind} have no hash. Save them as real numbers.")
+    code = _CODES[kind]
     # Through bytes, because numpy has no bfloat16.
     data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     return code, tuple(tensor.shape), data

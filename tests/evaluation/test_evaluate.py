@@ -74,8 +74,9 @@ def test_table_order_is_pair_then_metric_as_asked_for(registry, pairs):
 def test_parts_of_a_score_are_rows_when_asked_for(registry, grey):
     pairs = [(grey(0), grey(0)), (grey(0), grey(1))]
     assert evaluate(registry, pairs, "toy-parts").height == 2
-    table = evaluate(registry, pairs, "toy-parts", details=True)
-    assert table["metric"].to_list() == ["toy-parts", "toy-parts[first]", "toy-parts[second]"] * 2
+    table = evaluate(registry, pairs, "toy-parts", components=True)
+    assert table["metric"].to_list() == ["toy-parts"] * 6
+    assert table["component"].to_list() == ["", "first", "second"] * 2
     assert table["status"].to_list()[:3] == ["ok", "ok", "not_applicable"]
 
 
@@ -129,6 +130,14 @@ def test_distribution_metrics_count_a_reference_once(registry, grey):
     score = evaluate(registry, pairs, "toy-gap")["score"][0]
     means = np.mean([grey(n).mean() for n in (5, 6, 7)]) - np.mean([reference.mean(), other.mean()])
     assert score == pytest.approx(means / 255, abs=1e-6)
+
+
+def test_a_set_metric_that_fails_costs_only_itself(registry, pairs):
+    table = evaluate(registry, pairs, "mae", "toy-broken-set")
+    last = table.row(-1, named=True)
+    assert (last["metric"], last["status"]) == ("toy-broken-set", "error")
+    assert last["message"] == "toy-broken-set failed: ZeroDivisionError: no covariance"
+    assert set(table["status"][:-1]) == {"ok"}
 
 
 def test_too_small_a_set_is_an_error_row(registry, pairs):

@@ -1,0 +1,87 @@
+"""What a run folder remembers of a run: what was asked for, of which versions, on which files."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from iqa_registry.evaluation.items import Item
+from iqa_registry.evaluation.options import Options
+from iqa_registry.images.image import LazyImage, Source
+from iqa_registry.images.pair import Pair
+from iqa_registry.metrics import Metric
+
+PACKAGES = ("iqa-registry", "torch", "torchvision", "numpy")
+
+
+def make_record(
+    pairs: Sequence[Pair],
+    metrics: Sequence[Metric],
+    options: Options,
+    run: Mapping[str, Any],
+    not_started: Mapping[str, str],
+) -> dict[str, Any]:
+    """What ``run.json`` holds; ``fixed`` is what a resumed run must agree with.
+
+    Args:
+        pairs: what is scored.
+        metrics: those that are ready.
+        options: the settings.
+        run: what else must agree: ``arguments``, ``batch_size`` and ``device``.
+        not_started: the metrics that cannot start, with the reason.
+    """
+    plugins = {str(metric.spec.origin) for metric in metrics if metric.spec}
+    fixed = {
+        **run,
+        "options": options.recorded(),
+        "metrics": {
+            metric.text: {"configuration": metric.configuration, "weights": dict(metric.weights_used)}
+            for metric in metrics
+        },
+        "pairs": {"count": len(pairs), "digest": _pairs_digest(pairs)},
+        "versions": {name: metadata.version(name) for name in PACKAGES} | {"plugins": sorted(plugins)},
+    }
+    return {"fixed": fixed, "not_started": dict(not_started), "python": platform.python_version()}
+
+
+def inputs_digest(batch: Sequence[Item]) -> str:
+    """What the files of a batch are now; a part made from other files is computed again."""
+    digest = hashlib.sha256()
+    for item in batch:
+        digest.update(repr((item.order, item.pair_id)).encode())
+        for source in item.pair.sources:
+            digest.update(_source_state(source))
+    return digest.hexdigest()
+
+
+def _pairs_digest(pairs: Sequence[Pair]) -> str:
+    digest = hashlib.sha256()
+    for pair in pairs:
+        names = map(_source_name, pair.sources)
+        digest.update(repr((pair.pair_id, *names, sorted(pair.groups.items()))).encode())
+    return digest.hexdigest()
+
+
+def _source_name(source: Source | None) -> str:
+    if isinstance(source, LazyImage):
+        return source.key
+    return str(Path(source).resolve()) if isinstance(source, str | Path) else type(source).__name__
+
+
+def _source_state(source: Source | None) -> bytes:
+    if source is None:
+        return b"-"
+    if isinstance(source, LazyImage):
+        return source.key.encode()
+    if not isinstance(source, str | Path):
+        values: Any = source
+        return hashlib.sha256(memoryview(values).cast("B") if hasattr(source, "dtype") else b"").digest()
+    try:
+        state = Path(source).stat()
+    except OSError:
+        return b"absent"
+    return repr((str(source), state.st_size, state.st_mtime_ns)).encode()

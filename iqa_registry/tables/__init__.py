@@ -1,0 +1,1 @@
+"""Tables: the columns of the score table (:mod:`schema`), reading (:mod:`reading`) and writing (:mod:`writing`)."""

@@ -1,0 +1,51 @@
+"""What a run remembers: the files as they are, the settings that matter."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from iqa_registry.evaluation.items import Item
+from iqa_registry.evaluation.options import Options
+from iqa_registry.evaluation.record import inputs_digest, make_record
+from iqa_registry.images.pair import Pair
+
+
+def batch(*sources):
+    return [Item(0, Pair("p", *sources), ("r",))]
+
+
+def test_a_changed_file_is_another_input(write_png, grey):
+    paths = [str(write_png(f"{name}.png", grey(number))) for number, name in enumerate("abc")]
+    first = inputs_digest(batch(*paths))
+    assert inputs_digest(batch(*paths)) == first
+    for path in paths:
+        state = Path(path).stat()
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+        changed = inputs_digest(batch(*paths))
+        assert changed != first
+        first = changed
+
+
+def test_label_maps_count_as_inputs(write_png, grey):
+    pair = Pair("p", grey(0), grey(1), labels=str(write_png("labels.png", grey(2))))
+    first = inputs_digest([Item(0, pair, ("r",))])
+    write_png("labels.png", grey(3, (16, 16)))
+    assert inputs_digest([Item(0, pair, ("r",))]) != first
+
+
+def test_arrays_count_by_their_values(grey):
+    assert inputs_digest(batch(grey(0), grey(1))) == inputs_digest(batch(grey(0).copy(), grey(1)))
+    assert inputs_digest(batch(grey(0), grey(1))) != inputs_digest(batch(grey(0), grey(2)))
+
+
+def test_the_record_names_metrics_weights_and_versions(registry):
+    metric = registry.metric("toy-lesions")
+    pairs = [Pair("p", np.zeros((8, 8)), np.zeros((8, 8)))]
+    record = make_record(pairs, [metric], Options(), {"device": "cpu"}, {"lpips": "no weights"})
+    fixed = record["fixed"]
+    assert fixed["metrics"]["toy-lesions"]["weights"] == metric.weights_used
+    assert fixed["metrics"]["toy-lesions"]["configuration"] == metric.configuration
+    assert fixed["pairs"]["count"] == 1
+    assert set(fixed["versions"]) == {"iqa-registry", "torch", "torchvision", "numpy", "plugins"}
+    assert (fixed["device"], record["not_started"]) == ("cpu", {"lpips": "no weights"})
