@@ -19,7 +19,6 @@ from english import (
     strings,
     without_code,
 )
-from source_tree import registry
 
 
 @pytest.fixture(scope="module")

@@ -23,11 +23,19 @@ FLOORS = (
     ("what there is", ("registry", "datasets"), "names to ready metrics"),
     (
         "tools",
-        ("images", "tables", "weights", "parameters", "plugins"),
-        "files to arrays, rows, tensors, values",
+        ("images", "weights", "parameters", "plugins"),
+        "from files and text to arrays, tensors and values",
     ),
-    ("interfaces", ("metrics", "ranker", "segmenter", "hookspecs", "licenses"), "what a plugin implements"),
-    ("ground", ("specs", "statistics", "errors", "files"), "imports nothing above"),
+    (
+        "interfaces",
+        ("metrics", "ranker", "segmenter", "hookspecs", "licenses"),
+        "what a plugin implements; iqa_registry.plugin collects the names",
+    ),
+    (
+        "ground",
+        ("specs", "statistics", "tables", "errors", "files"),
+        "declarations, numbers, the score table",
+    ),
 )
 """The floors from the top: title, the parts of the core on it, what they do."""
 PLUGINS = ("classical", "learned", "kcross", "rankers", "datasets", "segmentation", "published", "yours")
@@ -38,7 +46,7 @@ STEPS = (
     ("encode once", "evaluation/encoding.py", "Encoded"),
     ("compare", "evaluation/scoring.py", "Row"),
     ("keep", "evaluation/store.py", "part-*.parquet"),
-    ("summarize, agree", "summary.py, agreement/", "tables"),
+    ("report", "summary.py, agreement/", "tables"),
 )
 """The way of a pair: what happens, where, and what comes out."""
 BLUE, GREEN, SAND, INK = "#dbe7f5", "#dcefe0", "#f6ecd6", "#22313f"
@@ -72,7 +80,7 @@ def draw_floors(axes: Any, bottom: float, height: float) -> None:
     axes.text(
         5.7,
         top + 0.1,
-        "iqa_registry: each part imports only floors below it",
+        "iqa_registry: imports point down",
         size=11,
         weight="bold",
         ha="center",
@@ -102,7 +110,7 @@ def draw_plugins(axes: Any, bottom: float, height: float) -> None:
 def draw_steps(axes: Any) -> None:
     """The way of a pair from its files to the tables."""
     width, gap = 1.93, 0.28
-    axes.text(8.2, 2.05, "The way of a pair", size=11, weight="bold", ha="center")
+    axes.text(8.2, 2.05, "How a pair travels", size=11, weight="bold", ha="center")
     for number, (title, where, result) in enumerate(STEPS):
         left = 0.6 + number * (width + gap)
         box(axes, (left, 0.3, width, 1.5), SAND)
