@@ -23,7 +23,7 @@ def command_lines(path):
     for line in found:
         for part in line.replace("\n", " ").split("&&"):
             words = shlex.split(part.removeprefix("$ "), comments=True)
-            if words[:1] == ["iqa"] and len(words) > 1 and words[1].islower():
+            if words[:1] == ["iqa"] and len(words) > 1 and words[1][0].isalpha() and words[1].islower():
                 yield words
 
 
