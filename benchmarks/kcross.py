@@ -99,17 +99,21 @@ def whole_images() -> Any:
         yield
 
 
+SETTINGS: dict[str, dict[str, bool]] = {
+    "32 bit, whole images, channels first": {},
+    "+ windows around lesions": {"windows": True},
+    "+ channels last": {"windows": True, "channels_last": True},
+    "+ bf16": {"windows": True, "channels_last": True, "bf16": True},
+}
+"""What is compared, each with what it changes."""
+
+
 def training(registry: Registry, given: argparse.Namespace) -> None:
     size, batch = 128, 8
     source, target, lesions = phantom(registry, batch, size)
     rows = []
     plain = {"windows": False, "channels_last": False, "bf16": False}
-    for name, changes in {
-        "32 bit, whole images, channels first": {},
-        "+ windows around lesions": {"windows": True},
-        "+ channels last": {"windows": True, "channels_last": True},
-        "+ bf16": {"windows": True, "channels_last": True, "bf16": True},
-    }.items():
+    for name, changes in SETTINGS.items():
         how = plain | changes
         torch.manual_seed(0)
         layout = torch.channels_last if how["channels_last"] else torch.contiguous_format

@@ -15,6 +15,7 @@ from source_tree import (
     LIMITS,
     PACKAGES,
     PLUGINS,
+    ROOT,
     SOURCES,
     files,
     functions,
@@ -38,7 +39,6 @@ LAYERS = (
     {"evaluation"},
     {"agreement"},
     {"testing"},
-    {"plugin"},
     {"api"},
     {"maps"},
     {"plugin"},
@@ -250,3 +250,18 @@ def test_importing_the_package_imports_nothing_heavy():
 def test_the_probe_of_light_commands_can_fail():
     code = after_command("info", "ssim").replace("finally", "except SystemExit")
     assert {"torch", "pydantic"} <= loaded(code, HEAVY)
+
+
+def test_the_figure_shows_every_part_on_its_floor(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    from make_architecture import FLOORS, STEPS
+    from make_architecture import PLUGINS as SHOWN
+
+    shown = [name for _, parts, _ in FLOORS for name in parts]
+    assert sorted(shown) == sorted(set(RANK) - {"plugin", "__main__"})
+    floors = [[RANK[name] for name in parts] for _, parts, _ in FLOORS]
+    for upper, lower in itertools.pairwise(floors):
+        assert min(upper) >= max(lower), "a part stands on a floor below one that it may import"
+    assert {f"iqa_{name}" for name in SHOWN} - {"iqa_yours"} == set(PACKAGES) - {"iqa_registry"}
+    for _, where, _ in STEPS[:-1]:
+        assert (ROOT / "iqa_registry" / where).is_file()

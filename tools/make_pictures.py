@@ -1,4 +1,4 @@
-"""Draw the contact sheets of the documents (``docs/images``): what the phantom's images and errors look like.
+"""Draw figures of the documents (``docs/images``): contact sheets of the phantom, and the map on the first page.
 
     python tools/make_pictures.py           writes them
     python tools/make_pictures.py --folder F  writes them into another folder
@@ -9,6 +9,9 @@ Needs the extra ``phantom``. The pictures are as small as they can be and still 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from iqa_datasets.phantom.fields import Grid
 from iqa_datasets.phantom.scene import Scene, make_scene
 from iqa_datasets.phantom.template import load_template
 from iqa_datasets.phantom.writer import PALETTE
+from iqa_registry.sample import MANIFEST
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -41,7 +45,26 @@ def main() -> int:
     for name, sheet in sheets.items():
         sheet.quantize(128, dither=Image.Dither.NONE).save(folder / name, optimize=True)
         print(f"{folder / name}: {(folder / name).stat().st_size / 1000:.0f} kB")
+    sample_map(folder / "maps-ssim.png")
     return 0
+
+
+def sample_map(path: Path) -> None:
+    """What ``iqa maps`` draws of a pair of the bundled sample, in two thirds of its size."""
+    pair, subject = "sim-0003-06", "sim-0003"
+    images = [
+        MANIFEST.parent / "synthesized" / f"{pair}.png",
+        MANIFEST.parent / "reference" / f"{subject}.png",
+    ]
+    mask = MANIFEST.parent / "labels" / f"{subject}.png"
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--mask", mask, "--metric", "ssim", "-o", folder]
+        subprocess.run([sys.executable, "-m", "iqa_registry", "maps", *images, *options], check=True)
+        (drawn,) = Path(folder).glob("*.png")
+        panel = Image.open(drawn).convert("RGB")
+    panel = panel.resize((panel.width * 2 // 3, panel.height * 2 // 3), Image.Resampling.LANCZOS)
+    panel.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
 def scene(seed: int, height: float, lesion: bool, size: int) -> Scene:

@@ -71,14 +71,8 @@ class Monai(Segmenter):
         path = Path(weights).expanduser()
         file = open_file(path, path.name, convert=named_tensors)
         described = read_description(file)
-        kind = architecture or described.get("architecture")
-        if kind is None:
-            raise ParameterError(
-                f"monai: {path} does not say which network it is for; add architecture=, one of "
-                f"{', '.join(ARCHITECTURES)}."
-            )
         self.shape = make_shape(
-            kind,
+            _known(architecture or described.get("architecture"), path),
             channels or described.get("channels"),
             classes or described.get("classes", 2),
             dimensions or described.get("dimensions", 2),
@@ -131,3 +125,13 @@ class Monai(Segmenter):
         logits = in_windows(network, padded[None, None], self.shape.patch)
         labels[box] = logits[0].argmax(dim=0)[place].to(torch.uint8).cpu().numpy()
         return labels
+
+
+def _known(architecture: str | None, path: Path) -> str:
+    """The architecture, or an error that says how to name it."""
+    if architecture is None:
+        raise ParameterError(
+            f"monai: {path} does not say which network it is for. Add architecture=, one of "
+            f"{', '.join(ARCHITECTURES)}."
+        )
+    return architecture

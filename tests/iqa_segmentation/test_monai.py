@@ -103,7 +103,7 @@ def test_a_state_dict_of_torch_save_with_a_prefix(weights, images, tmp_path):
 def test_a_file_that_does_not_say_its_network(weights, tmp_path):
     torch.save(Monai(str(weights())).network.state_dict(), tmp_path / "net.pt")
     with pytest.raises(
-        ParameterError, match=r"net.pt does not say which network it is for; add architecture="
+        ParameterError, match=r"net.pt does not say which network it is for. Add architecture="
     ):
         Monai(str(tmp_path / "net.pt"))
 
