@@ -15,9 +15,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from iqa_kcross.layers import ComplexLinear
-from iqa_kcross.networks import widths
-from iqa_kcross.score_networks import DESCRIPTOR, ScoreNetworks
+from iqa_kcross.networks.layers import ComplexLinear
+from iqa_kcross.networks.score import DESCRIPTOR, ScoreNetworks
+from iqa_kcross.networks.unet import widths
 from iqa_registry.metrics import Features
 
 DescriptorKind = Literal["layers", "code"]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from iqa_kcross.branch import Branch, BranchSettings, Context
 from iqa_kcross.hookspecs import choose_branches
-from iqa_kcross.score_networks import ScoreNetworks
+from iqa_kcross.networks.score import ScoreNetworks
 from iqa_registry.metrics import Features
 
 BRANCHES = ("complex", "tumor", "structure")

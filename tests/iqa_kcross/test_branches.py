@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from iqa_kcross.branch import BranchSettings, Context, LossSettings, TrainingBatch
-from iqa_kcross.complex_branch import ComplexBranch
-from iqa_kcross.kspace import kspace_channels
+from iqa_kcross.branches.complex import ComplexBranch
+from iqa_kcross.branches.structure import StructureBranch, codes
+from iqa_kcross.branches.tumor import TumorBranch, lesion_windows
 from iqa_kcross.losses import laplacian_loss, mmd_loss
-from iqa_kcross.structure_branch import StructureBranch, codes
-from iqa_kcross.tumor_branch import TumorBranch, lesion_windows
+from iqa_kcross.networks.kspace import kspace_channels
 
 BRANCHES = [ComplexBranch, TumorBranch, StructureBranch]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from iqa_kcross.descriptor import EPSILON, describe, difference, unit_length, unit_maps
+from iqa_kcross.networks.descriptor import EPSILON, describe, difference, unit_length, unit_maps
 
 
 @pytest.fixture

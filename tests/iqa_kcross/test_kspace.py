@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iqa_kcross.kspace import (
+from iqa_kcross.networks.kspace import (
     as_channels,
     as_complex,
     compand,

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from iqa_kcross.kspace import as_channels, as_complex
-from iqa_kcross.layers import ComplexConv2d, ComplexConvTranspose2d, ComplexLinear, assemble
-from iqa_kcross.networks import SLOPE, Decoder, Encoder
+from iqa_kcross.networks.kspace import as_channels, as_complex
+from iqa_kcross.networks.layers import ComplexConv2d, ComplexConvTranspose2d, ComplexLinear, assemble
+from iqa_kcross.networks.unet import SLOPE, Decoder, Encoder
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0}
 

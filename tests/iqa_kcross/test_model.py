@@ -8,7 +8,7 @@ from torch import nn
 
 from iqa_kcross.branch import BranchSettings, Context, LossSettings, TrainingBatch
 from iqa_kcross.model import KCrossModel, ModelSettings, mean_of_active
-from iqa_kcross.score_networks import ScoreNetworks
+from iqa_kcross.networks.score import ScoreNetworks
 from iqa_registry.errors import UnknownNameError
 
 SMALL = BranchSettings(width=4)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from iqa_kcross.networks import Decoder, Encoder, fuse_for_scoring, widths
+from iqa_kcross.networks.unet import Decoder, Encoder, fuse_for_scoring, widths
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from iqa_kcross.layers import ComplexLinear
+from iqa_kcross.networks.layers import ComplexLinear
 
 DESCRIPTOR, HIDDEN = 512, 256
 SLOPE = 0.2

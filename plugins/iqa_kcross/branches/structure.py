@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from iqa_kcross.branch import Branch, BranchSettings, Context, TrainingBatch
-from iqa_kcross.descriptor import describe, unit_maps
 from iqa_kcross.losses import mmd_loss
-from iqa_kcross.networks import Decoder, Encoder, fuse_for_scoring
+from iqa_kcross.networks.descriptor import describe, unit_maps
+from iqa_kcross.networks.unet import Decoder, Encoder, fuse_for_scoring
 
 
 class StructureBranch(Branch):

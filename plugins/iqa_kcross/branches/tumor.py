@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from iqa_kcross.branch import Branch, BranchSettings, Context, LossSettings, TrainingBatch
-from iqa_kcross.descriptor import describe, unit_maps
 from iqa_kcross.losses import laplacian_loss
-from iqa_kcross.networks import Decoder, Encoder, fuse_for_scoring
+from iqa_kcross.networks.descriptor import describe, unit_maps
+from iqa_kcross.networks.unet import Decoder, Encoder, fuse_for_scoring
 
 MARGIN = 8
 """Pixels around the lesions that the perceptual loss still looks at."""

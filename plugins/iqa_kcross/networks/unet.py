@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from iqa_kcross.kspace import join_channels
-from iqa_kcross.layers import ComplexConv2d, ComplexConvTranspose2d, assemble
+from iqa_kcross.networks.kspace import join_channels
+from iqa_kcross.networks.layers import ComplexConv2d, ComplexConvTranspose2d, assemble
 
 STEPS = 5
 MULTIPLE = 2**STEPS

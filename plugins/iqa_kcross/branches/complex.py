@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from iqa_kcross.branch import Branch, BranchSettings, Context, TrainingBatch
-from iqa_kcross.descriptor import describe, unit_maps
-from iqa_kcross.kspace import kspace_channels
 from iqa_kcross.losses import frequency_loss
-from iqa_kcross.networks import Decoder, Encoder, fuse_for_scoring
+from iqa_kcross.networks.descriptor import describe, unit_maps
+from iqa_kcross.networks.kspace import kspace_channels
+from iqa_kcross.networks.unet import Decoder, Encoder, fuse_for_scoring
 
 
 class ComplexBranch(Branch):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iqa_kcross.branch import Branch
-from iqa_kcross.complex_branch import ComplexBranch
+from iqa_kcross.branches.complex import ComplexBranch
+from iqa_kcross.branches.structure import StructureBranch
+from iqa_kcross.branches.tumor import TumorBranch
 from iqa_kcross.hookspecs import hookimpl
-from iqa_kcross.structure_branch import StructureBranch
-from iqa_kcross.tumor_branch import TumorBranch
 
 
 @hookimpl
