@@ -223,22 +223,17 @@ def _shown(row: Mapping[str, Any], intervals: bool) -> dict[str, str]:
         "metric": f"{row['metric']} {render.ARROWS[row['higher_is_better']]}",
     }
     for name, title in (("inconsistency", "inconsistency"), ("skill", "skill"), ("srocc", "SROCC")):
-        shown[title] = _number(row[name])
+        shown[title] = render.number(row[name])
         if intervals and name != "skill":
-            ends = [_number(row.get(f"{name}_{end}")) for end in ("low", "high")]
-            shown[f"95 %{' ' * len(shown)}"] = " to ".join(ends) if all(ends) else ""
+            shown[f"95 %{' ' * len(shown)}"] = render.interval(row, name)
     for name, title in (
         ("krocc", "KROCC"),
         ("plcc", "PLCC"),
         ("rmse", "RMSE"),
         ("pairwise_accuracy", "pairs"),
     ):
-        shown[title] = _number(row[name], 3)
+        shown[title] = render.number(row[name], 3)
     return shown
-
-
-def _number(value: float | None, digits: int = 4) -> str:
-    return "" if value is None or value != value else render.number(value, digits)
 
 
 def _raters(group: Group) -> str:
@@ -248,9 +243,9 @@ def _raters(group: Group) -> str:
     ceiling = panel.ceiling
     lines = [
         f"{len(panel.raters)} raters, each compared with the others: mean inconsistency "
-        f"{_number(ceiling.mean_inconsistency)}, SROCC {_number(ceiling.mean_srocc)} (the most a metric can reach)"
+        f"{render.number(ceiling.mean_inconsistency)}, SROCC {render.number(ceiling.mean_srocc)} (the most a metric can reach)"
     ]
-    lines += [f"  {row['statistic']}: {_number(row['value'], 3)}" for row in panel.reliability]
+    lines += [f"  {row['statistic']}: {render.number(row['value'], 3)}" for row in panel.reliability]
     biases = sorted(panel.raters, key=lambda rater: rater["bias"])
     low, high = biases[0], biases[-1]
     lines.append(f"  bias from {low['bias']:+.3f} ({low['rater']}) to {high['bias']:+.3f} ({high['rater']})")

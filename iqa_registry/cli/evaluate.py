@@ -136,7 +136,6 @@ def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, 
 
     rows = []
     for row in summary.iter_rows(named=True):
-        interval = f"{render.number(row['ci_low'])} to {render.number(row['ci_high'])}"
         shown = {name: row[name] for name in group_by} | {
             "metric": f"{wide_name(row['metric'], row['component'])} {render.ARROWS[row['higher_is_better']]}",
             "region": row["region"],
@@ -144,7 +143,7 @@ def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, 
             "n": row["n"],
             "mean": render.number(row["mean"]),
             "std": render.number(row["std"]),
-            "95 % interval": interval if row["ci_low"] is not None else "",
+            "95 % interval": render.interval(row, "ci"),
         }
         notes = {
             "error": row["n_error"],

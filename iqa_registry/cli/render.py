@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,13 +70,13 @@ def _cut(text: str, room: int) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A score for reading: four decimals, more for very small ones.
+    """A score for reading: four decimals, more for very small ones, nothing where it is not defined.
 
     Example:
-        >>> number(0.123456), number(0.0000123), number(None), number(float("inf"))
-        ('0.1235', '1.23e-05', '', 'inf')
+        >>> number(0.123456), number(0.0000123), number(None), number(float("inf")), number(float("nan"))
+        ('0.1235', '1.23e-05', '', 'inf', '')
     """
-    if value is None:
+    if value is None or value != value:
         return ""
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
@@ -84,6 +84,27 @@ def number(value: float | None, digits: int = 4) -> str:
         return f"{value:.3g}"
     # Rounded first, so that one number with two sums' last bits is shown alike.
     return f"{round(value, digits + 8):.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share in percent.
+
+    Example:
+        >>> percent(0.3042), percent(None)
+        ('30.4 %', '')
+    """
+    return "" if value is None or value != value else f"{round(100 * value, digits) + 0.0:.{digits}f} %"
+
+
+def interval(row: Mapping[str, Any], name: str, form: Callable[[float | None], str] = number) -> str:
+    """The interval of a value, ``NAME_low`` to ``NAME_high``; nothing where there is none.
+
+    Example:
+        >>> interval({"srocc_low": 0.25, "srocc_high": 0.75}, "srocc")
+        '0.2500 to 0.7500'
+    """
+    ends = [form(row.get(f"{name}_{end}")) for end in ("low", "high")]
+    return " to ".join(ends) if all(ends) else ""
 
 
 def echo_json(value: Any) -> None:

@@ -8,10 +8,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from iqa_kcross.experiments.evaluate import KCROSS, WITHOUT_LESIONS, baseline_columns, own_columns
 from iqa_kcross.experiments.judging import judge_columns, left_out, of_group
 from iqa_kcross.experiments.opening import Model, Opened
-from iqa_kcross.experiments.scoring import BASELINES, Column, Place, Scored, kcross_text, score
+from iqa_kcross.experiments.scoring import (
+    BASELINES,
+    KCROSS,
+    WITHOUT_LESIONS,
+    Column,
+    Place,
+    Scored,
+    baseline_columns,
+    kcross_text,
+    own_columns,
+    score,
+)
 from iqa_registry.agreement.judging import Judged, Settings
 from iqa_registry.agreement.study import Group
 from iqa_registry.errors import UsageError

@@ -8,12 +8,19 @@ from typing import Any
 
 from iqa_kcross.experiments.judging import against, judge_columns, left_out
 from iqa_kcross.experiments.opening import Model, Opened, check_modalities
-from iqa_kcross.experiments.scoring import BASELINES, HEALTHY, Column, Place, Scored, kcross_text, score
+from iqa_kcross.experiments.scoring import (
+    BASELINES,
+    KCROSS,
+    WITHOUT_LESIONS,
+    Place,
+    baseline_columns,
+    kcross_text,
+    own_columns,
+    score,
+)
 from iqa_registry.agreement.judging import Settings
 from iqa_registry.agreement.report import metric_rows
 from iqa_registry.agreement.study import Group
-
-KCROSS, WITHOUT_LESIONS = "kcross", "kcross-healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +90,3 @@ def evaluate(
         for group in groups
     ]
     return Evaluation(groups, compared, [*scored.failures, *left_out(groups)])
-
-
-def own_columns(scored: Scored, text: str, model: Model) -> list[Column]:
-    """K-CROSS, without the tumor branch where the model has it, and each branch."""
-    branches = model.settings.branches
-    columns = [replace(scored.branches(text, model, branches), name=KCROSS)]
-    if set(HEALTHY) < set(branches):
-        columns.append(replace(scored.branches(text, model, HEALTHY), name=WITHOUT_LESIONS))
-    if len(branches) > 1:
-        columns += [
-            replace(scored.branches(text, model, [name]), name=f"{KCROSS}-{name}") for name in branches
-        ]
-    return columns
-
-
-def baseline_columns(scored: Scored, names: Sequence[str]) -> list[Column]:
-    """The baselines that could start."""
-    return [column for column in map(scored.metric, names) if column is not None]

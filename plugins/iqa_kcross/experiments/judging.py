@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqa_kcross.experiments.opening import Opened
-from iqa_kcross.experiments.scoring import Column
 from iqa_registry.agreement.comparison import compare, holm
 from iqa_registry.agreement.judging import Judged, Settings
 from iqa_registry.agreement.ratings import Rated
 from iqa_registry.agreement.scores import Scores
 from iqa_registry.agreement.study import Group, judge
 from iqa_registry.statistics.bootstrap import percentile_interval
+
+if TYPE_CHECKING:
+    from iqa_kcross.experiments.opening import Opened
+    from iqa_kcross.experiments.scoring import Column
 
 
 def judge_columns(opened: Opened, columns: Sequence[Column], settings: Settings) -> list[Group]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from iqa_kcross.checkpoint import History, read_settings
 from iqa_kcross.model import ModelSettings
-from iqa_kcross.training.images import LESIONS
-from iqa_kcross.training.rated import is_simulated, open_pairs, other_modality, table_of
+from iqa_kcross.pairs import LESIONS, is_simulated, open_pairs, other_modality, table_of
 from iqa_registry.agreement.ratings import Rated, rate
 from iqa_registry.agreement.scores import ID, Scores, select
 from iqa_registry.agreement.study import SIMULATED

@@ -30,6 +30,7 @@ from iqa_registry.tables.schema import directions, to_wide, wide_name
 if TYPE_CHECKING:
     from iqa_kcross.training.run import Bars
 
+KCROSS, WITHOUT_LESIONS = "kcross", "kcross-healthy"
 HEALTHY = ("complex", "structure")
 BASELINES = ("mae", "psnr", "ssim", "ms_ssim", "nlpd", "gmsd", "lpips", "dists")
 """The metrics that K-CROSS is set against by default, those of its paper's Table II that the registry has."""
@@ -190,3 +191,21 @@ def _wide(table: pl.DataFrame, opened: Opened) -> pl.DataFrame:
 def _directions(table: pl.DataFrame, names: Sequence[str]) -> dict[str, bool]:
     found = directions(table)
     return {name: found[name] for name in names if name in found}
+
+
+def own_columns(scored: Scored, text: str, model: Model) -> list[Column]:
+    """K-CROSS, without the tumor branch where the model has it, and each branch."""
+    branches = model.settings.branches
+    columns = [replace(scored.branches(text, model, branches), name=KCROSS)]
+    if set(HEALTHY) < set(branches):
+        columns.append(replace(scored.branches(text, model, HEALTHY), name=WITHOUT_LESIONS))
+    if len(branches) > 1:
+        columns += [
+            replace(scored.branches(text, model, [name]), name=f"{KCROSS}-{name}") for name in branches
+        ]
+    return columns
+
+
+def baseline_columns(scored: Scored, names: Sequence[str]) -> list[Column]:
+    """The baselines that could start."""
+    return [column for column in map(scored.metric, names) if column is not None]

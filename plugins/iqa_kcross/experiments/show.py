@@ -87,7 +87,7 @@ def _metric(row: Mapping[str, Any]) -> dict[str, str]:
     for name in ("inconsistency", "skill", "srocc"):
         title = "SROCC" if name == "srocc" else name
         shown[title] = number(row[name])
-        shown[f"95 %{' ' * len(shown)}"] = interval(row, name)
+        shown[f"95 %{' ' * len(shown)}"] = render.interval(row, name)
     return shown
 
 
@@ -95,27 +95,27 @@ def _versus(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "metric": row["baseline"],
         "difference": number(row["difference"]),
-        "95 % ": interval(row, "difference"),
+        "95 % ": render.interval(row, "difference", number),
         "p (Holm)": number(row.get("p_holm")),
-        "reduction": percent(row["reduction"]),
-        "95 %  ": interval(row, "reduction", percent),
+        "reduction": render.percent(row["reduction"]),
+        "95 %  ": render.interval(row, "reduction", render.percent),
     }
 
 
 def _reduction(row: Mapping[str, Any]) -> str:
-    ends = interval(row, "reduction", percent)
+    ends = render.interval(row, "reduction", render.percent)
     share, word = row["reduction"], "less"
     if share < 0:
         share, word = -share, "more"
-        ends = interval(
+        ends = render.interval(
             {
                 "reduction_low": -row.get("reduction_high", math.nan),
                 "reduction_high": -row.get("reduction_low", math.nan),
             },
             "reduction",
-            percent,
+            render.percent,
         )
-    return f"{percent(share)} {word} inconsistency" + (f" (95 % {ends})" if ends else "")
+    return f"{render.percent(share)} {word} inconsistency" + (f" (95 % {ends})" if ends else "")
 
 
 def ablation(found: Ablation, about: str) -> Iterator[str]:
@@ -213,29 +213,13 @@ def _column(cell: Cell) -> dict[str, str]:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number for reading, nothing where it is not defined.
+    """A number for reading; what is 0 but for the last bits of a sum is shown as 0.
 
     Example:
         >>> number(0.25), number(-2.8e-17), number(float("nan"))
         ('0.2500', '0.0000', '')
     """
-    return "" if value is None or value != value else render.number(round(value, 12) + 0.0, digits)
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """A share in percent.
-
-    Example:
-        >>> percent(0.3042), percent(None)
-        ('30.4 %', '')
-    """
-    return "" if value is None or value != value else f"{round(100 * value, digits) + 0.0:.{digits}f} %"
-
-
-def interval(row: Mapping[str, Any], name: str, form: Any = number) -> str:
-    """The interval of a value, nothing where there is none."""
-    ends = [form(row.get(f"{name}_{end}")) for end in ("low", "high")]
-    return " to ".join(ends) if all(ends) else ""
+    return render.number(None if value is None else round(value, 12) + 0.0, digits)
 
 
 def save(output: Path, tables: Mapping[str, Rows], about: Mapping[str, Any]) -> list[Path]:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from iqa_kcross.pairs import LESIONS
 from iqa_kcross.training.config import DataConfig
 from iqa_registry.datasets import Dataset, Subject
 from iqa_registry.errors import ImageError, UsageError
@@ -24,8 +25,6 @@ from iqa_registry.segmenter import Segmenter
 
 Progress = Callable[[float, int], None]
 BATCH = 8
-LESIONS = "lesions"
-"""What a dataset calls the labels that the metric looks at."""
 
 
 @dataclass(slots=True)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import polars as pl
-
+from iqa_kcross.pairs import LESIONS, open_pairs, other_modality, table_of
 from iqa_kcross.training.config import DataConfig
-from iqa_kcross.training.images import LESIONS, options_of
+from iqa_kcross.training.images import options_of
 from iqa_registry.agreement.ratings import rate
 from iqa_registry.agreement.scores import ID, Scores
 from iqa_registry.datasets import Dataset
 from iqa_registry.errors import UsageError
 from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.plan import plan_items
-from iqa_registry.images.pairs import Pair
-from iqa_registry.inputs import Inputs, open_inputs
 from iqa_registry.registry import Registry
-
-TABLES = {".csv", ".tsv", ".parquet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +66,6 @@ def read_rated(config: DataConfig, registry: Registry) -> RatedPairs:
     kept = [item for item in items if item.pair_id in chosen]
     ratings = _on_unit_scale([chosen[item.pair_id] for item in kept], config, place)
     return RatedPairs(kept, ratings, [item.subject or item.pair_id for item in kept], dataset, place)
-
-
-def open_pairs(place: str, registry: Registry) -> Inputs:
-    """The pairs of a manifest or a dataset."""
-    if Path(place).suffix.lower() in TABLES and place.partition(":")[0] not in registry.datasets:
-        return open_inputs(pairs=place)
-    return open_inputs(dataset=place, registry=registry)
-
-
-def is_simulated(place: str) -> bool:
-    """Whether a dataset's name says that its images and raters are this project's simulation."""
-    return place.partition(":")[0] == "phantom"
-
-
-def table_of(items: Sequence[Item]) -> pl.DataFrame:
-    """One row an image: its name, its subject and slice where known, and its pair's columns."""
-    names = {name: None for item in items for name in item.pair.groups}
-    columns = {name: [item.pair.groups.get(name) for item in items] for name in names}
-    for name in ("subject", "slice"):
-        values = [getattr(item, name) for item in items]
-        if any(value is not None for value in values):
-            columns[name] = values
-    table = columns | {ID: [item.pair_id for item in items]}
-    return pl.DataFrame(table, strict=False, infer_schema_length=None).select(ID, pl.exclude(ID))
-
-
-def other_modality(pairs: Sequence[Pair], source: str, target: str) -> tuple[str, str, str, str] | None:
-    """The first pair that says it is of other modalities: its name, ``source`` or ``target``, what it is, what not."""
-    for pair in pairs:
-        for role, wanted in (("source", source), ("target", target)):
-            got = pair.groups.get(role)
-            if got is not None and str(got).lower() != wanted.lower():
-                return pair.pair_id, role, str(got), wanted
-    return None
 
 
 def _on_unit_scale(ratings: Sequence[float], config: DataConfig, place: str) -> list[float]:

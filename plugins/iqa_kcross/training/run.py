@@ -25,10 +25,11 @@ from torch.utils.data import DataLoader
 from iqa_kcross.checkpoint import History, has_training_networks, load_model, save_model
 from iqa_kcross.metric import KCross
 from iqa_kcross.model import KCrossModel
+from iqa_kcross.pairs import is_simulated
 from iqa_kcross.training import stage_one, stage_two
 from iqa_kcross.training.config import TrainingConfig
 from iqa_kcross.training.images import SubjectImages, options_of, read_subjects
-from iqa_kcross.training.rated import RatedPairs, is_simulated, read_rated
+from iqa_kcross.training.rated import RatedPairs, read_rated
 from iqa_kcross.training.trainer import last_checkpoint, make_trainer, quiet, random_batches
 from iqa_registry.errors import UsageError
 from iqa_registry.files import write_atomically

@@ -1,0 +1,49 @@
+"""Pairs that are trained or tested on: a dataset or a manifest, and what they say of their modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from iqa_registry.agreement.scores import ID
+from iqa_registry.evaluation.items import Item
+from iqa_registry.images.pair import Pair
+from iqa_registry.inputs import Inputs, open_inputs
+from iqa_registry.registry import Registry
+from iqa_registry.tables.reading import SUFFIXES
+from iqa_registry.tables.schema import group_types, make_table
+
+LESIONS = "lesions"
+"""What a dataset calls the labels that the metric looks at."""
+
+
+def open_pairs(place: str, registry: Registry) -> Inputs:
+    """The pairs of a manifest or a dataset."""
+    if place.lower().endswith(SUFFIXES) and place.partition(":")[0] not in registry.datasets:
+        return open_inputs(pairs=place)
+    return open_inputs(dataset=place, registry=registry)
+
+
+def is_simulated(place: str) -> bool:
+    """Whether a dataset's name says that its images and raters are this project's simulation."""
+    return place.partition(":")[0] == "phantom"
+
+
+def table_of(items: Sequence[Item]) -> pl.DataFrame:
+    """One row per image: its name, its subject and slice where known, and the columns of its pair."""
+    rows = [
+        {ID: item.pair_id, **item.pair.groups, "subject": item.subject, "slice": item.slice} for item in items
+    ]
+    table = make_table(rows, group_types(rows))
+    return table.drop(name for name in ("subject", "slice") if table[name].null_count() == table.height)
+
+
+def other_modality(pairs: Sequence[Pair], source: str, target: str) -> tuple[str, str, str, str] | None:
+    """The first pair that says it is of other modalities: its name, ``source`` or ``target``, what it is, what not."""
+    for pair in pairs:
+        for role, wanted in (("source", source), ("target", target)):
+            got = pair.groups.get(role)
+            if got is not None and str(got).lower() != wanted.lower():
+                return pair.pair_id, role, str(got), wanted
+    return None
