@@ -1,7 +1,7 @@
-"""Segmenters: from an image to a label map, for metrics that look at lesions.
+"""Segmenters: from an image to a label map, for metrics that use labels.
 
-A segmenter is called with one image (an array and, where there is one, its affine) and gives a label map. Metrics
-ask for :meth:`Segmenter.lesions`, which takes a batch.
+A segmenter is called with one image (an array and, where there is one, its affine) and returns a label map. Metrics
+call :meth:`Segmenter.mask`, which takes a batch.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Segmenter(ABC):
         >>> class Bright(Segmenter):
         ...     def __call__(self, image, affine=None):
         ...         return (image > 0.9).astype(np.uint8)
-        >>> int(Bright().lesions(torch.linspace(0, 1, 16).view(1, 1, 4, 4)).sum())
+        >>> int(Bright().mask(torch.linspace(0, 1, 16).view(1, 1, 4, 4)).sum())
         2
     """
 
     spec: SegmenterSpec | None = None
     """The declaration; set by the registry."""
-    lesion_labels: tuple[int, ...] | None = None
-    """The labels that are lesion; ``None`` for every label but 0."""
+    mask_labels: tuple[int, ...] | None = None
+    """The labels of what the segmenter is asked for, lesions for example; ``None`` for every label but 0."""
 
     @abstractmethod
     def __call__(self, image: NDArray[Any], affine: NDArray[Any] | None = None) -> NDArray[np.uint8]:
@@ -45,8 +45,8 @@ class Segmenter(ABC):
             Labels of the image's shape; 0 is background.
         """
 
-    def lesions(self, images: Tensor) -> Tensor:
-        """Where the lesions are.
+    def mask(self, images: Tensor) -> Tensor:
+        """Where the structures are that the segmenter is asked for.
 
         Args:
             images: ``(N, 1, H, W)`` in [0, 1].
@@ -55,10 +55,10 @@ class Segmenter(ABC):
             Boolean, of the same shape, on the same device. An image's mask depends on that image alone.
         """
         maps = [self(image[0].detach().float().cpu().numpy()) for image in images]
-        return torch.from_numpy(np.stack([self.is_lesion(labels) for labels in maps])[:, None]).to(
+        return torch.from_numpy(np.stack([self.in_mask(labels) for labels in maps])[:, None]).to(
             images.device
         )
 
-    def is_lesion(self, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Where a label map shows lesion."""
-        return labels != 0 if self.lesion_labels is None else np.isin(labels, self.lesion_labels)
+    def in_mask(self, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Where a label map shows what the segmenter is asked for."""
+        return labels != 0 if self.mask_labels is None else np.isin(labels, self.mask_labels)

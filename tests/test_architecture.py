@@ -151,6 +151,8 @@ def test_a_chain_counts_modules_that_import_one_another():
 @pytest.mark.parametrize("path", files("iqa_registry"), ids=str)
 def test_the_core_names_nothing_of_a_plugin(path):
     found = words_of_plugins(path, names_of_plugins())
+    # The earlier name of an option, which stays accepted until version 1.0.
+    found = [item for item in found if (path.name, item[1]) != ("arguments.py", "lesions")]
     assert not found, "; ".join(f"{path}:{line}: {word}" for line, word in found)
 
 

@@ -243,7 +243,8 @@ def _raters(group: Group) -> str:
     ceiling = panel.ceiling
     lines = [
         f"{len(panel.raters)} raters, each compared with the others: mean inconsistency "
-        f"{render.number(ceiling.mean_inconsistency)}, SROCC {render.number(ceiling.mean_srocc)} (the most a metric can reach)"
+        f"{render.number(ceiling.mean_inconsistency)}, SROCC {render.number(ceiling.mean_srocc)} "
+        "(the most a metric can reach)"
     ]
     lines += [f"  {row['statistic']}: {render.number(row['value'], 3)}" for row in panel.reliability]
     biases = sorted(panel.raters, key=lambda rater: rater["bias"])

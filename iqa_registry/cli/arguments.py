@@ -57,6 +57,8 @@ __all__ = (
     "COLUMNS",
     "FILE",
     "FOLDER",
+    "LABELS",
+    "OLD_LABEL",
     "PATH",
     "SHARED",
     "Assignment",
@@ -84,6 +86,8 @@ __all__ = (
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = FILE
+OLD_LABEL = "--lesions"
+"""Earlier name of ``--label-names lesions=LABELS --use-labels``, until version 1.0."""
 
 command = partial(click.command, cls=Command)
 """Like :func:`click.command`; takes ``examples`` too."""
@@ -172,7 +176,7 @@ SHARED: dict[str, Shared] = {
     ),
     "label-names": _text(
         "Images",
-        "Name labels for the metrics that use them, for example lesions=1,4. May be repeated.",
+        "Name labels for the metrics that use them, for example core=1,4. May be repeated.",
         "NAME=LABELS",
         multiple=True,
     ),
@@ -180,12 +184,6 @@ SHARED: dict[str, Shared] = {
         "Images", "Give the label maps to the metrics that use labels, instead of what these find themselves."
     ),
     "foreground": _flag("Images", "Add a region: where the reference is not zero."),
-    "lesions": _text(
-        "Images",
-        "Labels of the masks that mark lesions (1,4), or `dataset` for those that the dataset declares.",
-        "LABELS",
-        type=LABELS,
-    ),
     "intensity": _text(
         "Images",
         "Rule that maps stored values to [0, 1]: dtype, range=LO,HI, reference-percentile=LO,HI, "
@@ -344,7 +342,7 @@ scale = together(*[option(name) for name in ("intensity", "out-of-range", "allow
 """How stored values are mapped to [0, 1]."""
 masks = together(
     *[option(name) for name in ("mask", "labels", "regions", "label-names", "use-labels", "foreground")],
-    option("--lesions", hidden=True),
+    option(OLD_LABEL, "old_labels", hidden=True),
 )
 """Where in the images: which pixels count, and label maps."""
 device: Any = option("device")

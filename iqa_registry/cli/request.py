@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from iqa_registry.cli import render
+from iqa_registry.cli.arguments import OLD_LABEL
 from iqa_registry.errors import OptionError, UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from iqa_registry.registry import Registry
 
 OF_DATASET = "dataset"
-"""What ``--lesions`` took in place of labels."""
+"""What the earlier option took in place of labels."""
 
 
 def read_options(given: Mapping[str, Any]) -> Options:
@@ -28,15 +29,15 @@ def read_options(given: Mapping[str, Any]) -> Options:
     from iqa_registry.images.regions import parse_regions
 
     values = dict(given)
-    lesions = values.pop("lesions", None)
+    old = values.pop("old_labels", None)
     regions = parse_regions(given["regions"])
     names = parse_regions(given.get("label_names", ()))
     if None in names.values():
-        raise OptionError("label_names", "expected NAME=LABEL,LABEL, such as lesions=1,4.")
-    if lesions is not None:
+        raise OptionError("label_names", "expected NAME=LABEL,LABEL, such as core=1,4.")
+    if old is not None:
         values["use_labels"] = True
-        if lesions != OF_DATASET:
-            names |= parse_regions([f"lesions={lesions}"])
+        if old != OF_DATASET:
+            names |= parse_regions([f"{OLD_LABEL.strip('-')}={old}"])
     values["regions"] = list(regions)
     values["label_names"] = names | {name: labels for name, labels in regions.items() if labels}
     values["resample"] = given["resample"] is not None

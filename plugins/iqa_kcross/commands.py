@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from iqa_kcross.experiments.commands import COMMANDS
-from iqa_registry.cli.arguments import PATH, Assignment, Words, group, option, together
+from iqa_kcross.experiments.commands import COMMANDS, LESIONS_HELP
+from iqa_registry.cli.arguments import LABELS, PATH, Assignment, Words, group, option, together
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError
 
@@ -56,7 +56,13 @@ _settings = together(
     _setting("source", "data__source", "t1"),
     _setting("target", "data__target", "t2"),
     _setting("segmenter", "data__segmenter", "nnunet"),
-    _setting("lesions", "data__lesions"),
+    _setting(
+        *("--lesions", "data__lesions"),
+        section="Images",
+        metavar="LABELS",
+        type=LABELS,
+        help=LESIONS_HELP,
+    ),
     _setting("slices", "data__slices", "the dataset's"),
     _setting(
         "size", "data__size", "256", type=click.IntRange(min=1), note="Slices are cropped and padded to it."

@@ -77,7 +77,7 @@ class KCross(FullReferenceMetric):
         """
         images = images.float().mean(dim=1, keepdim=True)
         if lesions is None and self._needs_lesions and self.segmenter is not None:
-            lesions = self.segmenter.lesions(images.detach())
+            lesions = self.segmenter.mask(images.detach())
         return self.model.encode(images, Context(lesions))
 
     def compare(

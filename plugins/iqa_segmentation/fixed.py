@@ -16,7 +16,7 @@ class NoLesions(Segmenter):
     """Finds no lesion in any image.
 
     Example:
-        >>> int(NoLesions().lesions(torch.ones(2, 1, 4, 4)).sum())
+        >>> int(NoLesions().mask(torch.ones(2, 1, 4, 4)).sum())
         0
     """
 
@@ -27,7 +27,7 @@ class NoLesions(Segmenter):
         """Zeros of the image's shape."""
         return np.zeros(image.shape, np.uint8)
 
-    def lesions(self, images: Tensor) -> Tensor:
+    def mask(self, images: Tensor) -> Tensor:
         """``False`` everywhere."""
         return torch.zeros_like(images, dtype=torch.bool)
 

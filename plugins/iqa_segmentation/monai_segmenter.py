@@ -79,7 +79,7 @@ class Monai(Segmenter):
             patch or described.get("patch", 256),
         )
         self.normalization = normalization or described.get("normalization") or "zscore"
-        self.lesion_labels = None if lesion_labels is None else tuple(lesion_labels)
+        self.mask_labels = None if lesion_labels is None else tuple(lesion_labels)
         self.minimum_area, self.path = minimum_area, path
         self.device = None if device is None else torch.device(device)
         self.network = build_network(self.shape).eval().requires_grad_(False)
@@ -103,12 +103,12 @@ class Monai(Segmenter):
             labels = self._segment(tensor)
         return without_specks(labels, self.minimum_area)
 
-    def lesions(self, images: Tensor) -> Tensor:
-        """Where the lesions are; see :meth:`~iqa_registry.segmenter.Segmenter.lesions`."""
+    def mask(self, images: Tensor) -> Tensor:
+        """Where the lesions are; see :meth:`~iqa_registry.segmenter.Segmenter.mask`."""
         if self.shape.dimensions == 3:
-            return super().lesions(images)
+            return super().mask(images)
         moved = images[:, 0].detach().float().to(self.device or images.device)
-        masks = [self.is_lesion(without_specks(self._segment(image), self.minimum_area)) for image in moved]
+        masks = [self.in_mask(without_specks(self._segment(image), self.minimum_area)) for image in moved]
         return torch.from_numpy(np.stack(masks)[:, None]).to(images.device)
 
     @torch.inference_mode()

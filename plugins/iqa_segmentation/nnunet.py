@@ -78,7 +78,7 @@ class NnUNet(Segmenter):
         self.folder = read_folder(
             SHIPPED if path is None else Path(path).expanduser(), fold, checkpoint, trust
         )
-        self.lesion_labels = None if lesion_labels is None else tuple(lesion_labels)
+        self.mask_labels = None if lesion_labels is None else tuple(lesion_labels)
         self.minimum_area = (SHIPPED_MINIMUM if path is None else 0) if minimum_area is None else minimum_area
         self.device = None if device is None else torch.device(device)
         self._predictor = Predictor(self.folder, mirror)
@@ -109,11 +109,11 @@ class NnUNet(Segmenter):
             labels = np.zeros(image.shape, np.uint8)
         return without_specks(labels, self.minimum_area)
 
-    def lesions(self, images: Tensor) -> Tensor:
-        """Where the lesions are; see :meth:`~iqa_registry.segmenter.Segmenter.lesions`."""
+    def mask(self, images: Tensor) -> Tensor:
+        """Where the lesions are; see :meth:`~iqa_registry.segmenter.Segmenter.mask`."""
         if self._slices is None or not self._slices.fits(images.shape[2:], [1.0, 1.0]):
-            return super().lesions(images)
+            return super().mask(images)
         moved = images[:, 0].detach().float().to(self.device or images.device)
         found = self._slices.segment(list(moved))
-        masks = [self.is_lesion(without_specks(labels, self.minimum_area)) for labels in found]
+        masks = [self.in_mask(without_specks(labels, self.minimum_area)) for labels in found]
         return torch.from_numpy(np.stack(masks)[:, None]).to(images.device)

@@ -9,7 +9,7 @@ from iqa_registry.registry import build_registry
 def test_they_find_nothing(name, uses_labels):
     segmenter = build_registry().segmenter(name)
     assert segmenter.uses_labels is uses_labels
-    masks = segmenter.lesions(torch.ones(2, 1, 5, 6))
+    masks = segmenter.mask(torch.ones(2, 1, 5, 6))
     assert masks.shape == (2, 1, 5, 6)
     assert masks.dtype == torch.bool
     assert not masks.any()

@@ -39,12 +39,12 @@ def weights(tmp_path):
 @pytest.mark.parametrize("architecture", SMALL)
 def test_each_architecture_segments_slices_by_its_file_alone(weights, images, architecture):
     segmenter = build_registry().segmenter(f"monai:weights={weights(architecture, classes=3)}")
-    masks = segmenter.lesions(images)
+    masks = segmenter.mask(images)
     assert masks.shape == images.shape
     assert masks[:3].any()
     assert not masks[3].any()
     for number in range(4):
-        assert torch.equal(masks[number], segmenter.lesions(images[number : number + 1])[0])
+        assert torch.equal(masks[number], segmenter.mask(images[number : number + 1])[0])
         assert torch.equal(masks[number, 0], torch.from_numpy(segmenter(images[number, 0].numpy()) > 0))
 
 
@@ -88,7 +88,7 @@ def test_windows_cover_an_image(shape):
 
 
 def test_a_larger_image_is_segmented_window_by_window(weights, images):
-    assert Monai(str(weights())).lesions(images.repeat(1, 1, 2, 2)).shape == (4, 1, 96, 112)
+    assert Monai(str(weights())).mask(images.repeat(1, 1, 2, 2)).shape == (4, 1, 96, 112)
 
 
 def test_a_state_dict_of_torch_save_with_a_prefix(weights, images, tmp_path):
@@ -97,7 +97,7 @@ def test_a_state_dict_of_torch_save_with_a_prefix(weights, images, tmp_path):
     state = {f"module.{name}": value for name, value in segmenter.network.state_dict().items()}
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "net.pt")
     again = Monai(str(tmp_path / "net.pt"), architecture="AttentionUnet", channels=[4, 8, 8], patch=64)
-    assert torch.equal(again.lesions(images), segmenter.lesions(images))
+    assert torch.equal(again.mask(images), segmenter.mask(images))
 
 
 def test_a_file_that_does_not_say_its_network(weights, tmp_path):
@@ -136,7 +136,7 @@ def test_a_missing_file_and_a_slice_for_a_network_of_volumes(weights, images):
     with pytest.raises(WeightsError, match=r"nowhere.safetensors: no such file"):
         Monai("nowhere.safetensors")
     with pytest.raises(ImageError, match=r"segments volumes \(D, H, W\), got a slice"):
-        Monai(str(weights(dimensions=3))).lesions(images)
+        Monai(str(weights(dimensions=3))).mask(images)
 
 
 def test_without_monai_the_extra_is_named(weights, monkeypatch):

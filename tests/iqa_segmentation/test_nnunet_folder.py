@@ -138,11 +138,11 @@ def test_a_trainer_that_is_not_installed(folder, images):
     path = folder()
     resave(path, trainer_name="nnUNetTrainerOfSomebody")
     with pytest.raises(WeightsError, match="was trained by 'nnUNetTrainerOfSomebody', which the installed"):
-        NnUNet(str(path)).lesions(images)
+        NnUNet(str(path)).mask(images)
 
 
 def test_another_trainer_of_nnunet_builds_its_own_network(folder, images):
     path = folder()
-    expected = NnUNet(str(path)).lesions(images)
+    expected = NnUNet(str(path)).mask(images)
     resave(path, trainer_name="nnUNetTrainer_5epochs")
-    assert torch.equal(NnUNet(str(path)).lesions(images), expected)
+    assert torch.equal(NnUNet(str(path)).mask(images), expected)

@@ -52,7 +52,7 @@ def test_it_is_small_and_holds_nothing_but_weights():
 
 def test_a_scale_of_the_intensities_changes_nothing(segmenter, samples):
     image = of(samples, "t2").images[:2, None] / 255
-    assert torch.equal(segmenter.lesions(image), segmenter.lesions(image / 4))
+    assert torch.equal(segmenter.mask(image), segmenter.mask(image / 4))
 
 
 def test_the_card_says_what_was_run():

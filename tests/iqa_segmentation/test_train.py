@@ -100,7 +100,7 @@ def test_training_learns_what_is_bright():
 
 def test_scores_of_a_segmenter_that_finds_half():
     class Half:
-        def lesions(self, images):
+        def mask(self, images):
             found = torch.zeros_like(images, dtype=torch.bool)
             found[..., :2, :] = True
             return found

@@ -11,7 +11,7 @@ import click
 
 from iqa_kcross.training import need_lightning
 from iqa_registry.cli import arguments, render
-from iqa_registry.cli.arguments import PATH, TableFile, flag, option, together
+from iqa_registry.cli.arguments import LABELS, PATH, TableFile, flag, option, together
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from iqa_registry.agreement.study import Group
 
 DEFAULT_WEIGHTS = "kcross-t1-t2"
+LESIONS_HELP = (
+    "Labels of the label maps that mark lesions (1,4), or `dataset` for those that the dataset names."
+)
 BASELINES_NOTE = "Compared with K-CROSS. By default mae, psnr, ssim, ms_ssim, nlpd, gmsd, lpips and dists."
 _EXAMPLE = "--dataset phantom:pairs=16,size=128 --segmenter labels"
 
@@ -37,7 +40,9 @@ _segmenter = option(
 _baselines = option("metric", note=BASELINES_NOTE)
 _reading = together(
     option("ratings", note="By default they are in the data."),
-    *(option(name) for name in ("where", "lesions", "intensity", "slices", "device", "workers")),
+    option("where"),
+    option("--lesions", section="Images", metavar="LABELS", type=LABELS, help=LESIONS_HELP),
+    *(option(name) for name in ("intensity", "slices", "device", "workers")),
 )
 _judging = together(*(option(name) for name in ("cluster", "resamples", "seed")))
 _results = together(

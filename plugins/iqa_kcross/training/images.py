@@ -202,5 +202,5 @@ def lesions_of(
         if mask is not None:
             masks[number] = fit(mask.float(), size) > 0
     if absent and segmenter is not None:
-        masks[absent] = segmenter.lesions(images[absent])
+        masks[absent] = segmenter.mask(images[absent])
     return masks

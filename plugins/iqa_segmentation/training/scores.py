@@ -19,7 +19,7 @@ def measure(segmenter: Segmenter, samples: Samples) -> list[dict[str, Any]]:
         (``healthy``), the share of them where something is found, and the mean area found, in pixels. ``None`` where
         there is no such slice.
     """
-    found = torch.cat([segmenter.lesions(image[None, None] / 255)[:, 0].cpu() for image in samples.images])
+    found = torch.cat([segmenter.mask(image[None, None] / 255)[:, 0].cpu() for image in samples.images])
     overlap = (found & samples.lesions).sum(dim=(1, 2)).double()
     areas = found.sum(dim=(1, 2)).double(), samples.lesions.sum(dim=(1, 2)).double()
     dice = (2 * overlap / (areas[0] + areas[1]).clamp_min(1)).numpy()
