@@ -22,4 +22,6 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("iqa-registry")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return _find(name)

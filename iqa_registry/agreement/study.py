@@ -185,13 +185,15 @@ def _rows_of(group: Group, rated: Rated, settings: Settings) -> Iterator[tuple[s
         return
     common = np.logical_and.reduce(list(some.values()))
     if not settings.each and not common.any():
-        group.notes.append("no image is scored by all metrics; --each judges each on those that it scored")
+        group.notes.append(
+            "no image is scored by all metrics; --own-images judges each on those that it scored"
+        )
         return
     if not settings.each and not common.all():
         worst = min(some, key=lambda name: int(some[name].sum()))
         group.notes.append(
             f"{int((~common).sum())} of {len(common)} images are left out because not every metric scored them "
-            f"({worst}: {int(some[worst].sum())}); --each judges each metric on all that it scored"
+            f"({worst}: {int(some[worst].sum())}); --own-images judges each metric on all that it scored"
         )
     for name, rows in there.items():
         used = rows if settings.each or name not in some else common

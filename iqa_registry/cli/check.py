@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from iqa_registry.cli import complete, render
-from iqa_registry.cli.arguments import as_json
+from iqa_registry.cli import arguments, complete, render
+from iqa_registry.cli.arguments import option
 from iqa_registry.errors import PluginError, UnknownNameError, UsageError, nearest
 from iqa_registry.hookspecs import PROJECT
 from iqa_registry.parameters import parse_reference
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from iqa_registry.testing import CheckResult
 
 
-@click.group()
+@arguments.group()
 def plugin() -> None:
     """Check plugins."""
 
 
-@plugin.command()
+@plugin.command(examples=("iqa plugin check ssim:window=7",))
 @click.argument("target", shell_complete=complete.completer(complete.metric_names))
-@as_json
+@option("json")
 def check(target: str, as_json: bool) -> None:
     """Check that metrics keep what the interface and their declarations promise.
 

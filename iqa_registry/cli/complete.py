@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from iqa_registry.cli.command import Command
 from iqa_registry.errors import IQAError
 from iqa_registry.specs import KINDS
 
@@ -81,13 +82,13 @@ def completer(
     return complete
 
 
-@click.command()
+@click.command(cls=Command, examples=("iqa completion bash",))
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the script that completes commands, options and metric names.
 
-    For bash, add `eval "$(iqa completion bash)"` to ~/.bashrc; for zsh, `eval "$(iqa completion zsh)"` to ~/.zshrc;
-    for fish, write it to ~/.config/fish/completions/iqa.fish.
+    For bash, add `eval "$(iqa completion bash)"` to ~/.bashrc. For zsh, add `eval "$(iqa completion zsh)"` to ~/.zshrc.
+    For fish, write the output to ~/.config/fish/completions/iqa.fish.
     """
     from iqa_registry.cli.app import app
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from iqa_registry.cli import complete, render
-from iqa_registry.cli.arguments import as_json
+from iqa_registry.cli import arguments, complete, render
+from iqa_registry.cli.arguments import option
 from iqa_registry.cli.list_ import KindChoice, describe, is_ready
 from iqa_registry.errors import UnknownNameError, nearest
 from iqa_registry.licenses import license_text
@@ -28,10 +28,16 @@ Facts = dict[str, Any]
 Tables = dict[str, list[dict[str, Any]]]
 
 
-@click.command()
+@arguments.command(examples=("iqa info ssim", "iqa info ssim:window=7", "iqa info levels"))
 @click.argument("name", shell_complete=complete.completer(complete.all_names))
-@click.option("--kind", type=KindChoice(), help="What NAME is, where several kinds have the name.")
-@as_json
+@option(
+    "kind",
+    "--as",
+    type=KindChoice(),
+    help="Say what NAME is, where several kinds have the name.",
+    section="Input",
+)
+@option("json")
 def info(name: str, kind: str | None, as_json: bool) -> None:
     """Show what the metric, ranker, segmenter, dataset or weight file NAME is.
 
@@ -69,7 +75,7 @@ def echo_info(registry: Registry, text: str, kind: str | None, as_json: bool) ->
         return
     _echo(spec, _lines(registry, spec, facts), facts.get("description", ""), tables)
     if kind is None and len(kinds) > 1:
-        others = ", ".join(f"`iqa info {name} --kind {word}`" for word in kinds[1:])
+        others = ", ".join(f"`iqa info {name} --as {word}`" for word in kinds[1:])
         click.echo(f"\nOther kinds have the same name: {others}")
 
 

@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 import click
 
-from iqa_registry.cli import render
-from iqa_registry.cli.arguments import flag
+from iqa_registry.cli import arguments, render
+from iqa_registry.cli.arguments import flag, option
 from iqa_registry.errors import UsageError
 from iqa_registry.licenses import allows_commercial_use, license_text
 from iqa_registry.registry import Registry, build_registry
@@ -30,19 +30,32 @@ class KindChoice(click.Choice):
         return super().convert(f"{value}s" if f"{value}s" in KINDS else value, param, ctx)
 
 
-@click.command()
+@arguments.command(
+    examples=("iqa list", "iqa list datasets", "iqa list --commercial-ok --kind full-reference")
+)
 @click.argument("things", metavar=f"[{'|'.join(KINDS)}]", type=KindChoice(), default="metrics")
-@click.option("--kind", type=click.Choice(get_args(MetricKind)), help="Only metrics of this kind.")
-@click.option("--license", "text", metavar="TEXT", help="Only what has this text in its license.")
-@click.option("--licence", "old_text", metavar="TEXT", hidden=True)
-@click.option("--plugin", metavar="NAME", help="Only what this plugin or distribution provides.")
-@flag("--commercial-ok", "Only what allows commercial use, code and weights.")
-@click.option("--json", "as_json", is_flag=True, help="Print every declared field as JSON.")
+@option(
+    "--kind", type=click.Choice(get_args(MetricKind)), help="List only metrics of this kind.", section="Input"
+)
+@option(
+    "--license",
+    metavar="TEXT",
+    help="List only what has this text in its license.",
+    section="Input",
+    old=("--licence",),
+)
+@option(
+    "--plugin",
+    metavar="NAME",
+    help="List only what this plugin or distribution provides.",
+    section="Input",
+)
+@flag("--commercial-ok", "List only what allows commercial use, code and weights.", section="Input")
+@option("json", note="Prints every declared field.")
 def list_metrics(
     things: str,
     kind: str | None,
-    text: str | None,
-    old_text: str | None,
+    license: str | None,  # noqa: A002 - the word users know
     plugin: str | None,
     commercial_ok: bool,
     as_json: bool,
@@ -51,17 +64,16 @@ def list_metrics(
 
     `iqa info NAME` explains any of them.
     """
-    text = old_text if text is None else text
     if kind is not None and things != "metrics":
         raise UsageError(f"--kind selects metrics. Leave it out for {things}.")
-    if (commercial_ok or text is not None) and "license" not in _names(KINDS[things]):
+    if (commercial_ok or license is not None) and "license" not in _names(KINDS[things]):
         raise UsageError(f"{things} declare no license. Leave --license and --commercial-ok out.")
     registry = build_registry()
     chosen = [
         spec
         for spec in registry.kinds[things].values()
         if (kind is None or spec.kind == kind)
-        and (text is None or text.lower() in license_text(spec).lower())
+        and (license is None or license.lower() in license_text(spec).lower())
         and (plugin is None or plugin in (spec.origin.plugin, spec.origin.distribution))
         and (not commercial_ok or allows_commercial_use(spec))
     ]

@@ -31,10 +31,11 @@ DEFAULT_MAPS = ("error", "ssim", "gmsd", "fsim")
     )
 )
 @arguments.images
-@arguments.metrics(
-    "error, signed-error, or a metric that has a map (see `iqa info NAME`). May be repeated. "
+@option(
+    "metric",
+    note="Also error and signed-error. Other metrics need a map, see `iqa info NAME`. "
     f"By default {', '.join(DEFAULT_MAPS)}.",
-    complete.map_names,
+    shell_complete=complete.completer(complete.map_names),
 )
 @option(
     "--limits",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from iqa_registry.cli import render
-from iqa_registry.cli.arguments import as_json
+from iqa_registry.cli import arguments, render
+from iqa_registry.cli.arguments import option
 from iqa_registry.plugins import PluginRecord
 from iqa_registry.registry import build_registry
 
@@ -13,8 +13,8 @@ NAMED = ("ranker", "segmenter", "dataset", "command")
 """Kinds of which there are few, shown by name."""
 
 
-@click.command()
-@as_json
+@arguments.command(examples=("iqa plugins",))
+@option("json")
 def plugins(as_json: bool) -> None:
     """List the plugins with their distribution, version and contributions, and what failed with the reason."""
     rows = [_row(record) for record in build_registry().plugins]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from iqa_registry.cli import complete, render
-from iqa_registry.cli.arguments import PATH, as_json, flag
+from iqa_registry.cli import arguments, complete, render
+from iqa_registry.cli.arguments import PATH, option
 from iqa_registry.cli.list_ import echo_list
 from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.registry import build_registry
@@ -15,23 +15,23 @@ from iqa_registry.registry import build_registry
 NAMES = click.argument("names", nargs=-1, shell_complete=complete.completer(complete.weight_names))
 
 
-@click.group()
+@arguments.group()
 def weights() -> None:
     """List, fetch, import and verify the weight files that metrics need."""
 
 
-@weights.command("list")
-@as_json
+@weights.command("list", examples=("iqa weights list",))
+@option("json", note="Prints every declared field.")
 def list_weights(as_json: bool) -> None:
     """List the declared weight files: status, size, license. `iqa info NAME` shows where they come from."""
     registry = build_registry()
     echo_list(registry, registry.kinds["weights"].values(), as_json)
 
 
-@weights.command()
+@weights.command(examples=("iqa weights fetch lpips-alex",))
 @NAMES
-@click.option("--all", "everything", is_flag=True, help="Fetch every declared weight file.")
-@flag("--force", "Replace a file that is in the folder.")
+@option("everything", "--all", is_flag=True, help="Fetch every declared weight file.", section="Input")
+@option("force")
 def fetch(names: tuple[str, ...], everything: bool, force: bool) -> None:
     """Fetch weight files into the weights folder and check each against its declared hash.
 
@@ -55,9 +55,9 @@ def fetch(names: tuple[str, ...], everything: bool, force: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@weights.command("import")
+@weights.command("import", examples=("iqa weights import vgg16.pth --name imagenet-vgg",))
 @click.argument("file", type=PATH)
-@click.option("--name", metavar="NAME", help="Accept FILE only as these weights.")
+@option("--name", metavar="NAME", help="Accept FILE only as these weights.", section="Input")
 def import_weights(file: Path, name: str | None) -> None:
     """Copy FILE, a weight file or an archive, into the weights folder. It is identified by its hash."""
     store = build_registry().weights
@@ -65,7 +65,7 @@ def import_weights(file: Path, name: str | None) -> None:
         click.echo(f"{found}: {store.path(found)}")
 
 
-@weights.command()
+@weights.command(examples=("iqa weights verify",))
 @NAMES
 def verify(names: tuple[str, ...]) -> None:
     """Check weight files, in the weights folder and in packages, against their declared hashes."""

@@ -99,7 +99,7 @@ class NIRPS(Dataset):
         if not any(entry.image for entry in entries):
             raise UsageError(
                 f"{self.path}: has scores and no images ({IMAGE}), so there is nothing to score; "
-                f"`iqa datasets export nirps:{self.path} -o nirps.parquet` gives the ratings and scores as a table."
+                f"`iqa datasets export nirps:{self.path} --table nirps.parquet` gives the table of scores."
             )
         for entry in entries:
             if entry.image is None or entry.reference is None:

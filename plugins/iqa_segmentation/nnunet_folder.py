@@ -14,6 +14,7 @@ from typing import Any
 
 from iqa_registry.errors import WeightsError
 from iqa_registry.weights import open_file
+from iqa_segmentation.allowed import check_plans
 
 SHIPPED = Path(__file__).parent / "data" / "nnunet_phantom"
 """The model that ships with this package; its card is the ``README.md`` in it."""
@@ -82,7 +83,8 @@ def read_folder(
         path: what nnU-Net calls the model training output folder, ``.../nnUNetTrainer__nnUNetPlans__2d``.
         fold: ``0`` to ``4`` or ``all``.
         checkpoint: name of the file in the fold's folder.
-        trust: unpickle the checkpoint freely where it holds more than tensors and plain values.
+        trust: unpickle the checkpoint freely where it holds more than tensors and plain values, and let the plans name
+            any Python object.
 
     Raises:
         WeightsError: something is missing or not as it should be; the message names it and the remedy.
@@ -93,6 +95,8 @@ def read_folder(
             "…/nnUNetTrainer__nnUNetPlans__2d with dataset.json, plans.json and fold_0."
         )
     dataset, plans = (_read_json(path / name) for name in ("dataset.json", "plans.json"))
+    if not trust:
+        check_plans(plans, path / "plans.json")
     file = _find_checkpoint(path, fold, checkpoint)
     opened = open_file(file, f"{path.name}/{file.parent.name}/{file.name}", trust=trust)
     folder = ModelFolder(path, file, dataset, plans, _checked(opened.content, file))

@@ -285,7 +285,7 @@ def test_a_group_without_scores_takes_nothing_from_the_others():
     split = rated.scores.table.with_columns(
         blank[0], pl.when(pl.col("model") == "x").then("good").alias("good")
     )
-    with pytest.raises(UsageError, match="here: no image is scored by all metrics; --each"):
+    with pytest.raises(UsageError, match="here: no image is scored by all metrics; --own-images"):
         judge(Rated(Scores(split, rated.scores.higher_is_better, "here"), rated.ratings))
 
 

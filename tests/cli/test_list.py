@@ -32,10 +32,10 @@ def test_every_kind_is_listed_and_explained(iqa, listed, kind):
     assert [line.split()[0] for line in lines[2 : 2 + len(specs)]] == list(specs)
     assert lines[0].split()[-2:] == ["from", "summary"]
     for name, spec in specs.items():
-        done = iqa("info", name, "--kind", kind)
+        done = iqa("info", name, "--as", kind)
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"{name}: {spec.summary}")
-        assert json.loads(iqa("info", name, "--kind", kind, "--json").stdout)["type"] == spec.noun
+        assert json.loads(iqa("info", name, "--as", kind, "--json").stdout)["type"] == spec.noun
 
 
 def test_metrics_are_listed_by_default_and_the_singular_is_understood(iqa):
@@ -121,8 +121,8 @@ def test_a_dataset_is_explained_without_the_path_that_it_needs(iqa):
 def test_a_name_of_two_kinds_is_the_metric_and_names_the_other(iqa):
     text = iqa("info", "deepiqa").stdout
     assert "validated on" in text
-    assert "Other kinds have the same name: `iqa info deepiqa --kind weights`" in text
-    assert "sha256" in iqa("info", "deepiqa", "--kind", "weights").stdout
+    assert "Other kinds have the same name: `iqa info deepiqa --as weights`" in text
+    assert "sha256" in iqa("info", "deepiqa", "--as", "weights").stdout
 
 
 @pytest.mark.parametrize(("name", "meant"), [("sism", "ssim"), ("SSIM", "ssim"), ("bratz", "brats")])

@@ -128,6 +128,12 @@ def test_unknown_things_are_refused(registry, weights):
         registry.metric("kcross:branch=tumor")
 
 
+def test_parameters_of_the_segmenter_go_into_brackets_and_may_hold_any_path(registry, weights):
+    finder = "nnunet:path=[/absent/a,b;c],fold=0"
+    with pytest.raises(WeightsError, match=r"^/absent/a,b;c: no such folder"):
+        registry.metric(f"kcross:weights={weights},segmenter=[{finder}]")
+
+
 def test_the_hash_of_the_file_is_recorded(make, weights):
     from iqa_registry.weights.hashing import file_sha256
 

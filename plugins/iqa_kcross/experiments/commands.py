@@ -133,7 +133,7 @@ def segmenters(weights: str, segmenter: tuple[str, ...], **given: Any) -> None:
 @arguments.command(
     "domain-gap",
     examples=(
-        "iqa kcross domain-gap --weights kcross-t1-t2 --test phantom:pairs=16,size=128,seed=2 --segmenter labels",
+        "iqa kcross domain-gap --weights kcross-t1-t2 --test phantom:pairs=16,seed=2 --metric psnr --segmenter labels",
     ),
 )
 @option("weights", multiple=True, note="May be repeated.")
