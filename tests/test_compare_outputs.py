@@ -57,6 +57,8 @@ def test_what_does_not_count(old, new):
             "metric,component,score\nk,s,1\n",
             "stdout: row 0: column component: 't' -> 's'",
         ),
+        ("metric,b\nx,1\ny,2\n", "metric,b\ny,2\n", "stdout: row x: only in the old tree"),
+        ("metric,b\nx,1\ny,2\n", "metric,b\ny,3\n", "stdout: row y: column b: '2' -> '3'"),
     ],
 )
 def test_what_counts(old, new, line):

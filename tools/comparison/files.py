@@ -151,12 +151,36 @@ def tables(old: pl.DataFrame, new: pl.DataFrame, place: str, rules: Rules) -> It
         name for name in new.columns if name in names and name not in added
     ]:
         yield f"{place}: the columns stand in another order: {', '.join(new.columns)}"
-    if len(rows) != new.height:
-        yield f"{place}: {len(rows)} rows -> {new.height}"
-    for number, (before, after) in enumerate(zip(rows, new.iter_rows(named=True), strict=False)):
-        for name in names:
+    yield from _cells(rows, list(new.iter_rows(named=True)), place, rules)
+
+
+def _cells(old: list[dict[str, Any]], new: list[dict[str, Any]], place: str, rules: Rules) -> Iterator[str]:
+    """Differences of rows; if some are missing, rows are matched by what identifies them, else by position."""
+    first, second = keyed(old), keyed(new)
+    if len(old) == len(new) or first is None or second is None:
+        first, second = dict(enumerate(old)), dict(enumerate(new))
+    if len(old) != len(new):
+        yield f"{place}: {len(old)} rows -> {len(new)}"
+    for key in [*first, *(key for key in second if key not in first)]:
+        if key not in first or key not in second:
+            yield f"{place}: row {key}: only in the {'old' if key in first else 'new'} tree"
+            continue
+        before, after = first[key], second[key]
+        for name in before:
             if name in after and name not in rules.ignored and not same(before[name], after[name]):
-                yield f"{place}: row {number}: column {name}: {before[name]!r} -> {after[name]!r}"
+                yield f"{place}: row {key}: column {name}: {before[name]!r} -> {after[name]!r}"
+
+
+KEYS = ("pair_id", "slice", "region", "metric", "component", "model", "name")
+"""Columns that identify a row, where a table has them."""
+
+
+def keyed(rows: Sequence[dict[str, Any]]) -> dict[Any, dict[str, Any]] | None:
+    """The rows by what identifies them; None where that is not unique."""
+    found = {
+        " ".join(str(row[name]) for name in KEYS if row.get(name) not in (None, "")): row for row in rows
+    }
+    return found if len(found) == len(rows) and "" not in found else None
 
 
 def text(old: str, new: str, place: str) -> Iterator[str]:
