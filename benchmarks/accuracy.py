@@ -1,8 +1,8 @@
 """One table: the largest absolute difference of each of our metrics from its independent reference.
 
-The images are those of the tests (real and random, grey and colour, odd sizes); the tests hold the same differences
+The images are those of the tests (real and random, gray and color, odd sizes); the tests hold the same differences
 against the same tolerances one by one. piq's SSIM and VIF are computed in double precision, since its own error in
-single precision is larger than ours. LPIPS and DISTS run with their real weights, fetched if need be.
+single precision is larger than ours. LPIPS and DISTS run with their real weights, fetched if necessary.
 
     python benchmarks/accuracy.py
 """

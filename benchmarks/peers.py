@@ -81,7 +81,7 @@ def pyiqa_peers(registry: Registry, device: str) -> dict[str, Score]:
     peers: dict[str, Score] = {}
     for ours, theirs in names.items():
         metric = pyiqa.create_metric(theirs, device=torch.device(device))
-        # Several of its metrics take colour only.
+        # Several of its metrics take color only.
         peers[ours] = lambda s, r, metric=metric: metric(s.expand(-1, 3, -1, -1), r.expand(-1, 3, -1, -1))
     return peers
 

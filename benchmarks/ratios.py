@@ -43,7 +43,7 @@ OURS = (
 
 
 def images(size: int, batch: int, device: str) -> tuple[Tensor, Tensor]:
-    """Smooth grey images with structure, and noisy versions of them."""
+    """Smooth gray images with structure, and noisy versions of them."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(batch, 1, size // 16, size // 16, generator=generator)
     reference = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic").clamp(0, 1)
@@ -125,7 +125,7 @@ def main() -> int:
             print(f"{name}: left out: {error}", file=sys.stderr)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     setting = f"batch {options.batch}, {torch.get_num_threads()} threads, {options.device}"
-    print(f"{options.size}x{options.size} grey, {setting}")
+    print(f"{options.size}x{options.size} gray, {setting}")
     print(
         tabulate([[row.get(key, "") for key in columns] for row in rows], headers=columns, tablefmt="github")
     )

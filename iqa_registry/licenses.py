@@ -10,7 +10,7 @@ PERMISSIVE = frozenset(
         "Unlicense", "MPL-2.0", "Python-2.0", "Zlib",
     }
 )  # fmt: skip
-"""SPDX identifiers that allow commercial use without sharing one's own code."""
+"""SPDX identifiers that allow commercial use without sharing your own code."""
 
 
 def license_text(spec: Spec | Registered) -> str:

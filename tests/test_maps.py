@@ -1,4 +1,4 @@
-"""Local maps: their numbers, scales, pictures and volumes."""
+"""Local maps: their numbers, scales, 2-D images and volumes."""
 
 import csv
 from pathlib import Path
@@ -44,7 +44,7 @@ def registry():
 
 @pytest.fixture
 def pictures():
-    """A smooth 8-bit picture with noise, against the same without."""
+    """A smooth 8-bit 2-D image with noise, against the same without."""
     generator = np.random.default_rng(5)
     coarse = Image.fromarray(generator.integers(30, 226, (9, 8), dtype=np.uint8))
     reference = np.asarray(coarse.resize((66, 72), Image.Resampling.BICUBIC))

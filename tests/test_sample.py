@@ -87,7 +87,7 @@ def test_the_command_that_it_names_makes_it(tmp_path):
     for path in sorted(FOLDER.rglob("*.png")):
         again = np.asarray(Image.open(tmp_path / "again" / path.relative_to(FOLDER))).astype(int)
         difference = np.abs(again - np.asarray(Image.open(path)))
-        # Another processor may round a value at the edge of two grey levels the other way.
+        # Another processor may round a value at the edge of two gray levels the other way.
         assert difference.max() <= 1, path
         assert (difference > 0).mean() < 1e-3, path
     for path in (MANIFEST, RATINGS, SEVERITIES):

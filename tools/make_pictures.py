@@ -3,7 +3,7 @@
     python tools/make_pictures.py           writes them
     python tools/make_pictures.py --folder F  writes them into another folder
 
-Needs the extra ``phantom``. The pictures are as small as they can be and still show what they are to show.
+Needs the extra ``phantom``. The 2-D images are as small as they can be and still show what they are to show.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def degradations() -> Image.Image:
 
 
 def grey(image: Array) -> Array:
-    """[0, 1] as 8-bit colour."""
+    """[0, 1] as 8-bit color."""
     return np.repeat(np.rint(image * 255).astype(np.uint8)[..., None], 3, axis=2)
 
 

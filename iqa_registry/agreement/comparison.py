@@ -26,7 +26,7 @@ def compare(judged: Sequence[Judged], level: float = 0.95) -> list[dict[str, Any
         level: ``1 - level`` is the error rate of the family.
 
     Returns:
-        One row a pair: ``first``, ``second``, ``difference`` (first less second), ``difference_low`` and ``_high``,
+        One row per pair: ``first``, ``second``, ``difference`` (first less second), ``difference_low`` and ``_high``,
         ``p_value``, ``p_holm``, ``distinguishable``.
     """
     rows = []

@@ -18,11 +18,11 @@ MOST_COLUMNS = 4
 METRIC_ROOM = 20
 """Names of metrics are broken after so many characters."""
 COLORS = "cividis"
-"""Dark is weak, bright is strong; made for colour-blind readers (Nunez, Anderton and Renslow 2018)."""
+"""Dark is weak, bright is strong; made for color-blind readers (Nunez, Anderton and Renslow 2018)."""
 
 
 def draw_correlations(found: Sequence[SystemCorrelation], title: str = "") -> list[Figure]:
-    """Draw the absolute correlations, the value in each cell; a cell without a value stays grey.
+    """Draw the absolute correlations, the value in each cell; a cell without a value stays gray.
 
     Args:
         found: correlations; a column for each group and target, a row for each metric.

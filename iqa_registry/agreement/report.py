@@ -65,7 +65,7 @@ def rater_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 
 def write_study(groups: Sequence[Group], folder: Path) -> list[Path]:
-    """Write ``agreement``, ``comparisons`` and, with single raters, ``raters``, each as Parquet, CSV and JSON.
+    """Write ``agreement``, ``comparisons`` and, with individual raters, ``raters``, each as Parquet, CSV and JSON.
 
     Raises:
         UsageError: the folder is a file.
@@ -84,7 +84,7 @@ def draw_study(groups: Sequence[Group], folder: Path, over: str | None) -> list[
 
     Args:
         groups: see :func:`~iqa_registry.agreement.study.judge`.
-        folder: it is made if need be.
+        folder: it is made if necessary.
         over: the column of numbers of the course; ``None`` for no such figure.
     """
     from iqa_registry.agreement import figures

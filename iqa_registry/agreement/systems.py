@@ -102,7 +102,7 @@ def choose_columns(
     """Check the columns that are named, and find the others.
 
     Args:
-        table: one row a system.
+        table: one row per system.
         targets: downstream scores.
         metrics: by default all other columns that hold numbers.
         groups: see :class:`Columns`.
@@ -156,7 +156,7 @@ def correlate(table: pl.DataFrame, columns: Columns, order: str = "spearman", se
     A target without any value in a group is left out of that group, and so is a metric.
 
     Args:
-        table: one row a system.
+        table: one row per system.
         columns: see :func:`choose_columns`.
         order: ``spearman`` or ``pearson``: what the metrics are sorted by, the strongest first.
         seed: of the random pairings, where there are many systems.

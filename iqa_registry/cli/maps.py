@@ -1,4 +1,4 @@
-"""``iqa maps``: where images differ from their references, as pictures and NIfTI volumes."""
+"""``iqa maps``: where images differ from their references, as PNG files and NIfTI volumes."""
 
 from __future__ import annotations
 
@@ -75,10 +75,11 @@ def maps(
 
     SYNTHESIZED and REFERENCE are two images or volumes, two folders matched by name, or two DICOM series.
 
-    One picture PAIR_ID-METRIC.png for each image or slice; for a volume also PAIR-METRIC.nii.gz on the
-    reference's grid, in which slices that were not mapped are NaN; and the means in maps.csv. In every picture black
-    is equal and bright is different, on a scale that is the same for all pictures of a metric. Without images, the
-    bundled sample is drawn. Exit code: 0 all drawn, 1 something was not, 2 wrong usage.
+    There is one file PAIR_ID-METRIC.png for each image or slice, and PAIR-METRIC.nii.gz on the reference grid for each
+    volume, in which slices that were not mapped are NaN. The means are in maps.csv. Black is equal and bright is
+    different, on one scale for all maps of a metric. Without images, the bundled sample is drawn.
+
+    Exit code: 0 all drawn, 1 something was not, 2 wrong usage.
     """
     options = read_options(settings)
     from iqa_registry.maps.writer import MapWriter
@@ -148,7 +149,7 @@ def _report(writer: MapWriter, failed: list[FailedMap]) -> None:
 
 
 def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One line for each map and region: the mean over its pictures."""
+    """One line for each map and region: the mean over its images."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["metric"], row["region"]), []).append(row)

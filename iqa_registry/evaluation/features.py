@@ -1,4 +1,4 @@
-"""The encode-once cache: a reference's features, however many candidates are set against it.
+"""The encode-once cache: a reference's features, however many candidates are compared with it.
 
 Features are what ``encode`` gives: a tensor, or a tuple, list or dict of such, the batch as first dimension.
 The plan (see :mod:`iqa_registry.evaluation.plan`) sees to it that a reference is needed in one batch, or in
@@ -77,7 +77,7 @@ class ReferenceFeatures:
         encode: Callable[[], Features],
         shared: bool = False,
     ) -> Features:
-        """The features of ``references`` (their keys, in order) by ``encoder``, made by ``encode`` if need be.
+        """The features of ``references`` (their keys, in order) by ``encoder``, made by ``encode`` if necessary.
 
         Args:
             references: the keys.

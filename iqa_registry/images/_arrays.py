@@ -31,7 +31,7 @@ def to_array(values: Array | Tensor) -> Array:
 
 
 def as_picture(values: Array | Tensor, name: str = "array") -> Image:
-    """Take ``values`` for a picture, ``(H, W)`` or ``(C, H, W)`` with C = 1 or 3.
+    """Take ``values`` for a 2-D image, ``(H, W)`` or ``(C, H, W)`` with C = 1 or 3.
 
     Raises:
         ImageError: another shape, or pixels that are not finite.
@@ -52,7 +52,7 @@ def as_volume(values: Array | Tensor, affine: Array | None = None, name: str = "
 
     Args:
         values: the voxels; in RAS+ where there is no affine.
-        affine: 4x4, voxel index to millimetres in RAS+; the volume is reoriented by it.
+        affine: 4x4, voxel index to millimeters in RAS+; the volume is reoriented by it.
         name: for messages.
 
     Raises:

@@ -1,4 +1,4 @@
-"""DICOM: a single file as a picture, a folder or a multi-frame file as a volume.
+"""DICOM: a single file as a 2-D image, a folder or a multi-frame file as a volume.
 
 pydicom reads headers and uncompressed or run-length coded pixels; the JPEG family is decoded by SimpleITK, which
 brings all its codecs along.
@@ -35,7 +35,7 @@ def is_dicom(path: Path) -> bool:
 def is_series(folder: Path) -> bool:
     """Whether the folder itself holds two DICOM slices or more that have a position in space.
 
-    Radiographs and other pictures without a position are single images however many share a folder.
+    Radiographs and other 2-D images without a position are single images however many share a folder.
     """
     files = _candidates(folder)
     if len(files) < 2:
@@ -56,9 +56,9 @@ def probe_file(path: Path) -> ImageInfo:
 
 
 def read_file(path: Path) -> Image:
-    """Read one DICOM file: a picture, or a volume where it has several frames.
+    """Read one DICOM file: a 2-D image, or a volume where it has several frames.
 
-    Its values are those after rescaling; a picture's ``full_scale`` is ``None``, since the type of the stored
+    Its values are those after rescaling; a 2-D image's ``full_scale`` is ``None``, since the type of the stored
     values says nothing of their range, and it keeps no affine.
     """
     name = str(path)
@@ -205,7 +205,7 @@ def _volume(frames: list[Frame], name: str) -> Image:
 
 
 def _values(path: Path) -> Array:
-    """The values of all frames as they are meant: rescaled, black as the least value, palettes as colour."""
+    """The values of all frames as they are meant: rescaled, black as the least value, palettes as color."""
     from pydicom import dcmread
     from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
     from pydicom.uid import RLELossless

@@ -30,7 +30,7 @@ class Frame:
         of: the number of frames in the file.
         rows: height in pixels.
         columns: width in pixels.
-        position: centre of the first pixel in mm.
+        position: center of the first pixel in mm.
         directions: ``(2, 3)``, unit vectors along a row and along a column.
         spacing: mm between rows and between columns.
         thickness: mm, used only where a volume has a single slice.
@@ -64,14 +64,14 @@ def describe_frames(header: Any, path: Path) -> list[Frame]:
     """The frames of one file, from its header.
 
     Raises:
-        ImageError: colour, or no position in space.
+        ImageError: color, or no position in space.
     """
     if (
         int(header.get("SamplesPerPixel") or 1) != 1
         or header.get("PhotometricInterpretation") == "PALETTE COLOR"
     ):
         raise ImageError(
-            f"{path}: is a colour image, which cannot be a slice of a volume; give it as a single file."
+            f"{path}: is a color image, which cannot be a slice of a volume; give it as a single file."
         )
     count = int(header.get("NumberOfFrames") or 1)
     return [_frame(header, path, index, count) for index in range(count)]
@@ -178,7 +178,7 @@ def _check_even(ordered: Sequence[Frame], name: str) -> None:
 
 
 def lps_affine(frames: Sequence[Frame]) -> Array:
-    """4x4 from ``(column, row, slice)`` to LPS millimetres, for frames in order."""
+    """4x4 from ``(column, row, slice)`` to LPS millimeters, for frames in order."""
     first, last = frames[0], frames[-1]
     affine = np.eye(4)
     affine[:3, 0] = first.directions[0] * first.spacing[1]

@@ -32,7 +32,7 @@ def size_limit() -> int:
 
 
 def check_size(name: str, shape: Sequence[int]) -> int:
-    """Refuse an image whose header claims no pixels or too many; return its size as float32 in bytes.
+    """Reject an image whose header claims no pixels or too many; return its size as float32 in bytes.
 
     Raises:
         ImageError: empty, or larger than :func:`size_limit`.
@@ -142,7 +142,7 @@ def to_float32(values: Array, name: str) -> Array:
 
 
 def picture(values: Array, name: str, full_scale: float | None) -> Image:
-    """Make a picture of ``(H, W)`` or ``(H, W, samples)``: opaque alpha is dropped, equal channels become one.
+    """Make a 2-D image of ``(H, W)`` or ``(H, W, samples)``: opaque alpha is dropped, equal channels become one.
 
     Raises:
         ImageError: transparent pixels, a number of channels other than 1 to 4, values that are not finite.
@@ -150,7 +150,7 @@ def picture(values: Array, name: str, full_scale: float | None) -> Image:
     if values.ndim == 2:
         values = values[..., None]
     if values.ndim != 3 or values.shape[2] not in (1, 2, 3, 4):
-        raise ImageError(f"{name}: expected a grey or RGB picture, got pixels of shape {values.shape}.")
+        raise ImageError(f"{name}: expected a gray or RGB 2-D image, got pixels of shape {values.shape}.")
     if values.shape[2] in (2, 4):
         values = _without_alpha(values, name)
     if values.shape[2] == 3 and _is_grey(values):
@@ -173,10 +173,10 @@ def _without_alpha(values: Array, name: str) -> Array:
 
 
 def transparency(name: str, count: int) -> ImageError:
-    """The error for a picture whose colours depend on what lies behind it."""
+    """The error for a 2-D image whose colors depend on what lies behind it."""
     return ImageError(f"{name}: {count} pixels are transparent; flatten the image onto a background first.")
 
 
 def full_scale_of(dtype: np.dtype[Any]) -> float | None:
-    """255, 65535 or 1 for 8 bit, 16 bit and boolean pictures; ``None`` for all other types."""
+    """255, 65535 or 1 for 8 bit, 16 bit and boolean 2-D images; ``None`` for all other types."""
     return {"u1": 255.0, "u2": 65535.0, "b1": 1.0}.get(f"{dtype.kind}{dtype.itemsize}")

@@ -1,4 +1,4 @@
-"""MetaImage and NRRD, and what else SimpleITK reads best (16 bit colour PNG, compressed DICOM)."""
+"""MetaImage and NRRD, and what else SimpleITK reads best (16 bit color PNG, compressed DICOM)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def probe_itk(path: Path) -> ImageInfo:
 
 
 def read_itk(path: Path) -> Image:
-    """Read a MetaImage or NRRD file: two dimensions give a picture, three a volume in RAS+."""
+    """Read a MetaImage or NRRD file: two dimensions give a 2-D image, three a volume in RAS+."""
     name = str(path)
     with reading(name, _form(path)):
         layout = _metaimage.read_layout(path, name) if _is_meta(path) else None
@@ -123,7 +123,7 @@ def _checked(reader: Any, name: str) -> tuple[tuple[int, ...], int]:
     if len(size) not in (2, 3) or (samples != 1 and (len(size), samples) not in ((2, 3), (2, 4))):
         raise ImageError(
             f"{name}: {len(size)} dimensions of {samples} values a pixel, expected a volume of one value a voxel "
-            "or a grey or RGB picture; save one volume or channel of it."
+            "or a gray or RGB 2-D image; save one volume or channel of it."
         )
     return size, samples
 

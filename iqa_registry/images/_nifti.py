@@ -140,13 +140,13 @@ def _plain_type(header: Any, name: str) -> np.dtype[Any]:
     if dtype.kind not in "uif":
         raise ImageError(
             f"{name}: voxels are of type {header.get_data_dtype()}, expected integers or floats; "
-            "of complex data take the magnitude first, of colour one channel."
+            "of complex data take the magnitude first, of color one channel."
         )
     return dtype
 
 
 def _check_plausible(path: Path, layout: _Layout, packed: bool, name: str) -> None:
-    """Refuse a file that is too short for what its header declares, without reading it."""
+    """Reject a file that is too short for what its header declares, without reading it."""
     size, needed = path.stat().st_size, layout.offset + layout.nbytes
     if size * (_LARGEST_RATIO if packed else 1) < needed:
         raise ImageError(

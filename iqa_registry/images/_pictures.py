@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
 
-# colour type of a PNG -> channels without alpha
+# color type of a PNG -> channels without alpha
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}
 _GREY_ALPHA = 4
 
@@ -48,7 +48,7 @@ def probe_png(path: Path) -> ImageInfo:
 
 
 def read_png(path: Path, labels: bool = False) -> Image:
-    """Read a PNG of 1 to 16 bits; ``labels`` gives the indices of a palette instead of its colours."""
+    """Read a PNG of 1 to 16 bits; ``labels`` gives the indices of a palette instead of its colors."""
     name = str(path)
     with reading(name, "PNG"), path.open("rb") as file:
         shape, depth, kind = _png_header(file, name)
@@ -70,7 +70,7 @@ def _png_header(stream: IO[bytes], name: str) -> tuple[tuple[int, int, int], int
     width, height, depth, kind = struct.unpack(">IIBB", header[16:26])
     if kind not in _PNG_CHANNELS:
         raise ImageError(
-            f"{name}: the PNG header names colour type {kind}, which does not exist; export it again."
+            f"{name}: the PNG header names color type {kind}, which does not exist; export it again."
         )
     return (_PNG_CHANNELS[kind], height, width), depth, kind
 
@@ -109,11 +109,11 @@ def _png_values(stream: IO[bytes], name: str, depth: int, labels: bool) -> Array
 
 
 def _colour16(path: Path, name: str, kind: int) -> Array:
-    """16 bit colour, with or without alpha, which Pillow would cut to 8 bits."""
+    """16 bit color, with or without alpha, which Pillow would cut to 8 bits."""
     from iqa_registry.images._itk import read_array
 
     if kind == _GREY_ALPHA:  # neither library reads it whole
-        raise ImageError(f"{name}: is a 16 bit grey PNG with alpha; save it without alpha.")
+        raise ImageError(f"{name}: is a 16 bit gray PNG with alpha; save it without alpha.")
     return read_array(path)
 
 
@@ -126,7 +126,7 @@ def probe_jpeg(path: Path) -> ImageInfo:
 
 
 def read_jpeg(path: Path, labels: bool = False) -> Image:
-    """Read a grey or RGB JPEG.
+    """Read a gray or RGB JPEG.
 
     Raises:
         ImageError: damaged, CMYK, too large, or asked for as a label map.
@@ -145,5 +145,5 @@ def _open_jpeg(stream: IO[bytes], name: str) -> ImageFile:
 
     opened = JpegImageFile(stream)
     if opened.mode not in ("L", "RGB"):
-        raise ImageError(f"{name}: is a {opened.mode} JPEG, expected grey or RGB; convert it.")
+        raise ImageError(f"{name}: is a {opened.mode} JPEG, expected gray or RGB; convert it.")
     return opened

@@ -1,7 +1,7 @@
-"""TIFF with one page: 1, 8 and 16 bit, integers and floats, grey, RGB or palette.
+"""TIFF with one page: 1, 8 and 16 bit, integers and floats, gray, RGB or palette.
 
 tifffile reads the header, and the pixels where they are stored plainly or deflated. The other compressions go to
-libtiff by way of Pillow, for the types that Pillow holds without loss; the rest is refused.
+libtiff by way of Pillow, for the types that Pillow holds without loss; the rest is rejected.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def probe_tiff(path: Path) -> ImageInfo:
 
 
 def read_tiff(path: Path, labels: bool = False) -> Image:
-    """Read a TIFF; ``labels`` gives the indices of a palette instead of its colours.
+    """Read a TIFF; ``labels`` gives the indices of a palette instead of its colors.
 
     Raises:
         ImageError: damaged, too large, several pages, or of a kind that cannot be read without loss.
@@ -84,7 +84,7 @@ def _shape(page: Any, name: str) -> tuple[int, int, int]:
     if page.dtype is None or not known or int(page.imagedepth) != 1:
         raise ImageError(
             f"{name}: a TIFF of {page.bitspersample} bits a sample and photometric "
-            f"{page.photometric!s}; expected 1, 8, 16 or 32 bits, grey, RGB or palette."
+            f"{page.photometric!s}; expected 1, 8, 16 or 32 bits, gray, RGB or palette."
         )
     return (
         3 if samples >= 3 or page.photometric == _PALETTE else 1,
@@ -94,7 +94,7 @@ def _shape(page: Any, name: str) -> tuple[int, int, int]:
 
 
 def _check_segments(page: Any, name: str) -> None:
-    """Refuse strips and tiles that lie beyond the end of the file, are missing, or hold more than they should."""
+    """Reject strips and tiles that lie beyond the end of the file, are missing, or hold more than they should."""
     size = page.parent.filehandle.size
     if not page.dataoffsets or min(page.databytecounts, default=0) < 1:
         raise ImageError(f"{name}: the TIFF leaves out part of its pixels; export it again.")
@@ -126,7 +126,7 @@ def _values(page: Any, path: Path, name: str) -> Array:
         values = _by_libtiff(page, path, name)
         inverted = (
             page.photometric == _WHITE and values.dtype.itemsize > 1
-        )  # Pillow mends 1 and 8 bits itself
+        )  # Pillow fixes 1 and 8 bits itself
     if not inverted or values.dtype.kind not in "bu":
         return values
     return ~values

@@ -1,6 +1,6 @@
 """Reading: a path, an array or a tensor becomes an :class:`Image`.
 
-Before anything is decoded, the size that the header declares is held against the limit in the environment variable
+Before anything is decoded, the size that the header declares is compared with the limit in the environment variable
 ``IQA_MAX_IMAGE_BYTES`` (2 GiB as float32 unless set), and streams are read no further than the header says, so that
 a small file cannot fill the memory. Every fault is an :class:`~iqa_registry.errors.ImageError` that names the file.
 """
@@ -75,11 +75,11 @@ SUFFIXES = (*_PICTURES, *_READERS)
 
 
 def read_image(source: Source) -> Image:
-    """Read a picture or volume.
+    """Read a 2-D image or volume.
 
-    An array or tensor is a picture where it is ``(H, W)``, ``(1, H, W)``, ``(3, H, W)``, ``(H, W, 1)`` or, in uint8,
+    An array or tensor is a 2-D image where it is ``(H, W)``, ``(1, H, W)``, ``(3, H, W)``, ``(H, W, 1)`` or, in uint8,
     ``(H, W, 3)``; any other array of three axes is a volume ``(X, Y, Z)`` in RAS+. A volume whose first side is 1 or
-    3 is given as ``as_volume(array)``. A folder is read as one DICOM series, a single DICOM file as a picture.
+    3 is given as ``as_volume(array)``. A folder is read as one DICOM series, a single DICOM file as a 2-D image.
 
     Raises:
         ImageError: unknown, unreadable, damaged, too large, transparent, several volumes, or not finite; the
@@ -107,7 +107,7 @@ def read_image(source: Source) -> Image:
 
 
 def read_labels(source: Source) -> Image:
-    """Read a label map: as :func:`read_image`, but a palette gives its indices, and JPEG is refused."""
+    """Read a label map: as :func:`read_image`, but a palette gives its indices, and JPEG is rejected."""
     if isinstance(source, (str, Path)) and suffix(source) in _PICTURES and not Path(source).is_dir():
         path = Path(source)
         return _function("read", *_PICTURE_READERS[_picture_kind(path)])(path, True)
@@ -192,11 +192,11 @@ def _known_suffix(path: Path) -> str:
 
 
 def _picture_kind(path: Path) -> str:
-    """PNG, JPEG or TIFF by the first bytes, since the suffixes of pictures are often wrong."""
+    """PNG, JPEG or TIFF by the first bytes, since the suffixes of 2-D images are often wrong."""
     from iqa_registry.images import _pictures, _tiff
 
     name = str(path)
-    with reading(name, "a picture"), path.open("rb") as stream:
+    with reading(name, "a 2-D image"), path.open("rb") as stream:
         head = stream.read(8)
     if head == _pictures.PNG_MAGIC:
         return "PNG"

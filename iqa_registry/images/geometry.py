@@ -25,12 +25,12 @@ BANDWIDTH = 0.15
 
 
 def check_affines(first: Image, second: Image) -> None:
-    """Refuse two volumes whose affines put a corner of the grid at different places.
+    """Reject two volumes whose affines put a corner of the grid at different places.
 
     Rounding is allowed for: a corner may be off by 1 % of the smallest voxel side.
 
     Raises:
-        GeometryError: both affines, the largest distance in millimetres, and the remedy; or only one of the two has
+        GeometryError: both affines, the largest distance in millimeters, and the remedy; or only one of the two has
             an affine, and its file does not keep the voxels in RAS+ order, so that the other may lie mirrored.
     """
     _check_orientation(first, second)
@@ -62,7 +62,7 @@ def _shown(affine: Array) -> str:
 
 
 def check_sizes(synthesized: Image, reference: Image) -> None:
-    """Refuse two images of different sizes.
+    """Reject two images of different sizes.
 
     Raises:
         GeometryError: both sizes and the remedies.
@@ -106,7 +106,7 @@ def resample_to(moving: Image, reference: Image, order: int = 1) -> Image:
 
 
 def resize_to(pixels: Array, size: tuple[int, ...], nearest: bool = False) -> Array:
-    """Resize a picture ``(C, H, W)`` to ``(H, W)``: bilinear, antialiased when shrinking; nearest for labels.
+    """Resize a 2-D image ``(C, H, W)`` to ``(H, W)``: bilinear, antialiased when shrinking; nearest for labels.
 
     Example:
         >>> resize_to(np.array([[[0.0, 2.0], [4.0, 6.0]]], np.float32), (1, 1)).tolist()
@@ -121,7 +121,7 @@ def resize_to(pixels: Array, size: tuple[int, ...], nearest: bool = False) -> Ar
 
 
 def crop_common(first: Array, second: Array) -> tuple[Array, Array]:
-    """Cut two pictures ``(C, H, W)`` centrally to their common height and width.
+    """Cut two 2-D images ``(C, H, W)`` centrally to their common height and width.
 
     Example:
         >>> a, b = crop_common(np.zeros((1, 4, 9)), np.zeros((1, 6, 5)))
@@ -170,7 +170,7 @@ def shift_between(synthesized: Tensor, reference: Tensor) -> Tensor:
     """The shift of each synthesized image against its reference by phase correlation.
 
     Kuglin and Hines (1975): the inverse transform of the cross spectrum's phases peaks at the shift; a parabola
-    through its neighbours gives the fraction of a pixel. The peak's height, 1 where one image is the other shifted,
+    through its neighbors gives the fraction of a pixel. The peak's height, 1 where one image is the other shifted,
     says whether to believe it. Among frequencies of which ``n`` count, unrelated images reach a height of about
     ``sqrt(2 ln n / n)``, so a peak must stand well above that.
 
@@ -221,7 +221,7 @@ def _signed(index: Tensor, length: int) -> Tensor:
 
 
 def _vertex(surface: Tensor, row: Tensor, column: Tensor, axis: int) -> Tensor:
-    """Where the parabola through the peak and its two neighbours along ``axis`` has its vertex, in (-0.5, 0.5)."""
+    """Where the parabola through the peak and its two neighbors along ``axis`` has its vertex, in (-0.5, 0.5)."""
     height, width = surface.shape[-2:]
     batch = torch.arange(len(surface), device=surface.device)
     step = (1, 0) if axis == 0 else (0, 1)

@@ -23,13 +23,13 @@ AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """One picture or volume.
+    """One 2-D image or volume.
 
     Attributes:
-        pixels: float32; ``(C, H, W)`` with C = 1 or 3 for a picture, ``(X, Y, Z)`` in RAS+ for a volume (x grows
+        pixels: float32; ``(C, H, W)`` with C = 1 or 3 for a 2-D image, ``(X, Y, Z)`` in RAS+ for a volume (x grows
             towards the patient's right, y towards anterior, z towards superior).
-        affine: 4x4, voxel index to millimetres in RAS+; ``None`` for pictures and volumes without a position.
-        full_scale: what the pixel type holds at most (255 or 65535) where the image is an 8 or 16 bit picture;
+        affine: 4x4, voxel index to millimeters in RAS+; ``None`` for 2-D images and volumes without a position.
+        full_scale: what the pixel type holds at most (255 or 65535) where the image is an 8- or 16-bit 2-D image;
             ``None`` for everything whose type says nothing of its range.
         name: the path, for messages.
         is_volume: whether ``pixels`` is ``(X, Y, Z)``.
@@ -60,7 +60,7 @@ class Image:
             index: voxel index along that axis of the RAS+ volume.
 
         Raises:
-            UsageError: the image is a picture, or has no such slice.
+            UsageError: the image is a 2-D image, or has no such slice.
 
         Example:
             >>> volume = Image(np.arange(24, dtype=np.float32).reshape(2, 3, 4), is_volume=True)
@@ -68,7 +68,7 @@ class Image:
             [[20.0, 8.0], [16.0, 4.0], [12.0, 0.0]]
         """
         if not self.is_volume:
-            raise UsageError(f"{self.name} is a picture and has no slices.")
+            raise UsageError(f"{self.name} is a 2-D image and has no slices.")
         if not 0 <= index < self.pixels.shape[axis]:
             raise UsageError(
                 f"{self.name} has slices 0 to {self.pixels.shape[axis] - 1} along axis {axis}, not {index}."
@@ -79,10 +79,10 @@ class Image:
         """The whole volume as its axial sections in order, ``(1, D, H, W)``.
 
         Raises:
-            UsageError: the image is a picture.
+            UsageError: the image is a 2-D image.
         """
         if not self.is_volume:
-            raise UsageError(f"{self.name} is a picture and has no slices.")
+            raise UsageError(f"{self.name} is a 2-D image and has no slices.")
         return stack_sections(self.pixels)[None]
 
 
@@ -91,7 +91,7 @@ class ImageInfo:
     """What an image's header says.
 
     Attributes:
-        shape: ``(C, H, W)`` of a picture as stored (three equal channels still count as three), ``(X, Y, Z)`` in
+        shape: ``(C, H, W)`` of a 2-D image as stored (three equal channels still count as three), ``(X, Y, Z)`` in
             RAS+ of a volume.
         is_volume: whether it is a volume.
         name: the path, for messages.
@@ -114,7 +114,7 @@ class LazyImage:
     Attributes:
         key: tells the image from all others, in this process and the next; also its name in messages.
         make: gives the image; called by several threads, at any time, any number of times.
-        shape: ``(C, H, W)`` of a picture, ``(X, Y, Z)`` in RAS+ of a volume; ``None`` where only ``make`` knows.
+        shape: ``(C, H, W)`` of a 2-D image, ``(X, Y, Z)`` in RAS+ of a volume; ``None`` where only ``make`` knows.
         is_volume: whether it is a volume.
 
     Example:

@@ -35,7 +35,7 @@ class IntensityRule:
     """A parsed rule.
 
     Attributes:
-        kind: which rule; ``auto`` is ``dtype`` for 8 and 16 bit pictures and ``reference-percentile`` otherwise.
+        kind: which rule; ``auto`` is ``dtype`` for 8- and 16-bit 2-D images and ``reference-percentile`` otherwise.
         bounds: the limits of ``range``, or the two percentiles.
     """
 
@@ -100,7 +100,7 @@ def _bounds(rest: str, text: str) -> Bounds:
 
 
 def resolve_limits(rule: IntensityRule, synthesized: Image, reference: Image | None) -> Limits:
-    """The limits that a rule gives for a pair; percentiles are taken over the whole picture or volume.
+    """The limits that a rule gives for a pair; percentiles are taken over the whole 2-D image or volume.
 
     Args:
         rule: see :func:`parse_intensity`.
@@ -131,7 +131,7 @@ def resolve_limits(rule: IntensityRule, synthesized: Image, reference: Image | N
 def _type_limits(image: Image) -> Bounds:
     if image.full_scale is None:
         raise IntensityError(
-            f"{image.name}: --intensity dtype needs an 8 or 16 bit picture; "
+            f"{image.name}: --intensity dtype needs an 8- or 16-bit 2-D image; "
             "choose range=LO,HI or reference-percentile=0.5,99.5."
         )
     return 0.0, image.full_scale
@@ -161,7 +161,7 @@ def _interpolated(ordered: Array, place: float) -> float:
 
 
 def check_scales(synthesized: Image, reference: Image, rule: IntensityRule) -> None:
-    """Refuse values that plainly are on another scale than the other image's, or than the rule expects.
+    """Reject values that plainly are on another scale than the other image's, or than the rule expects.
 
     Two images differ plainly if the width of one's values is more than :data:`SPAN_RATIO` times that of the other,
     or if one reaches far below zero and the other does not. An image that is constant, dim, bright, or of another

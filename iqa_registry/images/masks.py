@@ -13,14 +13,14 @@ def read_mask(source: Source, like: Image, resample: bool = False) -> Array:
     Args:
         source: a path, an array or a tensor; boolean, or integer labels.
         like: the image that it belongs to.
-        resample: bring a label volume onto the image's grid (nearest neighbour) instead of refusing another grid.
+        resample: bring a label volume onto the image's grid (nearest neighbor) instead of rejecting another grid.
 
     Returns:
-        Labels ``(H, W)`` for a picture, ``(X, Y, Z)`` in RAS+ for a volume; 0 is outside.
+        Labels ``(H, W)`` for a 2-D image, ``(X, Y, Z)`` in RAS+ for a volume; 0 is outside.
 
     Raises:
         GeometryError: another size or affine.
-        ImageError: unreadable, more than one channel, or a picture for a volume.
+        ImageError: unreadable, more than one channel, or a 2-D image for a volume.
 
     Example:
         >>> import numpy as np
@@ -30,7 +30,7 @@ def read_mask(source: Source, like: Image, resample: bool = False) -> Array:
     """
     mask = read_labels(source)
     if mask.is_volume != like.is_volume:
-        kinds = {True: "a volume", False: "a picture"}
+        kinds = {True: "a volume", False: "a 2-D image"}
         raise ImageError(
             f"mask {mask.name} is {kinds[mask.is_volume]}, {like.name} is {kinds[like.is_volume]}; "
             "give a mask of the same kind."
@@ -38,7 +38,7 @@ def read_mask(source: Source, like: Image, resample: bool = False) -> Array:
     if not mask.is_volume and mask.pixels.shape[0] != 1:
         raise ImageError(
             f"{mask.name}: a mask has one channel, this one has {mask.pixels.shape[0]} that differ; "
-            "save the labels as grey values or with a palette."
+            "save the labels as gray values or with a palette."
         )
     if resample and mask.is_volume:
         mask = resample_to(mask, like, order=0)

@@ -1,4 +1,4 @@
-"""Pairing: which synthesized image is set against which reference, and what is left without a partner."""
+"""Pairing: which synthesized image is compared with which reference, and what is left without a partner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colour tables for maps: dark is equal, bright is different, safe for colour-blind readers.
+"""Color tables for maps: dark is equal, bright is different, safe for color-blind readers.
 
 ``SEQUENTIAL`` is inferno, of the viridis family by Nathaniel J. Smith, Stefan van der Walt and Eric Firing, who
 dedicated it to the public domain (CC0). ``DIVERGING`` runs from blue over black to orange and is computed here.
@@ -13,7 +13,7 @@ import numpy as np
 Table = np.ndarray[Any, np.dtype[np.uint8]]
 
 UNDEFINED = (128, 128, 128)
-"""The grey of pixels where a map is not defined."""
+"""The gray of pixels where a map is not defined."""
 
 _INFERNO = (
     "00000401000501010601010802010a02020c02020e03021004031204031405041706041907051b08051d09061f0a0722"
@@ -52,12 +52,12 @@ DIVERGING = _diverging()
 
 
 def colorize(values: np.ndarray[Any, Any], low: float, high: float, table: Table) -> Table:
-    """Turn values into colours; what lies outside the limits takes the colour of the nearer one.
+    """Turn values into colors; what lies outside the limits takes the color of the nearer one.
 
     Args:
         values: ``(H, W)``; NaN becomes :data:`UNDEFINED`.
-        low: the value of the table's first colour; may be above ``high``, which turns the table round.
-        high: the value of its last colour.
+        low: the value of the table's first color; may be above ``high``, which turns the table round.
+        high: the value of its last color.
         table: ``(256, 3)``.
 
     Returns:

@@ -145,7 +145,7 @@ def start_maps(registry: Registry, names: Iterable[str], device: str) -> Started
 
 
 def check_has_map(registry: Registry, text: str) -> None:
-    """Refuse a metric without a map.
+    """Reject a metric without a map.
 
     Raises:
         UnknownNameError: nothing is registered under the name.
@@ -163,7 +163,7 @@ def check_has_map(registry: Registry, text: str) -> None:
 
 
 def check_limits(given: Iterable[str], drawn: Iterable[str]) -> None:
-    """Refuse limits for a map that is not drawn.
+    """Reject limits for a map that is not drawn.
 
     Raises:
         UsageError: names the map.

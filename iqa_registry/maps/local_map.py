@@ -24,7 +24,7 @@ class LocalMap:
     Attributes:
         metric: the text that it was asked for by.
         values: ``(H, W)`` float32, NaN where the map is not defined.
-        scale: the values that its colours stand for.
+        scale: the values that its colors stand for.
         pair: where the images came from.
         axis: the axis along which the volume is sliced, ``None`` for a 2-D image.
         slice: the index of the slice, ``None`` for a 2-D image.

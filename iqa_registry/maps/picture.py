@@ -1,4 +1,4 @@
-"""A map as a picture: reference, synthesized image and map side by side with a scale, or the map alone."""
+"""A map as a 2-D image: reference, synthesized image and map side by side with a scale, or the map alone."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from iqa_registry.maps.local_map import LocalMap, Mask
 from iqa_registry.maps.scale import Scale
 
 LONGEST = 384
-"""Pixels that the longest side of a panel has at least; smaller pictures are enlarged by a whole factor."""
+"""Pixels that the longest side of a panel has at least; smaller 2-D images are enlarged by a whole factor."""
 OUTLINE = (0, 200, 220)
 GAP, LINE, BAR, LABELS = 10, 20, 16, 64
 BACKGROUND, INK = (255, 255, 255), (0, 0, 0)
 
 
 def draw_map(found: LocalMap) -> Table:
-    """The map's colours alone, one pixel for each of its pixels: ``(H, W, 3)``."""
+    """The map's colors alone, one pixel for each of its pixels: ``(H, W, 3)``."""
     return colorize(found.values, found.scale.low, found.scale.high, found.scale.colors)
 
 
@@ -31,7 +31,7 @@ def draw_panel(found: LocalMap, spacing: tuple[float, float] = (1.0, 1.0)) -> Ta
 
     Args:
         found: what to draw; the outlines of its regions are drawn in all three.
-        spacing: millimetres from row to row and from column to column, so that thick slices are not squashed.
+        spacing: millimeters from row to row and from column to column, so that thick slices are not squashed.
 
     Returns:
         ``(rows, columns, 3)``.
@@ -89,7 +89,7 @@ def outline(mask: Mask) -> Mask:
 
 
 def to_png(pixels: Table) -> bytes:
-    """Encode a picture."""
+    """Encode a 2-D image."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=3)
     return buffer.getvalue()
@@ -112,14 +112,14 @@ def _captions(found: LocalMap) -> list[str]:
     means = [("mean", found.mean())]
     means += [(f"mean in {region}", found.mean(region)) for region in found.regions]
     shown = ", ".join(f"{label} {'–' if value is None else f'{value:.4g}'}" for label, value in means)
-    undefined = "; grey: not defined" if np.isnan(found.values).any() else ""
+    undefined = "; gray: not defined" if np.isnan(found.values).any() else ""
     return [found.pair_id, f"map: {shown}; black: equal{undefined}"]
 
 
 def _draw_scale(
     draw: ImageDraw.ImageDraw, canvas: Image.Image, scale: Scale, place: tuple[int, int, int]
 ) -> None:
-    """The colours from bottom to top, in steps of one pixel, with five values."""
+    """The colors from bottom to top, in steps of one pixel, with five values."""
     left, top, height = place
     values = np.linspace(scale.high, scale.low, height)[:, None].repeat(BAR, axis=1)
     canvas.paste(Image.fromarray(colorize(values, scale.low, scale.high, scale.colors)), (left, top))
@@ -143,7 +143,7 @@ def tick(value: float) -> str:
 
 
 def _fitted(draw: ImageDraw.ImageDraw, text: str, width: int, font: Any) -> str:
-    """The text, cut where the picture ends."""
+    """The text, cut where the 2-D image ends."""
     for length in _lengths(text):
         shown = text if length == len(text) else text[:length] + "…"
         if draw.textlength(shown, font) <= width:

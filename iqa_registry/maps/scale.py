@@ -9,11 +9,11 @@ from iqa_registry.maps.colors import DIVERGING, SEQUENTIAL, Table
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The values that a map's colours stand for.
+    """The values that a map's colors stand for.
 
     Attributes:
         equal: the map's value where the images are equal: it is black.
-        far: the value of the brightest colour; everything beyond it has that colour too.
+        far: the value of the brightest color; everything beyond it has that color too.
         signed: whether values on both sides of ``equal`` are told apart (by blue and orange).
     """
 
@@ -23,17 +23,17 @@ class Scale:
 
     @property
     def low(self) -> float:
-        """The lowest value that has a colour of its own."""
+        """The lowest value that has a color of its own."""
         return self.equal - abs(self.far - self.equal) if self.signed else min(self.equal, self.far)
 
     @property
     def high(self) -> float:
-        """The highest value that has a colour of its own."""
+        """The highest value that has a color of its own."""
         return self.equal + abs(self.far - self.equal) if self.signed else max(self.equal, self.far)
 
     @property
     def colors(self) -> Table:
-        """The colours from :attr:`low` to :attr:`high`."""
+        """The colors from :attr:`low` to :attr:`high`."""
         if self.signed:
             return DIVERGING
         return SEQUENTIAL if self.far > self.equal else SEQUENTIAL[::-1]

@@ -32,7 +32,7 @@ class Grid:
     code: int = 1
 
     def spacing(self, axis: int) -> tuple[float, float]:
-        """Millimetres between the rows and between the columns of a slice across ``axis``."""
+        """Millimeters between the rows and between the columns of a slice across ``axis``."""
         lengths = np.linalg.norm(self.affine[:3, :3], axis=0)
         first, second = (float(lengths[other]) for other in range(3) if other != axis)
         return second, first

@@ -1,4 +1,4 @@
-"""Maps as files: a picture for each, a NIfTI volume for each volume and metric, and a table of their means."""
+"""Maps as files: a 2-D image for each, a NIfTI volume for each volume and metric, and a table of their means."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class MapWriter:
     slices are there. Slices that were not mapped are NaN in it.
 
     Args:
-        folder: is made if need be.
-        panel: draw reference and synthesized image beside the map, with a scale; else the map's colours alone.
+        folder: is made if necessary.
+        panel: draw reference and synthesized image beside the map, with a scale; else the map's colors alone.
 
     Attributes:
         rows: what the table ``maps.csv`` holds, one row per map and region.
-        pictures: number of pictures written.
+        2-D images: number of 2-D images written.
         volumes: number of volumes written.
     """
 
@@ -67,7 +67,7 @@ class MapWriter:
             write_table(self.folder / TABLE, make_table(self.rows, COLUMNS))
 
     def add(self, found: LocalMap) -> None:
-        """Write the picture of a map, and keep its values for the volume.
+        """Write the 2-D image of a map, and keep its values for the volume.
 
         Raises:
             UsageError: another map has the same file name.

@@ -17,7 +17,7 @@ from pathlib import Path
 MANIFEST = Path(__file__).parent / "manifest.csv"
 """Columns: pair_id, synthesized, reference, mask, subject, lesion, source, target, degradation, severity, rating."""
 RATINGS = MANIFEST.with_name("ratings.csv")
-"""The simulated raters' single scores: pair_id, rater, rating (0, 0.1 ... 0.9, larger is better)."""
+"""The simulated individual raters' scores: pair_id, rater, rating (0, 0.1 ... 0.9, larger is better)."""
 SEVERITIES = MANIFEST.with_name("severities.csv")
 """The severity of each error in each image: pair_id and a column for each error, 0 (absent) to 1."""
 

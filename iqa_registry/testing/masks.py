@@ -130,7 +130,7 @@ def _needs_masks(subject: Subject) -> None:
 
 
 def _masked_pair(subject: Subject) -> tuple[Tensor, Tensor, Tensor]:
-    """Two pairs wide enough for a box in each half, each box three times the least size or so; their masks."""
+    """Two pairs wide enough for a box in each half, each box three times the minimum size or so; their masks."""
     side = max(3 * subject.metric.minimum_size, 64 if subject.metric.dimensions == 2 else 24)
     sides = (*(side,) * (subject.metric.dimensions - 1), 2 * side)
     reference = probes.head_images(2, sides, seed=4)

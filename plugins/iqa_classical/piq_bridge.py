@@ -102,7 +102,7 @@ def piq_score(x: Tensor, y: Tensor, row: Row) -> Tensor:
 
 
 def _as_piq_wants(images: Tensor, row: Row) -> Tensor:
-    """The images clipped to [0, 1], since piq rejects others, and repeated to three channels if need be."""
+    """The images clipped to [0, 1], since piq rejects others, and repeated to three channels if necessary."""
     images = images.clamp(0, 1)
     return images.expand(-1, 3, -1, -1) if row.needs_rgb and images.shape[1] == 1 else images
 

@@ -88,7 +88,7 @@ class Settings:
         return None if self.slices in ("all", ":") else self.slices
 
     def check(self) -> None:
-        """Refuse what contradicts itself.
+        """Reject what contradicts itself.
 
         Raises:
             UsageError: no pair can come of it.

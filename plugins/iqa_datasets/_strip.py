@@ -18,13 +18,13 @@ from iqa_registry.errors import ImageError
 from iqa_registry.images.formats import Array, Image
 
 SMOOTHING = 1.5
-"""Standard deviation in millimetres of the Gaussian before the threshold."""
+"""Standard deviation in millimeters of the Gaussian before the threshold."""
 COARSE = 2.0
-"""Millimetres of the grid that shapes are found on; finer ones take ten times as long."""
+"""Millimeters of the grid that shapes are found on; finer ones take ten times as long."""
 OPENING = 8.0
-"""Millimetres by which the head is eroded, so that what is connected through less falls apart."""
+"""Millimeters by which the head is eroded, so that what is connected through less falls apart."""
 CLOSING = 4.0
-"""Millimetres up to which gaps (sulci, ventricles near the surface) are closed."""
+"""Millimeters up to which gaps (sulci, ventricles near the surface) are closed."""
 
 
 def strip_simply(image: Image) -> Array:

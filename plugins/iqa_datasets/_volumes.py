@@ -98,12 +98,12 @@ def lazy_mask(volume: Volume) -> LazyImage:
 
 
 def lazy_section(volume: Volume, index: int) -> LazyImage:
-    """One axial slice of the volume as a picture."""
+    """One axial slice of the volume as a 2-D image."""
     return LazyImage(f"{volume}, slice {index}", partial(_make_section, volume, index))
 
 
 def lazy_mask_section(volume: Volume, index: int) -> LazyImage:
-    """One axial slice of the brain mask as a picture."""
+    """One axial slice of the brain mask as a 2-D image."""
     return LazyImage(f"brain mask: {volume}, slice {index}", partial(_mask_section, volume, index))
 
 
@@ -125,7 +125,7 @@ def make_volume(volume: Volume) -> Image:
     """
     image = read_labels(volume.file.path) if volume.labels else read_image(volume.file.path)
     if not image.is_volume:
-        raise ImageError(f"{image.name}: is a picture, expected a volume.")
+        raise ImageError(f"{image.name}: is a 2-D image, expected a volume.")
     if volume.resample:
         image = _onto_target(image, volume)
     image = fit_plane(image, volume.size)
@@ -250,7 +250,7 @@ def strip_outside(image: Image, mask: Image) -> Image:
 
 def _nearest(mask: Image, image: Image) -> Image:
     if not mask.is_volume:
-        raise ImageError(f"{mask.name}: is a picture, expected a mask volume.")
+        raise ImageError(f"{mask.name}: is a 2-D image, expected a mask volume.")
     if mask.affine is None or image.affine is None:
         check_sizes(mask, image)
         return mask

@@ -1,7 +1,7 @@
-"""Writing a tree like NIRPS: pictures, scores and ratings, one folder an image.
+"""Writing a tree like NIRPS: 2-D images, scores and ratings, one folder an image.
 
-The scores are those of the pictures as they are written, 8 bit, each divided by 255: so whoever scores the tree's
-pictures again gets the numbers in the tree. MAE is a mean of absolute differences on [0, 1], PSNR is in decibels to a
+The scores are those of the 2-D images as they are written, 8 bit, each divided by 255: so whoever scores the tree's
+2-D images again gets the numbers in the tree. MAE is a mean of absolute differences on [0, 1], PSNR is in decibels to a
 peak of 1. The published numbers go together with that: in all 3,000 rows of the IXI half the root mean square error
 that PSNR tells, at a peak of 1, is 1.11 to 2.57 times the MAE (never below it, as it must be on one scale).
 """
@@ -263,10 +263,10 @@ class _Writer:
         synthesized, reference = read_image(pair.synthesized), read_image(pair.reference)
         for image in (synthesized, reference):
             if image.is_volume:
-                raise ImageError(f"{image.name}: is a volume; save its slices as pictures or .npy arrays.")
+                raise ImageError(f"{image.name}: is a volume; save its slices as 2-D images or .npy arrays.")
         check_sizes(synthesized, reference)
         if synthesized.pixels.shape != reference.pixels.shape:
-            raise ImageError(f"{synthesized.name}: is colour against grey; bring both to one.")
+            raise ImageError(f"{synthesized.name}: is color against gray; bring both to one.")
         check_scales(synthesized, reference, self.rule)
         limits = resolve_limits(self.rule, synthesized, reference)
         return _rounded(synthesized, limits.synthesized), _rounded(reference, limits.reference)

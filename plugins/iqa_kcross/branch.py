@@ -2,7 +2,7 @@
 
 Branches are plugins of this plugin. A package contributes one by a module under the entry-point group ``iqa_kcross``
 that implements the hook :func:`iqa_kcross.hookspecs.kcross_branches`. A branch depends on one image until two
-encodings meet in its descriptor, so a reference is encoded once however many images are set against it.
+encodings meet in its descriptor, so a reference is encoded once however many images are compared with it.
 """
 
 from __future__ import annotations

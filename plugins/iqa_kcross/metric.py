@@ -36,7 +36,7 @@ class KCross(FullReferenceMetric):
     """K-CROSS with a given model; ``registry.metric("kcross")`` brings the shipped one.
 
     Scores are in [0, 1], higher is better, on the raters' scale. Images ``(N, 1 or 3, H, W)`` in [0, 1] of the model's
-    target modality, colour as the mean of its channels; at least 32 pixels a side.
+    target modality, color as the mean of its channels; at least 32 pixels a side.
 
     Args:
         model: a trained model.
@@ -103,12 +103,12 @@ def build(
     branches: Annotated[
         list[str] | None, Field(min_length=1, description="joined by +; all of the model's by default")
     ] = None,
-    width: Annotated[int | None, Field(ge=1, description="refuse weights of another width")] = None,
+    width: Annotated[int | None, Field(ge=1, description="reject weights of another width")] = None,
     descriptor: Annotated[
-        Literal["layers", "code"] | None, Field(description="refuse weights with another descriptor")
+        Literal["layers", "code"] | None, Field(description="reject weights with another descriptor")
     ] = None,
-    source: Annotated[str | None, Field(description="refuse weights for another source modality")] = None,
-    target: Annotated[str | None, Field(description="refuse weights for another target modality")] = None,
+    source: Annotated[str | None, Field(description="reject weights for another source modality")] = None,
+    target: Annotated[str | None, Field(description="reject weights for another target modality")] = None,
     segmenter: Annotated[
         str, Field(description="finds the lesions; with parameters in brackets: [nnunet:path=FOLDER,fold=0]")
     ] = "nnunet",

@@ -2,7 +2,7 @@ r"""DISTS: Deep Image Structure and Texture Similarity.
 
 The image itself and five stages of VGG16, its maximum pooling replaced by a smooth one, are compared channel by
 channel: the means (texture) and the covariance (structure), each in the form of SSIM, weighted by what was learned
-from human judgements of quality and of texture:
+from human judgments of quality and of texture:
 
 .. math:: D(x, y) = \sum_{l, c} \alpha_{lc} \Bigl(1 - \frac{2 \mu_x \mu_y + c_1}{\mu_x^2 + \mu_y^2 + c_1}\Bigr)
     + \beta_{lc} \Bigl(1 - \frac{2 \sigma_{xy} + c_2}{\sigma_x^2 + \sigma_y^2 + c_2}\Bigr),

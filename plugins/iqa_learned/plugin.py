@@ -206,7 +206,7 @@ METRICS = (
     ),
     MetricSpec(
         name="lpips",
-        summary="distance of deep features weighted by human judgements (learned perceptual patch similarity)",
+        summary="distance of deep features weighted by human judgments (learned perceptual patch similarity)",
         kind="full-reference",
         dimensions=(2,),
         higher_is_better=False,

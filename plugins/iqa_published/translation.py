@@ -1,7 +1,7 @@
 """Figure 2 of Konz et al. (arXiv:2404.07318) recomputed from the numbers of their Table 1, and their text checked.
 
-The figure shows absolute correlations of FID, KID, SWD and IS with Dice over five systems in two tasks as a picture;
-the paper prints no numbers for it. So its claims are what the recomputed numbers are held against.
+The figure shows absolute correlations of FID, KID, SWD and IS with Dice over five systems in two tasks as a 2-D image;
+the paper prints no numbers for it. So its claims are what the recomputed numbers are compared with.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ _VOLUMES = (".nii", ".nii.gz")
 
 
 def check_output(image: Path, out: Path) -> None:
-    """Refuse a suffix that cannot hold the label map, before anything is computed.
+    """Reject a suffix that cannot hold the label map, before anything is computed.
 
     Raises:
-        UsageError: not NIfTI for a volume, or not PNG for a picture.
+        UsageError: not NIfTI for a volume, or not PNG for a 2-D image.
         ImageError: the image's header cannot be read.
     """
     volume = probe_image(image).is_volume
@@ -31,7 +31,7 @@ def check_output(image: Path, out: Path) -> None:
 
 
 def segment_file(segmenter: Segmenter, image: Path, out: Path) -> NDArray[np.uint8]:
-    """Segment a picture or volume, write the label map, and return it as it was computed.
+    """Segment a 2-D image or volume, write the label map, and return it as it was computed.
 
     A volume is given to the segmenter as its axial sections in order, rows from anterior to posterior and columns from
     right to left: the array that nnU-Net reads from a file in the orientation of DICOM. The label map has the

@@ -93,7 +93,7 @@ def standardize(image: Tensor) -> Tensor:
 
 
 def without_specks(labels: NDArray[Any], least: int) -> NDArray[np.uint8]:
-    """Set connected regions of fewer than ``least`` pixels to 0; neighbours touch by a side or a corner.
+    """Set connected regions of fewer than ``least`` pixels to 0; neighbors touch by a side or a corner.
 
     Args:
         labels: any number of dimensions; all labels but 0 count as one region where they touch.
@@ -113,7 +113,7 @@ def without_specks(labels: NDArray[Any], least: int) -> NDArray[np.uint8]:
 
 
 def spacing_of(affine: NDArray[Any] | None, dimensions: int) -> list[float]:
-    """Millimetres between neighbours along each axis of the array; 1 without an affine.
+    """Millimeters between neighbors along each axis of the array; 1 without an affine.
 
     Args:
         affine: ``(4, 4)``; its columns belong to the array's axes in their order.

@@ -1,4 +1,4 @@
-"""Ratings beside scores: means, single raters, missing ones, images on one side only."""
+"""Ratings beside scores: means, individual raters, missing ones, images on one side only."""
 
 import numpy as np
 import polars as pl

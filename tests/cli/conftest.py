@@ -23,7 +23,7 @@ def iqa(tmp_path, monkeypatch):
 
 @pytest.fixture
 def smooth():
-    """A seeded, smooth 8-bit picture."""
+    """A seeded, smooth 8-bit 2-D image."""
 
     def make(seed, size=(64, 64)):
         generator = np.random.default_rng(seed)
@@ -35,7 +35,7 @@ def smooth():
 
 @pytest.fixture
 def folders(tmp_path, smooth):
-    """Two folders of three matching pictures each."""
+    """Two folders of three matching 2-D images each."""
     for name, offset in (("synthesized", 0), ("reference", 50)):
         (tmp_path / name).mkdir()
         for number in range(3):

@@ -52,7 +52,7 @@ def write_broken(kind, path, smooth):
         case "alpha":
             Image.fromarray(np.dstack([picture] * 3 + [np.full_like(picture, 128)])).save(path)
         case "text":
-            path.write_text("not a picture")
+            path.write_text("not a 2-D image")
 
 
 @pytest.mark.parametrize(

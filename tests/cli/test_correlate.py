@@ -1,4 +1,4 @@
-"""``iqa correlate``: tables, files, pictures, exit codes, messages."""
+"""``iqa correlate``: tables, files, 2-D images, exit codes, messages."""
 
 import csv
 import io
@@ -109,7 +109,7 @@ def test_files_and_heat_map(iqa, table, tmp_path):
     assert pl.read_csv(out / "correlations.csv").equals(pl.read_parquet(out / "correlations.parquet"))
     with Image.open(out / "correlations.png") as picture:
         assert picture.width == 9 * 160
-        # Not one colour: the strongest cells are bright, weak ones dark.
+        # Not one color: the strongest cells are bright, weak ones dark.
         assert np.asarray(picture.convert("L")).std() > 20
 
 

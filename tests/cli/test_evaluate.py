@@ -95,7 +95,7 @@ def test_a_run_folder_goes_on(iqa, folders):
 
 
 def test_strict_stops(iqa, folders):
-    (folders[0] / "1.png").write_bytes(b"no picture")
+    (folders[0] / "1.png").write_bytes(b"no 2-D image")
     done = iqa("evaluate", *folders, "--metric", "mae", "--strict", "--batch-size", "1")
     assert done.returncode == 1
     assert "--strict" in done.stderr

@@ -36,7 +36,7 @@ PLUGIN = """
 
 @pytest.fixture
 def study(install, folders, tmp_path):
-    """Toy metrics and datasets, and label maps of the pictures: 4 on the left, 1 on the right, 2 in between."""
+    """Toy metrics and datasets, and label maps of the 2-D images: 4 on the left, 1 on the right, 2 in between."""
     install(PLUGIN)
     (tmp_path / "labels").mkdir()
     for number in range(3):

@@ -1,4 +1,4 @@
-"""DICOM: single files, series, multi-frame files; order, spacing, rescaling, and what is refused."""
+"""DICOM: single files, series, multi-frame files; order, spacing, rescaling, and what is rejected."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_a_missing_slice_is_named(
         ({"Rows": 9, "Columns": 8}, "the size of IM0003 is not that of IM0000"),
         ({"ImageOrientationPatient": [1, 0, 0, 0, 0, -1]}, "the direction of IM0003 .* localizer"),
         ({"PixelSpacing": [2, 2]}, "the pixel spacing of IM0003"),
-        ({"SamplesPerPixel": 3}, "IM0003: is a colour image"),
+        ({"SamplesPerPixel": 3}, "IM0003: is a color image"),
     ],
 )
 def test_slices_that_do_not_fit_are_named(

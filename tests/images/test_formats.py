@@ -88,7 +88,7 @@ def test_slices_that_do_not_exist_are_refused() -> None:
         with pytest.raises(UsageError, match=f"has slices 0 to 5 along axis 2, not {index}"):
             volume.section(2, index)
     for cut in (lambda: picture.section(2, 0), picture.stack):
-        with pytest.raises(UsageError, match="is a picture and has no slices"):
+        with pytest.raises(UsageError, match="is a 2-D image and has no slices"):
             cut()
     with pytest.raises(UsageError, match="expected one slice"):
         unsection(np.zeros((2, 4, 5)), 0)

@@ -1,4 +1,4 @@
-"""Intensity rules: what they resolve to, which pairs are refused, and the map onto [0, 1]."""
+"""Intensity rules: what they resolve to, which pairs are rejected, and the map onto [0, 1]."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_constant_reference_needs_a_range(text: str | None) -> None:
 
 
 def test_dtype_needs_a_type_with_a_scale(unit: np.ndarray) -> None:
-    with pytest.raises(IntensityError, match=r"a\.npy: --intensity dtype needs an 8 or 16 bit picture"):
+    with pytest.raises(IntensityError, match=r"a\.npy: --intensity dtype needs an 8- or 16-bit 2-D image"):
         resolve_limits(parse_intensity("dtype"), named(unit, "a.npy"), named(unit, "b.npy"))
 
 

@@ -56,8 +56,8 @@ def test_a_mask_on_another_grid_is_refused_or_resampled(labels: np.ndarray) -> N
     ("mask", "message"),
     [
         (np.zeros((6, 8), np.uint8), "6 x 8, .* 6 x 7"),
-        (np.zeros((5, 6, 7), np.uint8), "mask array is a volume, array is a picture"),
-        (np.arange(126, dtype=np.uint8).reshape(3, 6, 7), "3 that differ; save the labels as grey values"),
+        (np.zeros((5, 6, 7), np.uint8), "mask array is a volume, array is a 2-D image"),
+        (np.arange(126, dtype=np.uint8).reshape(3, 6, 7), "3 that differ; save the labels as gray values"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused(mask: np.ndarray, message: str) -> None:

@@ -86,7 +86,7 @@ def test_axes_of_length_one_are_dropped_and_series_refused(tmp_path: Path) -> No
             np.ones((4, 5, 6), np.complex64),
             "complex64, expected integers or floats; of complex data take the magn",
         ),
-        (np.ones((4, 5, 6), [("R", "u1"), ("G", "u1"), ("B", "u1")]), "of colour one channel"),
+        (np.ones((4, 5, 6), [("R", "u1"), ("G", "u1"), ("B", "u1")]), "of color one channel"),
         (np.full((4, 5, 6), np.nan), r"120 of 120 pixels are NaN or infinite"),
     ],
 )

@@ -75,7 +75,7 @@ def test_alpha_is_dropped_if_opaque_else_refused(
 
 def test_grey_with_alpha_in_16_bits_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_bytes(np.full((8, 8, 2), 65535, np.uint16), 4))
-    with pytest.raises(ImageError, match=r"a\.png: is a 16 bit grey PNG with alpha; save it without"):
+    with pytest.raises(ImageError, match=r"a\.png: is a 16 bit gray PNG with alpha; save it without"):
         read_image(tmp_path / "a.png")
 
 
@@ -130,7 +130,7 @@ def test_cmyk_jpeg_and_jpeg_label_maps_are_refused(tmp_path: Path) -> None:
 def test_content_decides_where_the_suffix_is_wrong(tmp_path: Path) -> None:
     Pillow.new("L", (8, 6), 7).save(tmp_path / "a.jpg", format="PNG")
     assert read_image(tmp_path / "a.jpg").pixels.mean() == 7
-    (tmp_path / "b.png").write_text("not a picture at all")
+    (tmp_path / "b.png").write_text("not a 2-D image at all")
     with pytest.raises(ImageError, match=r"b\.png: is not a PNG, JPEG or TIFF file"):
         read_image(tmp_path / "b.png")
 

@@ -62,7 +62,7 @@ def test_white_as_zero_is_turned_round(tmp_path: Path, dtype: str, compression: 
         tifffile.imwrite(tmp_path / "a.tif", values, photometric="miniswhite", compression=compression)
     with tifffile.TiffFile(tmp_path / "a.tif") as written:
         assert written.pages.first.photometric == 0
-    # Pillow turns 8 bit values round itself when it writes them, so that the picture looks as given
+    # Pillow turns 8 bit values round itself when it writes them, so that the 2-D image looks as given
     expected = values if (dtype, compression) == ("u1", "tiff_lzw") else np.iinfo(dtype).max - values
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels[0], expected)
 

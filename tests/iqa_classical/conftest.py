@@ -19,7 +19,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture
 def camera_pair() -> tuple[Tensor, Tensor]:
-    """A single grey pair (1, 1, 256, 256), where running over all of them would tell no more."""
+    """A single gray pair (1, 1, 256, 256), where running over all of them would tell no more."""
     return load_pair("camera-noise")
 
 

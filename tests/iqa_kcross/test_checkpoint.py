@@ -1,4 +1,4 @@
-"""Model files: what goes in comes out, and what does not fit is refused with the file's name."""
+"""Model files: what goes in comes out, and what does not fit is rejected with the file's name."""
 
 import json
 

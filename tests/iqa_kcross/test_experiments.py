@@ -1,4 +1,4 @@
-"""The experiments' numbers, held against the metric itself and the statistics of the core."""
+"""The experiments' numbers, compared with the metric itself and the statistics of the core."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def opened(registry):
 
 @pytest.fixture(scope="module")
 def direct(opened, models):
-    """Scores by the metric itself, branches chosen by its own parameter: one column a set of branches."""
+    """Scores by the metric itself, branches chosen by its own parameter: one column per set of branches."""
     columns = {}
     for chosen in (["complex", "structure"], ["tumor"], ["complex", "tumor", "structure"]):
         text = f"kcross:weights={models[0].path},branches={'+'.join(chosen)},segmenter=labels"

@@ -116,7 +116,7 @@ def test_a_mistake_in_a_test_set_is_said_before_models_are_trained(tmp_path):
 
 @pytest.fixture
 def manifest(tmp_path, weights):
-    """A manifest of pictures that are not there: whatever is wrong is said before any is read."""
+    """A manifest of 2-D images that are not there: whatever is wrong is said before any is read."""
     del weights
     text = "pair_id,synthesized,reference,model{0}\n" + "".join(
         f"p{number},s{number}.png,r{number}.png,unit{{1}}\n" for number in range(3)

@@ -1,4 +1,4 @@
-"""Training: both stages on a small phantom, alone and after an interruption, and what is refused."""
+"""Training: both stages on a small phantom, alone and after an interruption, and what is rejected."""
 
 import json
 

@@ -47,7 +47,7 @@ def test_wrong_names_and_parameters(registry):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_whether_it_is_fitted_is_declared_rightly(registry, name):
-    """One that needs a fit refuses to go without and ignores the ratings of the rows that it is applied to."""
+    """One that needs a fit rejects to go without and ignores the ratings of the rows that it is applied to."""
     ranker = registry.ranker(name)
     scores, ratings = SAMPLE
     assert ranker.needs_fit == (name in {"logistic", "isotonic"})

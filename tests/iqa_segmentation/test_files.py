@@ -56,7 +56,7 @@ def test_the_file_may_be_given_as_before_and_must_be_given(folder, picture, tmp_
 def test_a_suffix_that_cannot_hold_it(picture, tmp_path):
     done = run_in_process("segment", "predict", picture[0], tmp_path / "l.nii.gz")
     assert done.returncode == 2
-    assert "the label map of a picture is written as *.png" in done.stderr
+    assert "the label map of a 2-D image is written as *.png" in done.stderr
 
 
 def test_list_names_the_segmenters():

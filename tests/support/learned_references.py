@@ -103,7 +103,7 @@ def _piq_without_downloads(backbone: dict[str, Tensor], published: object) -> It
 
 
 def image_pairs(count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Pairs of grey and colour images of odd sizes: noise, smoothed noise, gradients, with distortions."""
+    """Pairs of gray and color images of odd sizes: noise, smoothed noise, gradients, with distortions."""
     generator = torch.Generator().manual_seed(7)
     for index in range(count):
         height, width = ((64, 64), (33, 70), (81, 47), (96, 65))[index % 4]

@@ -1,4 +1,4 @@
-"""Files in the store's folder and files that a user brings: checked, refused, imported."""
+"""Files in the store's folder and files that a user brings: checked, rejected, imported."""
 
 from __future__ import annotations
 

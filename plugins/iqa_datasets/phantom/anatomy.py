@@ -2,7 +2,7 @@
 
 A simulated subject is the template turned, scaled and deformed at two scales. The template is an average of many
 heads, hence blurred; its probabilities are sharpened by a softmax with a little smooth noise, which moves the
-borders of the tissues by about a millimetre and makes the folding of the cortex differ between subjects.
+borders of the tissues by about a millimeter and makes the folding of the cortex differ between subjects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from iqa_datasets.phantom.template import Template
 Array = NDArray[np.float32]
 
 TISSUES = ("csf", "grey", "white")
-"""Order of the fractions: cerebrospinal fluid, grey matter, white matter."""
+"""Order of the fractions: cerebrospinal fluid, gray matter, white matter."""
 SCALES = ((45.0, 2.4), (16.0, 1.2))
 """Knot distance and standard deviation of each displacement along each axis, in mm."""
 SIZE_SPREAD, TURN_SPREAD, SHIFT_SPREAD = 0.03, 3.0, 1.5

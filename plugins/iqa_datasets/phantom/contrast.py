@@ -13,13 +13,13 @@ Lesions: relaxation times of tumors differ between field strengths, so we take t
 other side within one study and apply it to the white matter above.
 
 * Solid tumor: T1 1863 / 938 ms, T2 90 / 38 ms (high-grade tumors against contralateral white matter, 3 T), and the T2
-  of oedema 65 / 38 ms (peritumoral white matter): P. de Blank et al., "Magnetic resonance fingerprinting to
+  of edema 65 / 38 ms (peritumoral white matter): P. de Blank et al., "Magnetic resonance fingerprinting to
   characterize childhood and young adult brain tumors", Pediatric Neurosurgery 54(5), 310-318, 2019,
   DOI 10.1159/000501696.
-* Oedema: T1 1578 ms in the peritumoral white matter of glioblastomas, 3 T (against the same 938 ms): C. Badve et al.,
+* Edema: T1 1578 ms in the peritumoral white matter of glioblastomas, 3 T (against the same 938 ms): C. Badve et al.,
   "MR fingerprinting of adult brain tumors: initial experience", American Journal of Neuroradiology 38(3), 492-499,
   2017, DOI 10.3174/ajnr.A5035.
-* Proton densities of lesions are our assumption: solid tumor as grey matter, oedema between white matter and fluid.
+* Proton densities of lesions are our assumption: solid tumor as gray matter, edema between white matter and fluid.
 * The necrotic core is our assumption as well: solid tumor mixed with :data:`FLUID_IN_CORE` of fluid.
 """
 
@@ -54,13 +54,13 @@ class Protocol:
 
 _WHITE = Tissue(0.77, 500.0, 70.0)
 HEALTHY = {"csf": Tissue(1.0, 2569.0, 329.0), "grey": Tissue(0.86, 833.0, 83.0), "white": _WHITE}
-"""Cerebrospinal fluid, grey and white matter at 1.5 T."""
+"""Cerebrospinal fluid, gray and white matter at 1.5 T."""
 FLUID_IN_CORE = 0.5
 LESION = {
     "solid": Tissue(0.86, _WHITE.t1 * 1863 / 938, _WHITE.t2 * 90 / 38),
     "oedema": Tissue(0.82, _WHITE.t1 * 1578 / 938, _WHITE.t2 * 65 / 38),
 }
-"""Solid tumor and oedema at 1.5 T by their ratios to white matter; see the module's docstring."""
+"""Solid tumor and edema at 1.5 T by their ratios to white matter; see the module's docstring."""
 PROTOCOLS = {
     "t1": Protocol(500, 12),
     "t2": Protocol(4500, 100),

@@ -124,7 +124,7 @@ class Phantom(Dataset):
             )
 
     def table(self) -> pl.DataFrame:
-        """The pairs with a column of severities for each error, and the raters' single scores."""
+        """The pairs with a column of severities for each error, and the individual raters' scores."""
         import polars as pl
 
         numbers = range(self.count)

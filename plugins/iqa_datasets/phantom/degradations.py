@@ -2,7 +2,7 @@
 
 Each is a function of the image ``(..., H, W)`` in [0, 1], its severity, the scene that the image shows and a generator.
 A generator in the same state draws the same error whatever the severity, so an error grows and never changes its kind.
-Sizes are given in millimetres or in pixels of a slice of 256, and scale with the resolution. Errors within a slice are
+Sizes are given in millimeters or in pixels of a slice of 256, and scale with the resolution. Errors within a slice are
 the same in every slice of a volume, apart from noise. How large an error is at severity 1 is our choice; it was made by
 eye, so that severity 1 is the worst that a network in use would deliver.
 """
@@ -48,7 +48,7 @@ BRIGHTNESS = 0.8
 SOURCE_SHARE = 0.4
 SHIFT_SAMPLES = 0.55
 MISSING, CENTRE = 0.5, 0.06
-"""Share of lines that are missing, and share of lines in the centre that never are."""
+"""Share of lines that are missing, and share of lines in the center that never are."""
 ALIASING = 0.6
 CHECKERBOARD = 0.16
 
@@ -103,7 +103,7 @@ def kspace_shift(image: Array, severity: float, context: Context, rng: np.random
 
 
 def missing_lines(image: Array, severity: float, context: Context, rng: np.random.Generator) -> Array:
-    """Random lines of k-space are missing outside its centre; the more, the larger the severity."""
+    """Random lines of k-space are missing outside its center; the more, the larger the severity."""
     length = image.shape[-2]
     order = rng.permutation(length)
     outside = order[np.abs(order - length // 2) > CENTRE * length / 2]
@@ -213,6 +213,6 @@ def _lesion_contrast(context: Context) -> Array:
 
 
 def _filter_lines(image: Array, keep: Array) -> Array:
-    """Multiply the lines of k-space, zero frequency in the centre, and give the magnitude."""
+    """Multiply the lines of k-space, zero frequency in the center, and give the magnitude."""
     spectrum = fft.fft(image, axis=-2)
     return np.abs(fft.ifft(spectrum * fft.ifftshift(keep)[:, None], axis=-2)).astype(np.float32)

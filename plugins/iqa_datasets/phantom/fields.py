@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 FIELD_OF_VIEW = 216.0
-"""Side of every slice in millimetres; a head is about 180 mm long and 145 mm wide."""
+"""Side of every slice in millimeters; a head is about 180 mm long and 145 mm wide."""
 HEAD_CENTRE = (0.0, -18.0, 10.0)
 """The head's middle, mm from the anterior commissure: x, y, z. It lies in the middle of every slice."""
 _SPLINE_VARIANCE = 151 / 315
@@ -27,7 +27,7 @@ class Grid:
 
     Attributes:
         size: rows and columns of a slice.
-        heights: millimetres above the anterior commissure, one for each slice.
+        heights: millimeters above the anterior commissure, one for each slice.
         volume: whether arrays on the grid are ``(D, H, W)``; else ``(H, W)``, and there is one height.
 
     Example:
@@ -42,7 +42,7 @@ class Grid:
 
     @property
     def spacing(self) -> float:
-        """Millimetres between rows, and between columns."""
+        """Millimeters between rows, and between columns."""
         return FIELD_OF_VIEW / self.size
 
     @property

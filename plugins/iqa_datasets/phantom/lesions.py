@@ -1,7 +1,7 @@
-"""Lesions: glioma-like, with a necrotic core, a rim of solid tumor and oedema that follows white matter.
+"""Lesions: glioma-like, with a necrotic core, a rim of solid tumor and edema that follows white matter.
 
-A lesion is a ball with a rough border (a smooth random field is added to the distance from its centre). Sizes are
-assumptions, chosen so that slices show what gliomas show: solid parts of 14 to 36 mm across, oedema that reaches 4 to
+A lesion is a ball with a rough border (a smooth random field is added to the distance from its center). Sizes are
+assumptions, chosen so that slices show what gliomas show: solid parts of 14 to 36 mm across, edema that reaches 4 to
 14 mm further. Tissue around is pushed aside, most at the border of the solid part.
 """
 
@@ -21,7 +21,7 @@ PARTS = ("core", "solid", "oedema")
 RADIUS = (7.0, 18.0)
 """Least and largest radius of the solid part, mm."""
 OEDEMA = (4.0, 14.0)
-"""By how much the oedema reaches further, mm."""
+"""By how much the edema reaches further, mm."""
 CORE = (0.35, 0.75)
 """Radius of the core as a share of that of the solid part."""
 ROUGHNESS, ROUGHNESS_KNOTS = 0.16, 9.0
@@ -31,7 +31,7 @@ EDGE = 0.7
 PUSH = 0.25
 """Largest displacement of the tissue around, as a share of the solid part's radius."""
 REGION = ((-42.0, 42.0), (-70.0, 38.0))
-"""Range of the centres, mm: x to the right, y to anterior; |x| is at least :data:`FROM_MIDLINE`."""
+"""Range of the centers, mm: x to the right, y to anterior; |x| is at least :data:`FROM_MIDLINE`."""
 FROM_MIDLINE = 14.0
 
 
@@ -40,10 +40,10 @@ class LesionPlan:
     """Where a lesion is and how large, before it is drawn.
 
     Attributes:
-        centre: x, y, z in mm.
+        center: x, y, z in mm.
         radius: of the solid part, mm.
         core: radius of the core, mm.
-        oedema: how far the oedema reaches beyond the solid part, mm.
+        edema: how far the edema reaches beyond the solid part, mm.
     """
 
     centre: tuple[float, float, float]
@@ -76,7 +76,7 @@ def draw_lesion(rng: np.random.Generator, grid: Grid, plan: LesionPlan, white: A
         rng: source of the borders' roughness.
         grid: where it is wanted.
         plan: place and size.
-        white: ``(*shape)``, fraction of white matter: oedema spreads where it is high.
+        white: ``(*shape)``, fraction of white matter: edema spreads where it is high.
 
     Returns:
         ``(3, *shape)`` in the order of :data:`PARTS`; their sum is at most 1.
@@ -91,7 +91,7 @@ def draw_lesion(rng: np.random.Generator, grid: Grid, plan: LesionPlan, white: A
 
 
 def push_tissue(grid: Grid, plan: LesionPlan) -> Array:
-    """By how much a lesion pushes the tissue at each pixel away from its centre, ``(3, *shape)`` mm."""
+    """By how much a lesion pushes the tissue at each pixel away from its center, ``(3, *shape)`` mm."""
     offset, distance = _from_centre(grid, plan)
     relative = distance / np.float32(plan.radius)
     size = PUSH * plan.radius * relative * np.exp((1 - relative**2) / 2)
@@ -99,7 +99,7 @@ def push_tissue(grid: Grid, plan: LesionPlan) -> Array:
 
 
 def compose(healthy: Array, lesions: Array) -> Array:
-    """Fractions of all classes ``(6, *shape)``: lesions take the place of grey and white matter, never of fluid.
+    """Fractions of all classes ``(6, *shape)``: lesions take the place of gray and white matter, never of fluid.
 
     Args:
         healthy: ``(3, *shape)``, see :mod:`iqa_datasets.phantom.anatomy`.

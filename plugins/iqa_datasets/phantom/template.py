@@ -28,9 +28,9 @@ class Template:
     """Maps ``(197, 233, 189)`` in RAS+ at 1 mm, each in [0, 1].
 
     Attributes:
-        grey: probability of grey matter.
+        gray: probability of gray matter.
         white: probability of white matter.
-        brain: 1 inside the brain mask, else 0. What is neither grey nor white in it is cerebrospinal fluid.
+        brain: 1 inside the brain mask, else 0. What is neither gray nor white in it is cerebrospinal fluid.
         origin: voxel index of the point (0, 0, 0) mm, the anterior commissure.
     """
 

@@ -24,9 +24,9 @@ PALETTE = (
     (240, 120, 30),
     (250, 220, 90),
 )
-"""Colours of the labels 0 to 6 in a PNG label map, whose pixels are the labels themselves."""
+"""Colors of the labels 0 to 6 in a PNG label map, whose pixels are the labels themselves."""
 BRATS_LABELS = {4: 1, 5: 4, 6: 2}
-"""Label of a lesion's part to that of BraTS: core 1, solid 4 ("enhancing" there), oedema 2."""
+"""Label of a lesion's part to that of BraTS: core 1, solid 4 ("enhancing" there), edema 2."""
 Progress = Callable[[int, int], None]
 
 NOTE = """# Simulated brain MRI with simulated raters
@@ -36,10 +36,10 @@ them. Scores show how metrics react to known errors, and say nothing about patie
 
 Made by `{command}` (iqa-registry, phantom version {version}).
 
-- `manifest.csv`: pairs; `mask` is a label map (1 fluid, 2 grey matter, 3 white matter, and of lesions 4 core, 5 solid,
-  6 oedema), `severity` the largest of the image's errors, `rating` the simulated raters' trimmed mean.
+- `manifest.csv`: pairs; `mask` is a label map (1 fluid, 2 gray matter, 3 white matter, and of lesions 4 core, 5 solid,
+  6 edema), `severity` the largest of the image's errors, `rating` the simulated raters' trimmed mean.
 - `severities.csv`: the severity of each error in each image, 0 (absent) to 1.
-- `ratings.csv`: the simulated raters' single scores, 0, 0.1 ... 0.9, larger is better.
+- `ratings.csv`: the simulated individual raters' scores, 0, 0.1 ... 0.9, larger is better.
 - `reference`, `synthesized`, `labels`, `source`: {images}.
 
 ## Licence
@@ -116,7 +116,7 @@ def write_subjects(phantom: Phantom, folder: Path, progress: Progress) -> int:
 
 
 def check_folder(folder: Path, force: bool) -> None:
-    """Refuse a folder that holds something already.
+    """Reject a folder that holds something already.
 
     Raises:
         UsageError: it does, and ``force`` is not set; or it is a file.

@@ -38,7 +38,7 @@ class Ablation:
     def cells(self, group: Group) -> Mapping[str, Mapping[str, Any]]:
         """By set of branches: ``n``, the measure with its interval, ``all_images`` and ``best``.
 
-        Branches that do not apply to all images of the group are not held against the others.
+        Branches that do not apply to all images of the group are not compared with the others.
         """
         judged = of_group(group)
         values = {name: judged[name].row for name in self.combinations if name in judged}
@@ -54,7 +54,7 @@ class Ablation:
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a group and set of branches."""
+        """One row per group and set of branches."""
         return [
             {"group": group.name} | group.keys | {"branches": name} | dict(cell)
             for group in self.groups

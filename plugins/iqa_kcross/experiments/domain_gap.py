@@ -67,7 +67,7 @@ class DomainGap:
     failures: Sequence[str] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a metric, training set and test set."""
+        """One row per metric, training set and test set."""
         names = ("n", "inconsistency", "inconsistency_low", "inconsistency_high", "srocc")
         return [
             {
@@ -103,7 +103,7 @@ def domain_gap(
         segmenter: finds the lesions.
         place: where scores land, one run a test set.
         settings: clusters and bootstrap.
-        baselines: what K-CROSS is set against.
+        baselines: what K-CROSS is compared with.
 
     Raises:
         UsageError: no model, no test set, one of them twice, an unknown metric.

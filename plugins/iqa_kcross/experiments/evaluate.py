@@ -39,14 +39,14 @@ class Evaluation:
     failures: Sequence[str] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a group and metric."""
+        """One row per group and metric."""
         keys = self._keys()
         return [
             keys[number] | row for number, group in enumerate(self.groups) for row in metric_rows([group])
         ]
 
     def comparison_rows(self) -> list[dict[str, Any]]:
-        """One row a group, challenger and baseline."""
+        """One row per group, challenger and baseline."""
         return [key | row for key, rows in zip(self._keys(), self.comparisons, strict=True) for row in rows]
 
     def _keys(self) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def evaluate(
         segmenter: finds the lesions.
         place: where scores land.
         settings: ``group_by`` gives groups beside all images.
-        baselines: what K-CROSS is set against.
+        baselines: what K-CROSS is compared with.
 
     Raises:
         WeightsError: the model is for other modalities.

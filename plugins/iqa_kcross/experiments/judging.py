@@ -69,7 +69,7 @@ def against(group: Group, challenger: str, baselines: Sequence[str], level: floa
     """One metric against each baseline that was judged on the same images.
 
     Returns:
-        One row a baseline, the most consistent first: ``challenger``, ``baseline``, ``difference`` of the
+        One row per baseline, the most consistent first: ``challenger``, ``baseline``, ``difference`` of the
         inconsistencies (negative where the challenger is more consistent) and ``reduction``, the share of the
         baseline's inconsistency that the challenger has less, each with a paired interval ``_low``, ``_high``;
         ``p_value`` and ``p_holm``, corrected for the number of baselines.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 KCROSS, WITHOUT_LESIONS = "kcross", "kcross-healthy"
 HEALTHY = ("complex", "structure")
 BASELINES = ("mae", "psnr", "ssim", "ms_ssim", "nlpd", "gmsd", "lpips", "dists")
-"""The metrics that K-CROSS is set against by default, those of its paper's Table II that the registry has."""
+"""The metrics that K-CROSS is compared with by default, those of its paper's Table II that the registry has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Scored:
     """What the engine gave.
 
     Attributes:
-        table: one row a rated image, one column a metric, and one a branch of it.
+        table: one row per rated image, one column per metric, and one a branch of it.
         higher_is_better: metric to direction.
         failures: what was not scored and why, a line each.
     """
@@ -182,7 +182,7 @@ def score(opened: Opened, texts: Sequence[str], segmenter: str, place: Place) ->
 
 
 def _wide(table: pl.DataFrame, opened: Opened) -> pl.DataFrame:
-    """One row a rated image, in the order of the ratings; null where a metric gave none."""
+    """One row per rated image, in the order of the ratings; null where a metric gave none."""
     return opened.rated.scores.table.select(ID).join(
         to_wide(table, [ID]), on=ID, how="left", maintain_order="left"
     )

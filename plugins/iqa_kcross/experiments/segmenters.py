@@ -25,7 +25,7 @@ class Comparison:
     Attributes:
         segmenters: as the user named them.
         groups: in each, one judged column a segmenter.
-        shifts: one row a segmenter: ``segmenter``, ``n``, ``with_lesion`` (images whose tumor branch was active),
+        shifts: one row per segmenter: ``segmenter``, ``n``, ``with_lesion`` (images whose tumor branch was active),
             ``mean``, and against the first segmenter ``mean_change``, ``largest_change`` (absolute differences of the
             scores) and ``srocc``.
         failures: what was not scored and why.
@@ -42,7 +42,7 @@ class Comparison:
         return {name: judged[name].row["inconsistency"] for name in self.segmenters if name in judged}
 
     def spreads(self) -> list[dict[str, Any]]:
-        """One row a group: mean, standard deviation and variance (over all but one) of the inconsistencies."""
+        """One row per group: mean, standard deviation and variance (over all but one) of the inconsistencies."""
         rows = []
         for group in self.groups:
             values = np.array(list(self.inconsistencies(group).values()))
@@ -59,7 +59,7 @@ class Comparison:
         return rows
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a group and segmenter: inconsistency with its interval, and how the scores moved over all images."""
+        """One row per group and segmenter: inconsistency with interval, and how the scores moved over all images."""
         moved = {row["segmenter"]: row for row in self.shifts}
         names = ("n", "inconsistency", "inconsistency_low", "inconsistency_high")
         return [
@@ -83,7 +83,7 @@ def compare_segmenters(
     Args:
         opened: rated pairs.
         model: of the pairs' modalities, with a branch that looks at lesions.
-        segmenters: two or more; the first is what the others are held against.
+        segmenters: two or more; the first is what the others are compared with.
         place: where scores land, one run a segmenter.
         settings: groups, clusters, bootstrap.
 

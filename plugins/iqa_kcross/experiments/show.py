@@ -119,7 +119,7 @@ def _reduction(row: Mapping[str, Any]) -> str:
 
 
 def ablation(found: Ablation, about: str) -> Iterator[str]:
-    """One row a group, one column a set of branches."""
+    """One row per group, one column per set of branches."""
     better = "lower" if found.measure == "inconsistency" else "higher"
     rows, partial = [], False
     for group in found.groups:
@@ -132,7 +132,7 @@ def ablation(found: Ablation, about: str) -> Iterator[str]:
     yield f"{found.measure} by branches, {about} ({better} is better; {STAR} the best of the row)\n"
     yield f"{render.table(rows)}\n"
     if partial:
-        yield "(n): applies to so many images only, so it is not to be held against the others of the row\n"
+        yield "(n): applies to so many images only, so it is not to be compared with the others of the row\n"
 
 
 def _cell(cell: Mapping[str, Any], measure: str) -> str:
@@ -176,7 +176,7 @@ def _shift(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def gap(found: DomainGap, about: str) -> Iterator[str]:
-    """One row a metric, one column a training set and a test set."""
+    """One row per metric, one column per training set and a test set."""
     letters = dict(zip((model.weights for model in found.models), string.ascii_uppercase, strict=False))
     numbers = {opened.place: str(number) for number, opened in enumerate(found.tests, start=1)}
     yield f"inconsistency, training set -> test set, {about} (lower is better; {STAR} the best of the column)\n"

@@ -2,7 +2,7 @@ r"""The k-space of an image, and complex feature maps held in real tensors.
 
 .. math:: F(x)(u, v) = \frac{1}{\sqrt{HW}} \sum_{m,n} x(m, n) e^{-2\pi i (um/H + vn/W)}
 
-with the zero frequency in the centre, as MRI has it (Eqs. 1 to 4 of K-CROSS, arXiv:2307.04296). The amplitudes of an
+with the zero frequency in the center, as MRI has it (Eqs. 1 to 4 of K-CROSS, arXiv:2307.04296). The amplitudes of an
 image in [0, 1] reach the root of HW, while the networks end in a tanh. So amplitudes are companded and phases kept:
 
 .. math:: c(z) = \frac{z}{|z|} \frac{\log(1 + |z|)}{\log(1 + \sqrt{HW})}
@@ -20,7 +20,7 @@ from torch import Tensor
 
 
 def to_kspace(images: Tensor) -> Tensor:
-    """The centred, orthonormal k-space of images.
+    """The centerd, orthonormal k-space of images.
 
     Args:
         images: ``(N, C, H, W)``, real.

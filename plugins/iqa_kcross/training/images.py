@@ -169,7 +169,7 @@ def grey(image: Tensor) -> Tensor:
 
 
 def fit(images: Tensor, size: int) -> Tensor:
-    """Pad with zeros or crop to ``size`` rows and columns, the centre staying the centre.
+    """Pad with zeros or crop to ``size`` rows and columns, the center staying the center.
 
     Example:
         >>> fit(torch.ones(1, 2, 6), 4).tolist()

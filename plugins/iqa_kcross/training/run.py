@@ -210,7 +210,7 @@ def run_stage_two(session: Session, start: Path) -> Path:
 
 
 def _check_inputs(folder: Path, start: str, rated: RatedPairs) -> None:
-    """Note what stage two is begun with, or refuse to go on with something else."""
+    """Note what stage two is begun with, or reject to go on with something else."""
     pairs = repr([(item.pair_id, rating) for item, rating in zip(rated.items, rated.ratings, strict=True)])
     inputs = {"start": start, "rated pairs": hashlib.sha256(pairs.encode()).hexdigest()}
     path = folder / INPUTS

@@ -75,7 +75,7 @@ def run(plan: Plan, dataset: Dataset, out: Path, progress: tuple[Progress, Progr
 
 
 def _check(plan: Plan, out: Path) -> None:
-    """Refuse what would fail only after images were read or a network was trained."""
+    """Reject what would fail only after images were read or a network was trained."""
     from iqa_segmentation.monai_networks import make_shape
     from iqa_segmentation.plans import FEATURES, make_plans
 

@@ -150,7 +150,7 @@ def grey_planes(source: Source, slices: str | None) -> list[Array]:
 
 
 def planes(image: Image, slices: str | None) -> list[Array]:
-    """The slices ``(H, W)`` of a picture (one) or a volume (axial, those of ``slices``, as in Python)."""
+    """The slices ``(H, W)`` of a 2-D image (one) or a volume (axial, those of ``slices``, as in Python)."""
     if not image.is_volume:
         return [image.pixels.mean(axis=0)]
     stack = image.stack()[0]
