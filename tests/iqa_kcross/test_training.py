@@ -1,6 +1,7 @@
 """Training: both stages on a small phantom, alone and after an interruption, and what is rejected."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,7 @@ from iqa_kcross.training import images as training_images
 from iqa_kcross.training import run, stage_one, stage_two
 from iqa_kcross.training.config import describe_config, read_config
 from iqa_kcross.training.rated import read_rated
+from iqa_kcross.training.trainer import read_checkpoint
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError
 from iqa_registry.registry import build_registry
@@ -112,6 +114,30 @@ def test_an_interrupted_stage_goes_on(begin, tmp_path, monkeypatch):
     assert not (tmp_path / "run" / "stage-one" / "model.safetensors").exists()
     run.run_stage_one(begin(tmp_path / "run"))
     assert steps == [0, 1, 2, 2, 3]
+
+
+class Touch:
+    """Unpickled freely, it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+def test_a_foreign_checkpoint_runs_no_code(begin, tmp_path, name):
+    session = begin(tmp_path / "run")
+    folder = tmp_path / "run" / ("stage-one" if name == "last.ckpt" else "stage-two")
+    folder.mkdir()
+    torch.save({"state_dict": {}, "loops": Touch(tmp_path / "ran")}, folder / name)
+    if name == "last.ckpt":
+        with pytest.raises(UsageError, match=r"last\.ckpt is damaged, or holds more than tensors"):
+            run.run_stage_one(session)
+    with pytest.raises(UsageError, match="could run any code"):
+        read_checkpoint(folder / name)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_folder_of_other_settings_is_refused(trained, begin, tmp_path):

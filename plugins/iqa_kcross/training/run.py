@@ -19,7 +19,6 @@ from typing import Any, Protocol
 import lightning
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from iqa_kcross.checkpoint import History, has_training_networks, load_model, save_model
@@ -30,7 +29,13 @@ from iqa_kcross.training import stage_one, stage_two
 from iqa_kcross.training.config import TrainingConfig
 from iqa_kcross.training.images import SubjectImages, options_of, read_subjects
 from iqa_kcross.training.rated import RatedPairs, read_rated
-from iqa_kcross.training.trainer import last_checkpoint, make_trainer, quiet, random_batches
+from iqa_kcross.training.trainer import (
+    last_checkpoint,
+    make_trainer,
+    quiet,
+    random_batches,
+    read_checkpoint,
+)
 from iqa_registry.errors import UsageError
 from iqa_registry.files import write_atomically
 from iqa_registry.registry import Registry
@@ -299,14 +304,17 @@ def _fit(
             raise UsageError(
                 f"run.accelerator, devices or precision: {str(error).splitlines()[0]}"
             ) from error
-        trainer.fit(module, *loaders, ckpt_path=last_checkpoint(folder), weights_only=False)
+        last = last_checkpoint(folder)
+        if last is not None:
+            read_checkpoint(last)
+        # Checkpoints are pickles: only tensors and plain values are read, so that no folder can run code.
+        trainer.fit(module, *loaders, ckpt_path=last, weights_only=True)
         if not trainer.is_global_zero:
             # One process of several writes the model and goes on.
             raise SystemExit(0)
         best = folder / "best.ckpt"
         if monitor and best.is_file():
-            state: dict[str, Tensor] = torch.load(best, map_location="cpu", weights_only=False)["state_dict"]
-            module.load_state_dict(state)
+            module.load_state_dict(read_checkpoint(best)["state_dict"])
     module.cpu().eval()
     return {name: round(float(value), 6) for name, value in trainer.callback_metrics.items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from iqa_kcross.training.config import RunConfig
+from iqa_registry.errors import UsageError
 
 LAST = "last.ckpt"
 Collate = Callable[[list[Any]], Any] | None
@@ -124,3 +126,19 @@ def last_checkpoint(folder: Path) -> Path | None:
     """The checkpoint that an interrupted stage goes on from."""
     path = folder / LAST
     return path if path.is_file() else None
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, read without running anything in it.
+
+    Raises:
+        UsageError: it is damaged, or holds more than tensors and plain values.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is damaged, or holds more than tensors and plain values, and reading it could run any code. "
+            "Remove the file to train this stage again."
+        ) from error
+    return content
