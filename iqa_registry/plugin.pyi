@@ -55,6 +55,8 @@ from .testing import (
     conformance_tests as conformance_tests,
     run_checks as run_checks,
 )
+from .inputs import Inputs as Inputs, open_inputs as open_inputs
+from .weights.files import WeightFile as WeightFile, open_file as open_file
 from .weights.hashing import file_sha256 as file_sha256, fingerprint as fingerprint
 from .weights.sources import (
     IndexArchive as IndexArchive,

@@ -83,8 +83,8 @@ class IQAGroup(Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section."""
         sections = {title: list(names) for title, names in SECTIONS.items()}
-        for name, item in self._plugin_commands().items():
-            sections.setdefault(item.section, []).append(name)
+        for name in self.list_commands(ctx)[len(OWN) :]:
+            sections.setdefault(self._plugin_commands()[name].section, []).append(name)
         width = max(len(name) for names in sections.values() for name in names)
         limit = formatter.width - 6 - width
         for title, names in sections.items():

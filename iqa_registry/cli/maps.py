@@ -143,7 +143,7 @@ def _report(writer: MapWriter, failed: list[FailedMap]) -> None:
         render.warn(f"error: {reason}")
     if len(reasons) > 20:
         render.warn(f"... and {len(reasons) - 20} further reasons.")
-    counts = {"picture": writer.pictures, "volume": writer.volumes}
+    counts = {"image": writer.pictures, "volume": writer.volumes}
     written = " and ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items() if n)
     render.warn(f"{written or 'nothing'} in {writer.folder}, means in {writer.folder}/maps.csv")
 

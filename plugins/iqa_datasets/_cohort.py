@@ -32,10 +32,7 @@ from iqa_datasets._volumes import (
     on_one_grid,
     read_grid,
 )
-from iqa_registry.datasets import Dataset, Subject
-from iqa_registry.errors import ImageError, UsageError
-from iqa_registry.images.formats import LazyImage, stem, suffix
-from iqa_registry.images.pairs import Group, Pair
+from iqa_registry.plugin import Dataset, Group, ImageError, LazyImage, Pair, Subject, UsageError, stem, suffix
 
 T = TypeVar("T")
 

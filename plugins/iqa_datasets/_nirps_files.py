@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iqa_registry.errors import UsageError
-from iqa_registry.images.pairs import natural
+from iqa_registry.plugin import UsageError, natural
 
 RATING = "rating"
 PUBLISHED = ("mae", "psnr", "ssim")

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from iqa_registry.errors import ImageError
-from iqa_registry.images.formats import Array, Image
+from iqa_registry.plugin import Array, Image, ImageError
 
 SMOOTHING = 1.5
 """Standard deviation in millimeters of the Gaussian before the threshold."""

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from iqa_registry.errors import UsageError
-from iqa_registry.images.pairs import natural
+from iqa_registry.plugin import UsageError, natural
 
 TRAIN_FRACTION = 0.8
 """The part of the subjects that is for training."""

@@ -10,9 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from iqa_registry.errors import ImageError
-from iqa_registry.images.formats import Image, LazyImage, probe_image, read_image, read_labels
 from iqa_registry.images.geometry import check_affines, check_sizes, resample_to
+from iqa_registry.plugin import Image, ImageError, LazyImage, probe_image, read_image, read_labels
 
 Strip = Literal["none", "simple", "nonzero"]
 

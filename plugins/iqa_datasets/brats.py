@@ -28,8 +28,7 @@ from iqa_datasets._cohort import (
 )
 from iqa_datasets._subjects import Files, Naming
 from iqa_datasets._volumes import Volume, lazy_mask, lazy_section, lazy_volume
-from iqa_registry.datasets import Subject
-from iqa_registry.images.formats import LazyImage
+from iqa_registry.plugin import LazyImage, Subject
 
 Modality = Literal["t1", "t1ce", "t2", "flair"]
 SEGMENTATION = "seg"

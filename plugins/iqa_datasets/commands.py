@@ -11,8 +11,8 @@ import click
 from iqa_registry.cli import arguments, render
 from iqa_registry.cli.arguments import PATH, Assignment, group, option
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.errors import UsageError
-from iqa_registry.registry import Registry, build_registry, find
+from iqa_registry.plugin import Registry, UsageError, build_registry
+from iqa_registry.registry import find
 
 if TYPE_CHECKING:
     from iqa_registry.specs import RegisteredDataset

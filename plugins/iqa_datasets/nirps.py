@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from iqa_datasets._nirps_files import IMAGE, RATING, REFERENCE, Entry, Filter, reader_for, understand
-from iqa_registry.datasets import Dataset
-from iqa_registry.errors import UsageError
-from iqa_registry.images.pairs import Pair
+from iqa_registry.plugin import Dataset, Pair, UsageError
 
 if TYPE_CHECKING:
     import polars as pl

@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqa_datasets._nirps_files import IMAGE, OWN, RATING_FILE, REFERENCE, parse_number, read_cells
-from iqa_registry.errors import ImageError, IQAError, UsageError
-from iqa_registry.images.formats import Array, Image, read_image
 from iqa_registry.images.geometry import check_sizes
 from iqa_registry.images.intensity import (
     IntensityRule,
@@ -30,11 +28,20 @@ from iqa_registry.images.intensity import (
     parse_intensity,
     resolve_limits,
 )
-from iqa_registry.images.pairs import Pair, natural, pair_paths
+from iqa_registry.plugin import (
+    Array,
+    Image,
+    ImageError,
+    IQAError,
+    Pair,
+    UsageError,
+    natural,
+    pair_paths,
+    read_image,
+)
 
 if TYPE_CHECKING:
-    from iqa_registry.metrics import Metric
-    from iqa_registry.registry import Registry
+    from iqa_registry.plugin import Metric, Registry
 
 ROOT = "nirps_dataset"
 Models = dict[tuple[str, int], Path]

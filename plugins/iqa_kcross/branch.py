@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from iqa_kcross.networks.layers import ComplexLinear
 from iqa_kcross.networks.score import DESCRIPTOR, ScoreNetworks
 from iqa_kcross.networks.unet import widths
-from iqa_registry.metrics import Features
+from iqa_registry.plugin import Features
 
 DescriptorKind = Literal["layers", "code"]
 

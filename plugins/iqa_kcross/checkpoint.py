@@ -15,8 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from iqa_kcross.model import KCrossModel, ModelSettings
-from iqa_registry.errors import UnknownNameError, WeightsError
-from iqa_registry.weights import WeightFile, open_file
+from iqa_registry.plugin import UnknownNameError, WeightFile, WeightsError, open_file
 
 KEY = "iqa_kcross"
 FORMAT = 1

@@ -10,7 +10,7 @@ import click
 from iqa_kcross.experiments.commands import COMMANDS, LESIONS_HELP
 from iqa_registry.cli.arguments import LABELS, PATH, Assignment, Words, group, option, together
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.errors import UsageError
+from iqa_registry.plugin import UsageError
 
 if TYPE_CHECKING:
     from iqa_kcross.training.config import TrainingConfig
@@ -148,7 +148,7 @@ def train(
     need_lightning()
     from iqa_kcross.training.rated import read_rated
     from iqa_kcross.training.run import STAGES, open_run, run_stage_one, run_stage_two
-    from iqa_registry.registry import build_registry
+    from iqa_registry.plugin import build_registry
 
     registry = build_registry()
     if stage != "one":
@@ -239,7 +239,7 @@ def describe(model: str, as_json: bool) -> None:
     """Show what MODEL, a file or the name of weights that ship, was built and trained with."""
     from iqa_kcross.checkpoint import describe_file
     from iqa_registry.cli import render
-    from iqa_registry.registry import build_registry
+    from iqa_registry.plugin import build_registry
 
     file = build_registry().weights.open(model)
     facts = describe_file(file) | {"sha256": file.sha256}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from iqa_registry.errors import PluginError, UnknownNameError, nearest
+from iqa_registry.plugin import PluginError, UnknownNameError, nearest
 from iqa_registry.plugins import Contribution, claimed_name, find_candidates, load_group
 from iqa_registry.specs import Origin
 

@@ -23,13 +23,10 @@ from torch import Tensor
 from iqa_kcross.branch import Context
 from iqa_kcross.checkpoint import load_model, read_settings
 from iqa_kcross.model import KCrossModel, mean_of_active
-from iqa_registry.errors import WeightsError
-from iqa_registry.metrics import Comparison, Features, FullReferenceMetric
+from iqa_registry.plugin import Comparison, Features, FullReferenceMetric, WeightsError
 
 if TYPE_CHECKING:
-    from iqa_registry.registry import Registry
-    from iqa_registry.segmenter import Segmenter
-    from iqa_registry.weights import WeightFile
+    from iqa_registry.plugin import Registry, Segmenter, WeightFile
 
 
 class KCross(FullReferenceMetric):

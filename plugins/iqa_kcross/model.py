@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from iqa_kcross.branch import Branch, BranchSettings, Context
 from iqa_kcross.hookspecs import choose_branches
 from iqa_kcross.networks.score import ScoreNetworks
-from iqa_registry.metrics import Features
+from iqa_registry.plugin import Features
 
 BRANCHES = ("complex", "tumor", "structure")
 

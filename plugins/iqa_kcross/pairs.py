@@ -8,9 +8,7 @@ import polars as pl
 
 from iqa_registry.agreement.scores import ID
 from iqa_registry.evaluation.items import Item
-from iqa_registry.images.pair import Pair
-from iqa_registry.inputs import Inputs, open_inputs
-from iqa_registry.registry import Registry
+from iqa_registry.plugin import Inputs, Pair, Registry, open_inputs
 from iqa_registry.tables.reading import SUFFIXES
 from iqa_registry.tables.schema import group_types, make_table
 

@@ -11,7 +11,7 @@ import click
 
 from iqa_registry.cli import arguments, render
 from iqa_registry.cli.arguments import group, option
-from iqa_registry.errors import UsageError
+from iqa_registry.plugin import UsageError
 
 if TYPE_CHECKING:
     from iqa_published.kcross import Row, Table2
@@ -50,7 +50,7 @@ def kcross_table2(dataset: str, epochs: int, as_json: bool, as_csv: bool, output
     arguments.check_output(as_json, as_csv)
     from iqa_published.kcross import compare
     from iqa_published.kcross_remarks import remarks
-    from iqa_registry.registry import build_registry
+    from iqa_registry.plugin import build_registry
 
     registry = build_registry()
     opened = registry.dataset(dataset)

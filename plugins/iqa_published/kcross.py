@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqa_published.numbers import SCORED, Key, kcross_log, kcross_table2
-from iqa_registry.errors import UsageError
+from iqa_registry.plugin import UsageError
 from iqa_registry.statistics.arrays import Array, Index
 from iqa_registry.statistics.inconsistency import chance, constant, inconsistency
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from iqa_registry.ranker import Ranker
-    from iqa_registry.registry import Registry
+    from iqa_registry.plugin import Ranker, Registry
 
 EPOCHS = 40
 """Those of the paper."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from iqa_registry.hookspecs import hookimpl
+from iqa_registry.plugin import hookimpl
 
 
 @hookimpl

@@ -14,8 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from iqa_registry.errors import UsageError
-from iqa_registry.ranker import Ranker
+from iqa_registry.plugin import Ranker, UsageError
 from iqa_registry.statistics.arrays import Array, finite, paired
 from iqa_registry.statistics.mapping import tied_means
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from iqa_registry.ranker import Ranker
+from iqa_registry.plugin import Ranker
 from iqa_registry.statistics.arrays import Array, paired
 
 

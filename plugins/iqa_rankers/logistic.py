@@ -15,8 +15,7 @@ from typing import Annotated, Literal
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from iqa_registry.errors import UsageError
-from iqa_registry.ranker import Ranker
+from iqa_registry.plugin import Ranker, UsageError
 from iqa_registry.statistics.arrays import Array, paired
 from iqa_registry.statistics.mapping import Mapping, fit_logistic
 

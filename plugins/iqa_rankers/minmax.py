@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from iqa_registry.ranker import Ranker
+from iqa_registry.plugin import Ranker
 from iqa_registry.statistics.arrays import Array, finite, paired
 
 

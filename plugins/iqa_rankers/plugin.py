@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from iqa_registry.hookspecs import hookimpl
-from iqa_registry.specs import RankerSpec
+from iqa_registry.plugin import RankerSpec, hookimpl
 
 RANKERS = (
     RankerSpec(

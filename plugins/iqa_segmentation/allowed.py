@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from iqa_registry.errors import WeightsError
+from iqa_registry.plugin import WeightsError
 
 _NETWORKS = {
     f"dynamic_network_architectures.architectures.unet.{name}"

@@ -10,7 +10,7 @@ import click
 from iqa_registry.cli import render
 from iqa_registry.cli.arguments import CHANNELS, PATH, flag, group, option
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.registry import build_registry
+from iqa_registry.plugin import build_registry
 
 _segmenter = option("segmenter", default="nnunet")
 _size = option(

@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iqa_registry.errors import UsageError
-from iqa_registry.files import write_atomically
-from iqa_registry.images.formats import Image, probe_image, read_image, suffix, unstack
-from iqa_registry.segmenter import Segmenter
+from iqa_registry.plugin import (
+    Image,
+    Segmenter,
+    UsageError,
+    probe_image,
+    read_image,
+    suffix,
+    unstack,
+    write_atomically,
+)
 
 _VOLUMES = (".nii", ".nii.gz")
 
@@ -26,7 +32,7 @@ def check_output(image: Path, out: Path) -> None:
     """
     volume = probe_image(image).is_volume
     if suffix(out) not in (_VOLUMES if volume else (".png",)):
-        kind, wanted = ("volume", "*.nii.gz") if volume else ("picture", "*.png")
+        kind, wanted = ("volume", "*.nii.gz") if volume else ("2-D image", "*.png")
         raise UsageError(f"{out}: the label map of a {kind} is written as {wanted}.")
 
 

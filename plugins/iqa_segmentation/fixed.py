@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from iqa_registry.segmenter import Segmenter
+from iqa_registry.plugin import Segmenter
 
 
 class NoLesions(Segmenter):

@@ -9,9 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from iqa_registry.errors import WeightsError
-from iqa_registry.files import write_atomically
-from iqa_registry.weights import WeightFile
+from iqa_registry.plugin import WeightFile, WeightsError, write_atomically
 from iqa_segmentation.monai_networks import ARCHITECTURES, Shape
 
 _PREFIXES = ("", "module.", "_orig_mod.", "network.", "model.")

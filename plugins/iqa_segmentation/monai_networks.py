@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from iqa_registry.errors import ParameterError
+from iqa_registry.plugin import ParameterError
 
 Architecture = Literal["AttentionUnet", "SwinUNETR", "UNETR", "DynUNet", "SegResNet"]
 

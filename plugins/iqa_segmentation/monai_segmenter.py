@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from iqa_registry.errors import ImageError, ParameterError
-from iqa_registry.segmenter import Segmenter
-from iqa_registry.weights import open_file
+from iqa_registry.plugin import ImageError, ParameterError, Segmenter, open_file
 from iqa_segmentation.frames import as_tensor, in_windows, nonzero_box, pad_to, standardize, without_specks
 from iqa_segmentation.monai_files import load_network, named_tensors, read_description
 from iqa_segmentation.monai_networks import ARCHITECTURES, Architecture, build_network, make_shape

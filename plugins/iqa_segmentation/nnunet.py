@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from iqa_registry.errors import ImageError
-from iqa_registry.segmenter import Segmenter
+from iqa_registry.plugin import ImageError, Segmenter
 from iqa_segmentation.frames import as_tensor, spacing_of, without_specks
 from iqa_segmentation.nnunet_folder import SHIPPED, read_folder
 from iqa_segmentation.nnunet_predictor import Predictor

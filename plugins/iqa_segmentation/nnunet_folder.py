@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iqa_registry.errors import WeightsError
-from iqa_registry.weights import open_file
+from iqa_registry.plugin import WeightsError, open_file
 from iqa_segmentation.allowed import check_plans
 
 SHIPPED = Path(__file__).parent / "data" / "nnunet_phantom"

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iqa_registry.errors import WeightsError
+from iqa_registry.plugin import WeightsError
 from iqa_segmentation.nnunet_folder import ModelFolder
 
 NO_SPACING = 999.0

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from iqa_registry.errors import UsageError
+from iqa_registry.plugin import UsageError
 
 CONFIGURATION = "2d"
 TRAINER = "nnUNetTrainer"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from iqa_registry.hookspecs import hookimpl
-from iqa_registry.specs import SegmenterSpec, WeightSpec
-from iqa_registry.weights.sources import PackageFile
+from iqa_registry.plugin import PackageFile, SegmenterSpec, WeightSpec, hookimpl
 
 SEGMENTERS = (
     SegmenterSpec(

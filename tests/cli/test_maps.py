@@ -31,7 +31,7 @@ def rows(folder):
 def test_sample_is_drawn_and_said_to_be_simulated(iqa, tmp_path):
     done = iqa("maps", "-o", "out", "--bare", "--metric", "error")
     assert (done.exit_code, done.output.count(NOTICE)) == (0, 1)
-    assert "48 2-D images in out" in done.output
+    assert "48 images in out" in done.output
     assert (tmp_path / "out" / "sim-0001-01-error.png").is_file()
     means = [float(row["mean"]) for row in rows(tmp_path / "out") if row["region"] == "mask"]
     assert len(means) == 48

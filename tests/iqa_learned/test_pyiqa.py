@@ -23,7 +23,7 @@ raise_if_imported = None
 DEFAULT_CONFIGS = OrderedDict({
     'Noise_L14': {'metric_opts': {'type': 'N'}, 'metric_mode': 'FR', 'lower_better': True, 'score_range': '0, 1'},
     'mean': {'metric_opts': {'type': 'M'}, 'metric_mode': 'NR', 'score_range': '0, 1'},
-    'rejects': {'metric_opts': {'type': 'R'}, 'metric_mode': 'NR'},
+    'refuses': {'metric_opts': {'type': 'R'}, 'metric_mode': 'NR'},
     'unreachable': {'metric_opts': {'type': 'U'}, 'metric_mode': 'NR'},
     'lacking': {'metric_opts': {'type': 'L'}, 'metric_mode': 'NR'},
     'fid': {'metric_opts': {'type': 'FID'}, 'metric_mode': 'NR', 'lower_better': True},
@@ -58,7 +58,7 @@ def create_metric(name, device):
         urllib.request.urlopen('http://weights.invalid/file')
     if name == 'lacking':
         import no_such_package_at_all
-    return {'mean': Mean, 'Noise_L14': Noise, 'rejects': Refuses}[name]()
+    return {'mean': Mean, 'Noise_L14': Noise, 'refuses': Refuses}[name]()
 """
 
 
@@ -136,7 +136,7 @@ def test_random_draws_do_not_show(stand_in):
 
 def test_a_refused_image_is_told_with_its_size(stand_in):
     with pytest.raises(
-        NotApplicableError, match=r"pyiqa/rejects cannot score an image of 8 x 9 pixels: image too"
+        NotApplicableError, match=r"pyiqa/refuses cannot score an image of 8 x 9 pixels: image too"
     ):
         build("pyiqa/refuses")(torch.rand(1, 1, 8, 9))
 

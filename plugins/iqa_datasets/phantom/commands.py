@@ -161,7 +161,7 @@ def subjects(output: Path, count: int, force: bool, **settings: Any) -> None:
 
 
 def _open(settings: dict[str, Any]) -> Phantom:
-    from iqa_registry.registry import build_registry
+    from iqa_registry.plugin import build_registry
 
     given = ",".join(f"{name}={value}" for name, value in settings.items() if value != "")
     return cast("Phantom", build_registry().dataset(f"phantom:{given}"))

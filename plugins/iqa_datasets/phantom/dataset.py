@@ -17,10 +17,19 @@ from iqa_datasets.phantom.fields import Grid
 from iqa_datasets.phantom.scene import Scene, make_scene
 from iqa_datasets.phantom.study import HEIGHTS, Study, as_row
 from iqa_datasets.phantom.template import load_template
-from iqa_registry.datasets import Dataset, Subject
-from iqa_registry.errors import ParameterError, nearest
-from iqa_registry.images.formats import Image, LazyImage, as_picture, as_volume, unstack
-from iqa_registry.images.pairs import Group, Pair
+from iqa_registry.plugin import (
+    Dataset,
+    Group,
+    Image,
+    LazyImage,
+    Pair,
+    ParameterError,
+    Subject,
+    as_picture,
+    as_volume,
+    nearest,
+    unstack,
+)
 
 if TYPE_CHECKING:
     import polars as pl

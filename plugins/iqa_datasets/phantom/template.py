@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from iqa_registry.errors import MissingExtraError
+from iqa_registry.plugin import MissingExtraError
 
 Array = NDArray[np.float32]
 

@@ -12,8 +12,7 @@ import numpy as np
 from iqa_datasets.phantom.contrast import MODALITIES
 from iqa_datasets.phantom.dataset import FULL_SCALE, VERSION, Phantom
 from iqa_datasets.phantom.degradations import DEGRADATIONS
-from iqa_registry.errors import UsageError
-from iqa_registry.images.formats import LazyImage
+from iqa_registry.plugin import LazyImage, UsageError
 
 PALETTE = (
     (0, 0, 0),

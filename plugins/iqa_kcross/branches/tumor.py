@@ -21,7 +21,7 @@ from iqa_kcross.networks.unet import Decoder, Encoder, fuse_for_scoring
 MARGIN = 8
 """Pixels around the lesions that the perceptual loss still looks at."""
 SMALLEST = 64
-"""Least side in pixels of what the perceptual loss looks at; VGG16 halves it four times."""
+"""Minimum size in pixels of what the perceptual loss looks at; VGG16 halves it four times."""
 
 
 class TumorFeatures(TypedDict):

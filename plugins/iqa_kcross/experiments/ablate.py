@@ -13,7 +13,7 @@ from iqa_kcross.experiments.opening import Model, Opened, check_modalities
 from iqa_kcross.experiments.scoring import Column, Place, combinations, kcross_text, score
 from iqa_registry.agreement.judging import Settings
 from iqa_registry.agreement.study import Group
-from iqa_registry.errors import UsageError
+from iqa_registry.plugin import UsageError
 
 Measure = Literal["inconsistency", "srocc"]
 BETTER = {"inconsistency": min, "srocc": max}

@@ -13,7 +13,7 @@ from iqa_kcross.training import need_lightning
 from iqa_registry.cli import arguments, render
 from iqa_registry.cli.arguments import LABELS, PATH, TableFile, flag, option, together
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.errors import UsageError
+from iqa_registry.plugin import UsageError
 
 if TYPE_CHECKING:
     from iqa_kcross.experiments.opening import Model, Opened, Source
@@ -260,7 +260,7 @@ def _prepare(
         raise UsageError(f"{which}name a dataset with --dataset, or a manifest of rated pairs with --pairs.")
     from iqa_kcross.experiments.opening import LABELS, NNUNET, open_source, read_model
     from iqa_kcross.experiments.scoring import Place
-    from iqa_registry.registry import build_registry
+    from iqa_registry.plugin import build_registry
 
     default = LABELS if given["lesions"] else NNUNET
     chosen = [name or default for name in segmenters]
@@ -354,7 +354,7 @@ def _finish(
 
 def _caveats(groups: Sequence[Group], settings: Settings) -> list[str]:
     from iqa_registry.agreement.caveats import caveats
-    from iqa_registry.ranker import LevelRanker
+    from iqa_registry.plugin import LevelRanker
 
     return caveats(groups, LevelRanker(), settings)
 

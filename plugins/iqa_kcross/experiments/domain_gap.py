@@ -24,8 +24,7 @@ from iqa_kcross.experiments.scoring import (
 )
 from iqa_registry.agreement.judging import Judged, Settings
 from iqa_registry.agreement.study import Group
-from iqa_registry.errors import UsageError
-from iqa_registry.registry import Registry
+from iqa_registry.plugin import Registry, UsageError
 
 OWN = (f"{KCROSS}-structure", f"{KCROSS}-complex", WITHOUT_LESIONS, KCROSS)
 """The rows of K-CROSS, in the order of the paper."""

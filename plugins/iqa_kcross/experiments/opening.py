@@ -12,12 +12,10 @@ from iqa_kcross.pairs import LESIONS, is_simulated, open_pairs, other_modality, 
 from iqa_registry.agreement.ratings import Rated, rate
 from iqa_registry.agreement.scores import ID, Scores, select
 from iqa_registry.agreement.study import SIMULATED
-from iqa_registry.errors import UsageError, WeightsError
 from iqa_registry.evaluation.options import Options
 from iqa_registry.evaluation.plan import plan_items
-from iqa_registry.images.pairs import Pair
 from iqa_registry.images.regions import parse_labels
-from iqa_registry.registry import Registry
+from iqa_registry.plugin import Pair, Registry, UsageError, WeightsError
 from iqa_registry.tables.reading import column_of
 
 LABELS, NNUNET = "labels", "nnunet"

@@ -16,15 +16,13 @@ import polars as pl
 
 from iqa_kcross.experiments.opening import Model, Opened
 from iqa_registry.agreement.scores import ID
-from iqa_registry.errors import IQAError
 from iqa_registry.evaluation.evaluate import evaluate, start_metrics
 from iqa_registry.evaluation.items import WHOLE_IMAGE
 from iqa_registry.evaluation.options import choose_device
 from iqa_registry.evaluation.store import RunFolder
 from iqa_registry.evaluation.summary import problems
-from iqa_registry.inputs import Inputs
 from iqa_registry.parameters import format_reference
-from iqa_registry.registry import Registry
+from iqa_registry.plugin import Inputs, IQAError, Registry
 from iqa_registry.tables.schema import directions, to_wide, wide_name
 
 if TYPE_CHECKING:

@@ -139,7 +139,7 @@ def _plain(convolution: nn.Module) -> nn.Conv2d:
     if isinstance(convolution, nn.Conv2d):
         return convolution
     if not isinstance(convolution, ComplexConv2d):
-        raise TypeError(f"{type(convolution).__name__} is no convolution of an encoder.")
+        raise TypeError(f"{type(convolution).__name__} is not a convolution of an encoder.")
     kernel = assemble(convolution.real, convolution.imaginary)
     plain = nn.Conv2d(
         kernel.shape[1], kernel.shape[0], 3, convolution.stride, convolution.padding, bias=False

@@ -7,7 +7,7 @@ def need_lightning() -> None:
     """Raise :class:`MissingExtraError` where what training needs is not installed."""
     from importlib.util import find_spec
 
-    from iqa_registry.errors import MissingExtraError
+    from iqa_registry.plugin import MissingExtraError
 
     for package in ("lightning", "tensorboard"):
         if find_spec(package) is None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iqa_kcross.branch import BranchSettings
 from iqa_kcross.model import BRANCHES, ModelSettings
-from iqa_registry.errors import UsageError
+from iqa_registry.plugin import UsageError
 
 
 class _Section(BaseModel):

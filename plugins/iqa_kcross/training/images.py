@@ -12,16 +12,12 @@ from torch.utils.data import Dataset as TorchDataset
 
 from iqa_kcross.pairs import LESIONS
 from iqa_kcross.training.config import DataConfig
-from iqa_registry.datasets import Dataset, Subject
-from iqa_registry.errors import ImageError, UsageError
 from iqa_registry.evaluation.items import Failed, Item, Loaded
 from iqa_registry.evaluation.loader import Loader
 from iqa_registry.evaluation.options import Options
 from iqa_registry.evaluation.plan import plan_items
-from iqa_registry.images.formats import read_image
-from iqa_registry.images.pairs import Pair
 from iqa_registry.images.regions import parse_labels
-from iqa_registry.segmenter import Segmenter
+from iqa_registry.plugin import Dataset, ImageError, Pair, Segmenter, Subject, UsageError, read_image
 
 Progress = Callable[[float, int], None]
 BATCH = 8

@@ -10,11 +10,9 @@ from iqa_kcross.training.config import DataConfig
 from iqa_kcross.training.images import options_of
 from iqa_registry.agreement.ratings import rate
 from iqa_registry.agreement.scores import ID, Scores
-from iqa_registry.datasets import Dataset
-from iqa_registry.errors import UsageError
 from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.plan import plan_items
-from iqa_registry.registry import Registry
+from iqa_registry.plugin import Dataset, Registry, UsageError
 
 
 @dataclass(frozen=True, slots=True)

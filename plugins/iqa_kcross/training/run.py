@@ -36,11 +36,7 @@ from iqa_kcross.training.trainer import (
     random_batches,
     read_checkpoint,
 )
-from iqa_registry.errors import UsageError
-from iqa_registry.files import write_atomically
-from iqa_registry.registry import Registry
-from iqa_registry.segmenter import Segmenter
-from iqa_registry.weights import open_file
+from iqa_registry.plugin import Registry, Segmenter, UsageError, open_file, write_atomically
 
 MODEL = "model.safetensors"
 CONFIG = "config.json"

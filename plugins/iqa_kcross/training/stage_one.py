@@ -13,7 +13,7 @@ from iqa_kcross.model import KCrossModel
 from iqa_kcross.training.config import StageOneConfig
 
 if TYPE_CHECKING:
-    from iqa_registry.registry import Registry
+    from iqa_registry.plugin import Registry
 
 
 class StageOne(lightning.LightningModule):

@@ -20,12 +20,12 @@ from iqa_kcross.metric import KCross
 from iqa_kcross.model import KCrossModel
 from iqa_kcross.training.config import StageTwoConfig
 from iqa_kcross.training.images import BATCH, Progress, whole
-from iqa_registry.errors import ImageError
 from iqa_registry.evaluation.encoding import Encoded, Encoder, Failure
 from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.loader import Loader
 from iqa_registry.evaluation.options import Options
 from iqa_registry.evaluation.plan import make_batches
+from iqa_registry.plugin import ImageError
 from iqa_registry.statistics.inconsistency import inconsistency
 
 

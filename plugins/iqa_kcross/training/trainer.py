@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from iqa_kcross.training.config import RunConfig
-from iqa_registry.errors import UsageError
+from iqa_registry.plugin import UsageError
 
 LAST = "last.ckpt"
 Collate = Callable[[list[Any]], Any] | None

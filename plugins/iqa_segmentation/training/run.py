@@ -11,9 +11,7 @@ from typing import Any
 
 import torch
 
-from iqa_registry.datasets import Dataset
-from iqa_registry.errors import MissingExtraError, UsageError
-from iqa_registry.segmenter import Segmenter
+from iqa_registry.plugin import Dataset, MissingExtraError, Segmenter, UsageError
 from iqa_segmentation.training.loop import Recipe, train
 from iqa_segmentation.training.samples import Samples, collect
 from iqa_segmentation.training.saving import save_folder, write_json
@@ -110,7 +108,7 @@ def _train_nnunet(plan: Plan, samples: Samples, out: Path, progress: Progress) -
 
 
 def _train_monai(plan: Plan, samples: Samples, out: Path, progress: Progress) -> tuple[Segmenter, float]:
-    from iqa_registry.weights import open_file
+    from iqa_registry.plugin import open_file
     from iqa_segmentation.monai_files import load_network, named_tensors, save_network
     from iqa_segmentation.monai_networks import build_network, make_shape
     from iqa_segmentation.monai_segmenter import Monai

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from iqa_registry.datasets import Dataset, Subject
-from iqa_registry.errors import ImageError, UsageError
 from iqa_registry.evaluation.options import Options
-from iqa_registry.images.formats import Image, Source, read_image, read_labels
+from iqa_registry.images.formats import Source
+from iqa_registry.plugin import Dataset, Image, ImageError, Subject, UsageError, read_image, read_labels
 
 Array = NDArray[Any]
 Row = tuple[Array, Array, str, str]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from iqa_registry.files import write_atomically
+from iqa_registry.plugin import write_atomically
 from iqa_segmentation.plans import CONFIGURATION, TRAINER
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from iqa_registry.segmenter import Segmenter
+from iqa_registry.plugin import Segmenter
 from iqa_segmentation.training.samples import Samples
 
 
