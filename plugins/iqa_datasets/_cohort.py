@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from iqa_datasets._subjects import (
     Candidate,
@@ -36,43 +35,44 @@ from iqa_registry.plugin import Dataset, Group, ImageError, LazyImage, Pair, Sub
 
 T = TypeVar("T")
 
-DataFolder = Annotated[Path, Field(description="the folder that it lies in, at any depth")]
-Slices = Annotated[
-    str,
-    Field(pattern=r"^(-?\d*:-?\d*|all)$", description="slices that are scored, as in Python, or all"),
-]
-Size = Annotated[
-    int | Literal["none"],
-    Field(
-        description="side in the axial plane after padding with zeros or cropping centrally; 0 or none leaves it"
-    ),
-]
-Resample = Annotated[bool, Field(description="bring the other modalities onto the target's grid (linear)")]
-Split = Annotated[Literal["all", "train", "test"], Field(description="which part of the subjects")]
-Seed = Annotated[int, Field(description="of the split, 80/20 by subject")]
-Synthesized = Annotated[
-    Path | None,
-    Field(
+
+class Settings(BaseModel):
+    """What a user asks of a cohort: the parameters that all of them have. A dataset narrows them and adds its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Path = Field(description="the folder that it lies in, at any depth")
+    source: str = Field("t1", description="modality that is translated")
+    target: str = Field("t2", description="modality that is synthesized")
+    slices: str = Field(
+        "50:80",
+        pattern=r"^(-?\d*:-?\d*|all)$",
+        description="slices that are scored, as in Python, or all",
+    )
+    size: int | Literal["none"] = Field(
+        256,
+        description="side in the axial plane after padding with zeros or cropping centrally; 0 or none leaves it",
+    )
+    resample: bool = Field(
+        False, description="resample the other modalities to the grid of the target (linear)"
+    )
+    split: Literal["all", "train", "test"] = Field("all", description="which part of the subjects")
+    seed: int = Field(0, description="of the split, 80/20 by subject")
+    synthesized: Path | None = Field(
+        None,
         description="folder of synthesized images of the target, found by subject and -slice-N in their names; "
-        "without it the source itself is scored, as it is"
-    ),
-]
+        "without it the source itself is scored, as it is",
+    )
 
+    @property
+    def mask_folder(self) -> Path | None:
+        """Where brain masks are, for datasets that take them."""
+        return getattr(self, "masks", None)
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a user asks of a cohort; the fields are the parameters of the same names."""
-
-    source: str
-    target: str
-    slices: str
-    size: int | str
-    resample: bool
-    split: str
-    seed: int
-    synthesized: Path | None = None
-    masks: Path | None = None
-    strip: Strip = "none"
+    @property
+    def skull(self) -> Strip:
+        """How the skull is taken off, for datasets that can."""
+        return getattr(self, "strip", "none")
 
     @property
     def side(self) -> int:
@@ -97,9 +97,11 @@ class Settings:
                 f"source={self.source},target={self.target}: a modality against itself; choose two, "
                 "or give synthesized=FOLDER."
             )
-        if self.masks is not None and self.strip != "none":
-            raise UsageError(f"masks={self.masks} and strip={self.strip} contradict each other; choose one.")
-        for name, folder in (("masks", self.masks), ("synthesized", self.synthesized)):
+        if self.mask_folder is not None and self.skull != "none":
+            raise UsageError(
+                f"masks={self.mask_folder} and strip={self.skull} contradict each other; choose one."
+            )
+        for name, folder in (("masks", self.mask_folder), ("synthesized", self.synthesized)):
             if folder is not None and not folder.is_dir():
                 raise UsageError(f"{name}={folder}: no such folder.")
 
@@ -113,10 +115,10 @@ class Cohort(Dataset):
     optional: tuple[str, ...] = ()
     """What a subject may lack, but may not have twice."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
         settings.check()
-        self.path = path
+        self.path = settings.path
         self.settings = settings
 
     @cached_property
@@ -159,7 +161,7 @@ class Cohort(Dataset):
                 continue
             present = [name for name in self.optional if name in files.by_modality]
             problems = [problem for name in (*needed, *present) if (problem := files.problem(name))]
-            if not problems and self.settings.masks is not None:
+            if not problems and self.settings.mask_folder is not None:
                 problems = self._mask_problem(files.subject)
             if problems:
                 self.left_out += problems
@@ -267,7 +269,7 @@ class Cohort(Dataset):
             target=File.of(files.path(settings.target)),
             size=settings.side,
             resample=settings.resample and not is_target,
-            strip=settings.strip,
+            strip=settings.skull,
             mask=self._mask_file(files.subject),
         )
 
@@ -293,7 +295,7 @@ class Cohort(Dataset):
     def _masks(self) -> dict[str, list[Path]]:
         found: dict[str, list[Path]] = {}
         finder = NameFinder(self.found)
-        for path in walk(self.settings.masks) if self.settings.masks else ():
+        for path in walk(self.settings.mask_folder) if self.settings.mask_folder else ():
             subject = finder(path.name) or finder(str(path.parent))
             if suffix(path) and subject:
                 found.setdefault(subject, []).append(path)
@@ -302,13 +304,13 @@ class Cohort(Dataset):
     def _mask_problem(self, subject: str) -> list[str]:
         found = self._masks.get(subject, [])
         if not found:
-            return [f"{subject}: has no mask in {self.settings.masks}"]
+            return [f"{subject}: has no mask in {self.settings.mask_folder}"]
         if len(found) > 1:
             return [f"{subject}: has {len(found)} masks, {' and '.join(map(str, found))}; keep one"]
         return []
 
     def _mask_file(self, subject: str) -> File | None:
-        return File.of(self._masks[subject][0]) if self.settings.masks is not None else None
+        return File.of(self._masks[subject][0]) if self.settings.mask_folder is not None else None
 
     def subjects(self) -> Iterator[Subject]:
         """The subjects in natural order, each with all modalities that lie on the target's grid.

@@ -11,21 +11,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from iqa_datasets._cohort import (
-    Cohort,
-    DataFolder,
-    Resample,
-    Seed,
-    Settings,
-    Size,
-    Slices,
-    Split,
-    Synthesized,
-)
+from iqa_datasets._cohort import Cohort, Settings
 from iqa_datasets._subjects import Files, Naming
 from iqa_datasets._volumes import Volume, lazy_mask, lazy_section, lazy_volume
 from iqa_registry.plugin import LazyImage, Subject
@@ -44,6 +34,13 @@ _NAME = re.compile(
 """Also what `iqa phantom subjects` writes in this layout."""
 
 
+class BraTSSettings(Settings):
+    """The parameters of BraTS."""
+
+    source: Modality = Field("t1", description="modality that is translated")
+    target: Modality = Field("t2", description="modality that is synthesized")
+
+
 class BraTS(Cohort):
     """BraTS from a folder of patients' folders, at any depth; matched by the patient (BraTS2021_00000).
 
@@ -51,6 +48,10 @@ class BraTS(Cohort):
     adds the brain, since BraTS is 0 outside it. A patient without ``_seg`` has no label map. Without ``synthesized``
     the source is compared with the target as it is, which is the floor that any translation must beat. The split ranks
     patients by a hash of seed and name and puts 80 % of them into ``train``.
+
+    Args:
+        path: the folder.
+        **settings: see :class:`BraTSSettings`.
 
     Example:
         >>> import tempfile
@@ -70,29 +71,8 @@ class BraTS(Cohort):
     optional = (SEGMENTATION,)
     label_names = LABELS
 
-    def __init__(
-        self,
-        path: DataFolder,
-        source: Annotated[Modality, Field(description="modality that is translated")] = "t1",
-        target: Annotated[Modality, Field(description="modality that is synthesized")] = "t2",
-        slices: Slices = "50:80",
-        size: Size = 256,
-        resample: Resample = False,
-        split: Split = "all",
-        seed: Seed = 0,
-        synthesized: Synthesized = None,
-    ) -> None:
-        settings = Settings(
-            source=source,
-            target=target,
-            slices=slices,
-            size=size,
-            resample=resample,
-            split=split,
-            seed=seed,
-            synthesized=Path(synthesized) if synthesized is not None else None,
-        )
-        super().__init__(Path(path), settings)
+    def __init__(self, path: Path | str, **settings: Any) -> None:
+        super().__init__(BraTSSettings(path=Path(path), **settings))
 
     def pair_mask(self, files: Files, target: Volume, index: int | None = None) -> LazyImage | None:
         """None: the images are published without the skull, so that the foreground is the brain."""

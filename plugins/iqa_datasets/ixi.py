@@ -8,22 +8,12 @@ IOP), scan, modality. PD and T2 come from one acquisition and lie on one grid; T
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field
 
-from iqa_datasets._cohort import (
-    Cohort,
-    DataFolder,
-    Path,
-    Resample,
-    Seed,
-    Settings,
-    Size,
-    Slices,
-    Split,
-    Synthesized,
-)
+from iqa_datasets._cohort import Cohort, Settings
 from iqa_datasets._subjects import Files, Naming
 from iqa_datasets._volumes import Volume
 from iqa_registry.plugin import LazyImage, Subject
@@ -35,6 +25,19 @@ _NAME = re.compile(
 )
 
 
+class IXISettings(Settings):
+    """The parameters of IXI."""
+
+    source: Modality = Field("t1", description="modality that is translated")
+    target: Modality = Field("t2", description="modality that is synthesized")
+    masks: Path | None = Field(None, description="folder of brain masks, found by the subject in their names")
+    strip: Literal["none", "simple"] = Field(
+        "none",
+        description="simple takes off the skull by thresholds and shapes on the target; it is no substitute "
+        "for a real tool such as HD-BET or SynthStrip, whose masks go to masks=FOLDER",
+    )
+
+
 class IXI(Cohort):
     """IXI from a folder: flat, in IXI-T1, IXI-T2 and IXI-PD, or deeper; matched by subject (IXI002).
 
@@ -42,6 +45,10 @@ class IXI(Cohort):
     source itself stands against the target, which is the floor that any translation must beat. ``masks`` and
     ``strip`` set what lies outside the brain to 0, in all images, and the mask is the pair's mask. The split ranks
     subjects by a hash of seed and name and puts 80 % of them into ``train``; those with any file take part.
+
+    Args:
+        path: the folder.
+        **settings: see :class:`IXISettings`.
 
     Example:
         >>> import tempfile
@@ -60,41 +67,8 @@ class IXI(Cohort):
     naming = Naming(_NAME, ("t1", "t2", "pd"), "IXI002-Guys-0828-T1.nii.gz", ("IXI", "Guys", "HH", "IOP"))
     label = "ixi"
 
-    def __init__(
-        self,
-        path: DataFolder,
-        source: Annotated[Modality, Field(description="modality that is translated")] = "t1",
-        target: Annotated[Modality, Field(description="modality that is synthesized")] = "t2",
-        slices: Slices = "50:80",
-        size: Size = 256,
-        resample: Resample = False,
-        masks: Annotated[
-            Path | None, Field(description="folder of brain masks, found by the subject in their names")
-        ] = None,
-        strip: Annotated[
-            Literal["none", "simple"],
-            Field(
-                description="simple takes off the skull by thresholds and shapes on the target; it is no substitute "
-                "for a real tool such as HD-BET or SynthStrip, whose masks go to masks=FOLDER"
-            ),
-        ] = "none",
-        split: Split = "all",
-        seed: Seed = 0,
-        synthesized: Synthesized = None,
-    ) -> None:
-        settings = Settings(
-            source=source,
-            target=target,
-            slices=slices,
-            size=size,
-            resample=resample,
-            split=split,
-            seed=seed,
-            synthesized=Path(synthesized) if synthesized is not None else None,
-            masks=Path(masks) if masks is not None else None,
-            strip=strip,
-        )
-        super().__init__(Path(path), settings)
+    def __init__(self, path: Path | str, **settings: Any) -> None:
+        super().__init__(IXISettings(path=Path(path), **settings))
 
     def pair_mask(self, files: Files, target: Volume, index: int | None = None) -> LazyImage | None:
         """The brain mask."""

@@ -12,12 +12,14 @@ DATASETS = (
         summary="IXI as published: T1, T2 and PD volumes of healthy people (ixi:PATH,source=t1,target=t2)",
         license="CC-BY-SA-3.0",
         factory="iqa_datasets.ixi:IXI",
+        parameters="iqa_datasets.ixi:IXISettings",
     ),
     DatasetSpec(
         name="brats",
         summary="BraTS 2021 as published: T1, T1ce, T2, FLAIR and tumor labels (brats:PATH,source=t1,target=t2)",
         license="terms of the BraTS challenge",
         factory="iqa_datasets.brats:BraTS",
+        parameters="iqa_datasets.brats:BraTSSettings",
     ),
     DatasetSpec(
         name="nirps",
