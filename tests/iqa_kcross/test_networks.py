@@ -70,5 +70,5 @@ def test_fusing_keeps_the_maps_and_makes_channels_last(is_complex):
 def test_other_layers_are_refused():
     encoder = Encoder(4).eval()
     encoder.blocks[0][0] = nn.Identity()
-    with pytest.raises(TypeError, match="Identity is no convolution of an encoder"):
+    with pytest.raises(TypeError, match="Identity is not a convolution of an encoder"):
         fuse_for_scoring(encoder)
