@@ -185,7 +185,7 @@ import json, sys
 import click
 from click.testing import CliRunner
 from iqa_registry.cli.app import app
-sys.path.insert(0, {folder!r})
+sys.path[:0] = {folders!r}
 from test_options import COMMANDS, options
 
 more = {{
@@ -213,7 +213,8 @@ print(json.dumps([asked, bad, sorted({{"torch", "scipy", "nibabel"}} & set(sys.m
 
 
 def test_a_wrong_option_is_one_line_before_torch_is_imported(tmp_path):
-    code = WRONG.format(folder=str(Path(__file__).parent))
+    here = Path(__file__).parent
+    code = WRONG.format(folders=[str(here), str(here.parent / "support")])
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
     )
