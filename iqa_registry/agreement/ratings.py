@@ -82,9 +82,7 @@ class Rated:
             [('a', 25.0)]
         """
         own = self.scores.table.drop(scores.metrics, strict=False)
-        table = own.join(
-            scores.table.select(ID, *scores.metrics), on=ID, how="left", maintain_order="left"
-        )
+        table = own.join(scores.table.select(ID, *scores.metrics), on=ID, how="left", maintain_order="left")
         known = {**self.scores.higher_is_better, **scores.higher_is_better}
         return replace(self, scores=replace(self.scores, table=table, higher_is_better=known))
 

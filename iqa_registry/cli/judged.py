@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,6 +60,49 @@ def metric_row(row: Mapping[str, Any], intervals: Collection[str] = (), n: bool 
             # The headings are alike, but keys differ.
             shown[f"95 %{' ' * len(shown)}"] = render.interval(row, name)
     return shown
+
+
+def against_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One metric against others, as text.
+
+    Args:
+        rows: at least one, see :func:`iqa_registry.agreement.comparison.against`.
+    """
+    name, closest = rows[0]["challenger"], rows[0]["baseline"]
+    yield f"{name} against the others (negative: {name} is more consistent)\n"
+    yield render.table(
+        [
+            {
+                "metric": row["baseline"],
+                "difference": number(row["difference"]),
+                "95 % ": render.interval(row, "difference", number),
+                "p (Holm)": number(row.get("p_holm")),
+                "reduction": render.percent(row["reduction"]),
+                "95 %  ": render.interval(row, "reduction", render.percent),
+            }
+            for row in rows
+        ]
+    )
+    yield f"against the best of them, {closest}: {_reduction(rows[0])}\n"
+
+
+def _reduction(row: Mapping[str, Any]) -> str:
+    share, low, high = (row.get(f"reduction{end}", math.nan) for end in ("", "_low", "_high"))
+    word = "less"
+    if share < 0:
+        share, low, high, word = -share, -high, -low, "more"
+    ends = render.interval({"reduction_low": low, "reduction_high": high}, "reduction", render.percent)
+    return f"{render.percent(share)} {word} inconsistency" + (f" (95 % {ends})" if ends else "")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for reading; what is 0 but for the last bits of a sum is shown as 0.
+
+    Example:
+        >>> number(0.25), number(-2.8e-17), number(float("nan"))
+        ('0.2500', '0.0000', '')
+    """
+    return render.number(None if value is None else round(value, 12) + 0.0, digits)
 
 
 def report(groups: Sequence[Group], left_out: Sequence[str], ranker: Ranker, settings: Settings) -> None:
