@@ -241,11 +241,3 @@ def test_settings_come_from_a_file_and_from_options(tmp_path):
 def test_wrong_settings_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
         read_config(None, changes)
-
-
-def test_images_are_padded_and_cropped_about_the_centre():
-    image = torch.arange(36.0).view(1, 6, 6)
-    assert training_images.fit(image, 4).tolist() == image[:, 1:5, 1:5].tolist()
-    padded = training_images.fit(image, 8)
-    assert padded[:, 1:7, 1:7].tolist() == image.tolist()
-    assert padded.sum() == image.sum()
