@@ -115,7 +115,7 @@ def build(
     """K-CROSS with weights from a file.
 
     Raises:
-        WeightsError: the weights cannot be had, are no model of K-CROSS, or not the one that is asked for.
+        WeightsError: the weights are not available, are not a model of K-CROSS, or not the one that is asked for.
         UnknownNameError: a branch or a segmenter that is not installed.
     """
     file = registry.weights.open(weights)

@@ -85,7 +85,7 @@ def read_subjects(
     """
     pairs = [_as_pair(subject, config) for subject in dataset.subjects()]
     if not pairs:
-        raise UsageError(f"{config.data}: has no subjects to train on.")
+        raise UsageError(f"{config.data}: has no subjects to train on. Name another dataset.")
     options = options_of(config, dataset, each=True)
     if options.rule.kind == "auto":
         options = replace(options, intensity=_each_on_its_own_scale(pairs[0]))
@@ -111,7 +111,7 @@ def _as_pair(subject: Subject, config: DataConfig) -> Pair:
     for modality in (config.source, config.target):
         if modality not in images:
             raise UsageError(
-                f"{name}: has no {modality} image, only {', '.join(images)}; choose with --source and --target."
+                f"{name}: has no {modality} image, only {', '.join(images)}. Choose with --source and --target."
             )
     groups = {"subject": name}
     pair = (name, images[config.source], images[config.target])
@@ -124,13 +124,13 @@ def options_of(config: DataConfig, dataset: Dataset | None, each: bool = False) 
     Args:
         config: intensity, slices and lesion labels.
         dataset: knows its lesion labels.
-        each: whether two modalities stand against each other, which have no common scale.
+        each: whether two modalities are compared, which have no common scale.
     """
     names: dict[str, tuple[int, ...]] = {}
     if config.lesions == "dataset":
         if dataset is None or LESIONS not in dataset.label_names:
             raise UsageError(
-                "data.lesions = 'dataset': this data has no labels called lesions; name them, such as '1,4'."
+                "data.lesions = 'dataset': this data has no labels called lesions. Name them, such as '1,4'."
             )
         names = {LESIONS: dataset.label_names[LESIONS]}
     elif config.lesions:

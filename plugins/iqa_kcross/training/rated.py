@@ -45,7 +45,7 @@ def read_rated(config: DataConfig, registry: Registry) -> RatedPairs:
     if other is not None:
         name, role, got, wanted = other
         raise UsageError(
-            f"{name}: {role} is {got}, but the model is trained for {wanted}; choose with --{role}."
+            f"{name}: {role} is {got}, but the model is trained for {wanted}. Choose with --{role}."
         )
     if (
         config.lesions == "dataset"
@@ -65,7 +65,7 @@ def _on_unit_scale(ratings: Sequence[float], config: DataConfig, place: str) -> 
     worst, best = min(ratings), max(ratings)
     if worst < low or best > high:
         raise UsageError(
-            f"{place}: ratings go from {worst:g} to {best:g}, outside [{low:g}, {high:g}]; "
-            "say their range with --set data.rating_range=[LOW,HIGH]."
+            f"{place}: ratings go from {worst:g} to {best:g}, outside [{low:g}, {high:g}]. "
+            "Give their range with --set data.rating_range=[LOW,HIGH]."
         )
     return [(rating - low) / (high - low) for rating in ratings]
