@@ -20,7 +20,8 @@ from iqa_kcross.experiments.segmenters import compare_segmenters
 from iqa_kcross.model import KCrossModel, ModelSettings
 from iqa_registry.agreement.comparison import against
 from iqa_registry.agreement.judging import Settings
-from iqa_registry.agreement.scores import combine
+from iqa_registry.agreement.ratings import Rated
+from iqa_registry.agreement.scores import Scores, combine
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError, WeightsError
 from iqa_registry.registry import build_registry
@@ -156,6 +157,19 @@ def test_k_cross_is_not_a_baseline_of_its_own(opened, models, bench, name):
 
 def by_branches(found):
     return {row["branches"]: row for row in found.tables["rows"]}
+
+
+def test_the_parameters_of_a_segmenter_may_be_in_brackets(models, registry):
+    text = kcross_text(models[0], "nnunet:path=FOLDER,fold=0", registry)
+    assert text.endswith("[nnunet:path=FOLDER,fold=0]")
+    table = {"pair_id": ["a", "b", "c"], text: [0.1, 0.2, 0.3], f"{text}[tumor]": [0.5, None, None]}
+    rated = Rated(
+        Scores(pl.DataFrame(table), dict.fromkeys(list(table)[1:], True), "here"), np.array([0, 0.5, 1])
+    )
+    columns = {"whole": columns_of(text, models[0], models[0].settings.branches)}
+    columns |= {"tumor": columns_of(text, models[0], ["tumor"])}
+    (group,) = judge_columns(rated, columns, Settings(resamples=0))
+    assert [(judged.metric, judged.row["n"]) for judged in group.judged] == [("whole", 3), ("tumor", 1)]
 
 
 def test_ablation_judges_every_combination(opened, models, bench, direct):

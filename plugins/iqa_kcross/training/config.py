@@ -43,7 +43,9 @@ class DataConfig(_Section):
     intensity: Annotated[
         str, Field(description="intensity rule as for iqa evaluate; by default the automatic one")
     ] = ""
-    slices: Annotated[str, Field(description="slices of volumes, such as 50:80; by default the dataset's")] = ""
+    slices: Annotated[
+        str, Field(description="slices of volumes, such as 50:80; by default the dataset's")
+    ] = ""
     size: Annotated[
         int, Field(ge=32, multiple_of=32, description="rows and columns in pixels, padded or cropped to")
     ] = 256
