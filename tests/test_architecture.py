@@ -81,7 +81,7 @@ FOR_PLUGINS = {
     "weights",
 }
 """The parts of the core that a plugin in this tree may import."""
-CLI_FOR_PLUGINS = {f"iqa_registry.cli.{name}" for name in ("arguments", "progress", "render")}
+CLI_FOR_PLUGINS = {f"iqa_registry.cli.{name}" for name in ("arguments", "judged", "progress", "render")}
 """What the commands of a plugin may import, so that they look like ours."""
 
 

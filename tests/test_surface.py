@@ -32,6 +32,7 @@ EXCEPTIONS = {
         "iqa_registry.statistics": NUMBERS,
         "iqa_registry.agreement": STUDY,
         "iqa_registry.evaluation": "its training encodes and batches pairs as an evaluation does",
+        "iqa_registry.images.geometry": "its training crops and pads slices to one size",
         "iqa_registry.images.regions": "its settings name labels as `iqa evaluate` does",
         "iqa_registry.parameters": "it writes the texts of metrics with parameters",
         "iqa_registry.plugins": "it has a group of plugins of its own, which is loaded by the same loader",
@@ -49,6 +50,7 @@ EXCEPTIONS = {
         "iqa_registry.cli": COMMANDS,
         "iqa_registry.evaluation.options": "its commands parse slices and devices as `iqa evaluate` does",
         "iqa_registry.images.formats.Source": "the type of an image source; Source in the surface is one of weights",
+        "iqa_registry.images.geometry": "its training crops and pads slices to one size",
     },
 }
 """For each plugin, the parts of the core beside the surface, each with a reason."""

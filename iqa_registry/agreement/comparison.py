@@ -29,29 +29,77 @@ def compare(judged: Sequence[Judged], level: float = 0.95) -> list[dict[str, Any
         One row per pair: ``first``, ``second``, ``difference`` (first less second), ``difference_low`` and ``_high``,
         ``p_value``, ``p_holm``, ``distinguishable``.
     """
-    rows = []
     sampled = [(item, np.sort(item.rows)) for item in judged if item.samples]
-    for (first, images), (second, others) in itertools.combinations(sampled, 2):
-        if not np.array_equal(images, others):
-            continue
-        samples = first.samples["inconsistency"] - second.samples["inconsistency"]
-        number = first.row["clusters"]
-        low, high = percentile_interval(samples, number, level)
-        difference = first.row["inconsistency"] - second.row["inconsistency"]
-        rows.append(
-            {
-                "first": first.metric,
-                "second": second.metric,
-                "difference": difference,
-                "difference_low": low,
-                "difference_high": high,
-                "p_value": two_sided_p_value(samples, difference, number),
-            }
+    rows = [
+        {"first": first.metric, "second": second.metric} | _difference(first, second, level)
+        for (first, images), (second, others) in itertools.combinations(sampled, 2)
+        if np.array_equal(images, others)
+    ]
+    _add_holm(rows)
+    for row in rows:
+        row["distinguishable"] = bool(row["p_holm"] < 1 - level)
+    return rows
+
+
+def against(challenger: Judged, baselines: Sequence[Judged], level: float = 0.95) -> list[dict[str, Any]]:
+    """Compare one metric with each of some others that were judged on the same images.
+
+    Args:
+        challenger: the metric.
+        baselines: the others, of the same group.
+        level: coverage of the intervals.
+
+    Returns:
+        One row per baseline, the most consistent first: ``challenger``, ``baseline``, ``n``, ``difference`` of the
+        inconsistencies (negative where the challenger is more consistent) and ``reduction``, the share of the
+        baseline's inconsistency that the challenger has less. With bootstrap samples each has a paired interval
+        ``_low``, ``_high``, and there is a ``p_value`` and ``p_holm``, corrected for the number of baselines.
+    """
+    images = np.sort(challenger.rows)
+    same = [item for item in baselines if np.array_equal(images, np.sort(item.rows))]
+    same.sort(key=lambda item: item.row["inconsistency"])
+    rows = [_against(challenger, item, level) for item in same]
+    _add_holm([row for row in rows if "p_value" in row])
+    return rows
+
+
+def _against(ours: Judged, theirs: Judged, level: float) -> dict[str, Any]:
+    own, other = ours.row["inconsistency"], theirs.row["inconsistency"]
+    row: dict[str, Any] = {
+        "challenger": ours.metric,
+        "baseline": theirs.metric,
+        "n": ours.row["n"],
+        "difference": own - other,
+        "reduction": 1 - own / other if other > 0 else math.nan,
+    }
+    if ours.samples and theirs.samples:
+        row |= _difference(ours, theirs, level)
+        second = theirs.samples["inconsistency"]
+        ratios = np.divide(
+            ours.samples["inconsistency"], second, out=np.full_like(second, np.nan), where=second > 0
         )
+        low, high = percentile_interval(1 - ratios, ours.row["clusters"], level)
+        row |= {"reduction_low": low, "reduction_high": high}
+    return row
+
+
+def _difference(first: Judged, second: Judged, level: float) -> dict[str, Any]:
+    """First less second, with what the samples that both share say of it."""
+    samples = first.samples["inconsistency"] - second.samples["inconsistency"]
+    number = first.row["clusters"]
+    low, high = percentile_interval(samples, number, level)
+    difference = first.row["inconsistency"] - second.row["inconsistency"]
+    return {
+        "difference": difference,
+        "difference_low": low,
+        "difference_high": high,
+        "p_value": two_sided_p_value(samples, difference, number),
+    }
+
+
+def _add_holm(rows: Sequence[dict[str, Any]]) -> None:
     for row, corrected in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
         row["p_holm"] = corrected
-        row["distinguishable"] = bool(corrected < 1 - level)
-    return rows
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -35,6 +35,7 @@ class SettingFields(TypedDict, total=False):
     seed: int
     folds: int
     each: bool
+    apart: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Settings:
         seed: of the random draws.
         folds: of the cross-validation of rankers that fit.
         each: judge each metric on all images that it scored, even where others did not.
+        apart: metrics that do not apply to every image. Each is judged on those that it scored, listed after the
+            others and not compared with them; the others are judged as if it were not there.
     """
 
     group_by: Sequence[str] = ()
@@ -60,6 +63,7 @@ class Settings:
     seed: int = 0
     folds: int = FOLDS
     each: bool = False
+    apart: Sequence[str] = ()
 
 
 @dataclass

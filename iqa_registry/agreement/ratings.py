@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from iqa_registry.agreement.scores import ID, Scores
 from iqa_registry.errors import UsageError
@@ -58,6 +59,32 @@ class Rated:
     raters: Sequence[str] = ()
     single: Array | None = None
     notes: list[str] = field(default_factory=list)
+
+    def only(self, rows: NDArray[np.bool_]) -> Rated:
+        """Some of the images.
+
+        Args:
+            rows: boolean ``(n,)``.
+        """
+        single = None if self.single is None else self.single[rows]
+        scores = replace(self.scores, table=self.scores.table.filter(pl.Series(rows)))
+        return replace(self, scores=scores, ratings=self.ratings[rows], single=single)
+
+    def with_scores(self, scores: Scores) -> Rated:
+        """The same images and ratings with further scores, null where ``scores`` does not have the image.
+
+        A column that has the name of one of the further metrics is replaced.
+
+        Example:
+            >>> rated = Rated(Scores(pl.DataFrame({"pair_id": ["a"], "psnr": [20.0]}), {}, "here"), np.array([0.5]))
+            >>> scores = Scores(pl.DataFrame({"pair_id": ["b", "a"], "psnr": [30.0, 25.0]}), {"psnr": True}, "there")
+            >>> rated.with_scores(scores).scores.table.rows()
+            [('a', 25.0)]
+        """
+        own = self.scores.table.drop(scores.metrics, strict=False)
+        table = own.join(scores.table.select(ID, *scores.metrics), on=ID, how="left", maintain_order="left")
+        known = {**self.scores.higher_is_better, **scores.higher_is_better}
+        return replace(self, scores=replace(self.scores, table=table, higher_is_better=known))
 
 
 def rate(
@@ -198,14 +225,7 @@ def _joined(scores: Scores, ratings: pl.DataFrame, how: HowRated, notes: list[st
         raise UsageError(
             f"{scores.place}: no image has both a score and a rating. Check that the pair ids agree."
         )
-    kept = Scores(scores.table.filter(pl.Series(there)), scores.higher_is_better, scores.place, scores.notes)
-    return Rated(
-        kept,
-        rating[there],
-        names if single is not None else (),
-        None if single is None else single[there],
-        notes,
-    )
+    return Rated(scores, rating, names if single is not None else (), single, notes).only(there)
 
 
 def _reversed(ratings: Array) -> Array:

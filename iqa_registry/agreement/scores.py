@@ -6,7 +6,7 @@ Long and wide are explained in :mod:`iqa_registry.tables.schema`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -220,6 +220,42 @@ def _refuse_twins(table: pl.DataFrame, identity: Sequence[str], place: str) -> N
             f"{place}: {'/'.join(identity)} {some(twins)} are listed twice. Keep one row each, or name the columns "
             "that identify an image with --id COLUMN,COLUMN."
         )
+
+
+def combine(scores: Scores, columns: Mapping[str, Sequence[str]]) -> Scores:
+    """The scores under new names: each the mean of some columns, such as a few components, where an image has any.
+
+    Args:
+        scores: the scores.
+        columns: new name to the columns whose mean it is. Columns that the scores do not have are passed over, and so
+            is a name that none is left for.
+
+    Returns:
+        The new columns in place of the earlier ones.
+
+    Raises:
+        UsageError: columns of two directions under one name.
+
+    Example:
+        >>> table = pl.DataFrame({"pair_id": ["a", "b"], "ours[edges]": [0.2, 0.5], "ours[lines]": [0.4, None]})
+        >>> scores = Scores(table, {"ours[edges]": True, "ours[lines]": True}, "here")
+        >>> combine(scores, {"both": ["ours[edges]", "ours[lines]"]}).table.rows()
+        [('a', 0.30000000000000004), ('b', 0.5)]
+    """
+    known = {name: [part for part in parts if part in scores.metrics] for name, parts in columns.items()}
+    known = {name: parts for name, parts in known.items() if parts}
+    directions = {}
+    for name, parts in known.items():
+        directions[name] = scores.higher_is_better[parts[0]]
+        if any(scores.higher_is_better[part] != directions[name] for part in parts):
+            raise UsageError(f"{name}: {', '.join(parts)} have different directions. Combine others.")
+    # A single column stays as it is, to the last bit.
+    means = [
+        (pl.mean_horizontal(parts) if len(parts) > 1 else pl.col(parts[0])).alias(name)
+        for name, parts in known.items()
+    ]
+    others = [name for name in scores.table.columns if name not in (*scores.metrics, *known)]
+    return replace(scores, table=scores.table.select(*others, *means), higher_is_better=directions)
 
 
 def select(scores: Scores, conditions: Sequence[str]) -> Scores:

@@ -120,9 +120,11 @@ def judge(
             done += 1
             if progress:
                 progress(done, total)
-        group.judged.sort(key=lambda judged: judged.row["inconsistency"])
-        group.comparisons = compare(group.judged, settings.level)
-        _mark_best(group)
+        group.judged.sort(key=lambda judged: (judged.metric in settings.apart, judged.row["inconsistency"]))
+        group.comparisons = compare(
+            [judged for judged in group.judged if judged.metric not in settings.apart], settings.level
+        )
+        _mark_best(group, settings.apart)
     if not any(group.judged for group in groups):
         raise UsageError(f"{rated.scores.place}: {groups[0].notes[0]}.")
     return groups
@@ -183,21 +185,21 @@ def _rows_of(group: Group, rated: Rated, settings: Settings) -> Iterator[tuple[s
     if not some:
         group.notes.append("no image is scored")
         return
-    common = np.logical_and.reduce(list(some.values()))
-    if not settings.each and not common.any():
+    shared = [] if settings.each else [name for name in some if name not in settings.apart]
+    common = np.logical_and.reduce([some[name] for name in shared]) if shared else np.ones(len(scores), bool)
+    if not common.any():
         group.notes.append(
             "no image is scored by all metrics; --own-images judges each on those that it scored"
         )
         return
-    if not settings.each and not common.all():
-        worst = min(some, key=lambda name: int(some[name].sum()))
+    if not common.all():
+        worst = min(shared, key=lambda name: int(some[name].sum()))
         group.notes.append(
             f"{int((~common).sum())} of {len(common)} images are left out because not every metric scored them "
             f"({worst}: {int(some[worst].sum())}); --own-images judges each metric on all that it scored"
         )
     for name, rows in there.items():
-        used = rows if settings.each or name not in some else common
-        yield name, np.flatnonzero(used)
+        yield name, np.flatnonzero(common if name in shared else rows)
 
 
 def _columns(group: Group, rated: Rated, settings: Settings) -> Iterator[Column]:
@@ -205,7 +207,7 @@ def _columns(group: Group, rated: Rated, settings: Settings) -> Iterator[Column]
     for metric, rows in _rows_of(group, rated, settings):
         if rows.size:
             yield _column(group, metric, rows, rated.scores.higher_is_better[metric])
-        else:
+        elif metric not in settings.apart:
             group.notes.append(f"{metric} scored no image here")
 
 
@@ -215,12 +217,12 @@ def _column(group: Group, metric: str, rows: Index, higher_is_better: bool) -> C
     return Column(metric, higher_is_better, values, *parts)
 
 
-def _mark_best(group: Group) -> None:
+def _mark_best(group: Group, apart: Sequence[str]) -> None:
     """Mark the most consistent metric and those that are not distinguishable from it."""
     if not group.judged:
         return
     first = group.judged[0].metric
-    apart = {
+    worse = {
         row["second"] if row["first"] == first else row["first"]
         for row in group.comparisons
         if first in (row["first"], row["second"]) and row["distinguishable"]
@@ -228,4 +230,4 @@ def _mark_best(group: Group) -> None:
     compared = {name for row in group.comparisons for name in (row["first"], row["second"])}
     for judged in group.judged:
         name = judged.metric
-        judged.row["best"] = name == first or (name in compared and name not in apart)
+        judged.row["best"] = name not in apart and (name == first or (name in compared and name not in worse))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from iqa_registry.cli import arguments, render
+from iqa_registry.cli import arguments, judged, render
 from iqa_registry.cli.arguments import COLUMNS, Assignment, flag, option
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.errors import UsageError
@@ -126,8 +126,7 @@ def agree(
         _print_rows(groups, as_json)
     else:
         _print(groups, settings)
-    notes = [*rated.scores.notes, *rated.notes]
-    _report(groups, notes, chosen, settings)
+    judged.report(groups, [*rated.scores.notes, *rated.notes], chosen, settings)
 
 
 def _rated(scores: str, registry: Registry, options: Mapping[str, Any]) -> Rated:
@@ -195,37 +194,16 @@ def _print(groups: list[Group], settings: Settings) -> None:
     for number, group in enumerate(groups):
         if number:
             click.echo()
-        click.echo(_headline(group))
-        click.echo(render.table([_shown(judged.row, bool(settings.resamples)) for judged in group.judged]))
+        click.echo(judged.headline(group))
+        click.echo(render.table([_shown(item.row, bool(settings.resamples)) for item in group.judged]))
         if group.panel is not None:
             click.echo(_raters(group))
     if any(group.comparisons for group in groups):
-        click.echo(
-            "\n* the most consistent metric and those not distinguishable from it (paired bootstrap, Holm, 5 %)"
-        )
-
-
-def _headline(group: Group) -> str:
-    clusters = int(group.clusters.max()) + 1
-    of = f" of {clusters} clusters" if clusters < len(group.ratings) else ""
-    row = group.judged[0].row if group.judged else {}
-    levels = (
-        f"; chance {render.number(row['chance'])}, a constant score {render.number(row['constant'])}"
-        if row
-        else ""
-    )
-    return f"{group.name}: {len(group.ratings)} images{of}{levels}"
+        click.echo(f"\n{judged.LEGEND}")
 
 
 def _shown(row: Mapping[str, Any], intervals: bool) -> dict[str, str]:
-    shown = {
-        "": "*" if row["best"] and intervals else "",
-        "metric": f"{row['metric']} {render.ARROWS[row['higher_is_better']]}",
-    }
-    for name, title in (("inconsistency", "inconsistency"), ("skill", "skill"), ("srocc", "SROCC")):
-        shown[title] = render.number(row[name])
-        if intervals and name != "skill":
-            shown[f"95 %{' ' * len(shown)}"] = render.interval(row, name)
+    shown = judged.metric_row(row, ("inconsistency", "srocc") if intervals else ())
     for name, title in (
         ("krocc", "KROCC"),
         ("plcc", "PLCC"),
@@ -262,18 +240,3 @@ def _write(groups: list[Group], output: Path | None, plot: bool, trend: str | No
     if plot:
         written += report.draw_study(groups, output, trend)
     render.warn(f"{len(written)} files in {output}")
-
-
-def _report(groups: list[Group], notes: list[str], ranker: Ranker, settings: Settings) -> None:
-    """Report on stderr what was left out and what to be careful about; exit code 1 if images were left out."""
-    from iqa_registry.agreement.caveats import caveats
-
-    for line in notes:
-        render.warn(f"left out: {line}")
-    for group in groups:
-        for line in group.notes:
-            render.warn(f"{group.name}: {line}")
-    for line in caveats(groups, ranker, settings):
-        render.warn(f"note: {line}")
-    if notes or any(group.notes for group in groups):
-        raise click.exceptions.Exit(1)

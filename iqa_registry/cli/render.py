@@ -57,6 +57,27 @@ def table(rows: Sequence[Mapping[str, Any]], flexible: str | Sequence[str] = ())
     return text
 
 
+def pivot(corner: str, cells: Iterable[tuple[str, str, str]], columns: Sequence[str] = ()) -> str:
+    """A text table of cells, each with the names of its row and its column.
+
+    Args:
+        corner: the heading of the column of names.
+        cells: name of the row, name of the column, text.
+        columns: the order of the columns; those that have no cell are left out. By default as they come.
+
+    Example:
+        >>> print(pivot("metric", [("psnr", "first", "1"), ("psnr", "second", "2"), ("ssim", "second", "3")]))
+        metric      first    second
+        --------  -------  --------
+        psnr            1         2
+        ssim                      3
+    """
+    found = {(row, column): text for row, column, text in cells}
+    rows, named = (dict.fromkeys(key[axis] for key in found) for axis in (0, 1))
+    shown = [column for column in columns or named if column in named]
+    return table([{corner: row} | {column: found.get((row, column), "") for column in shown} for row in rows])
+
+
 def _numeric(values: Iterable[Any]) -> bool:
     """Whether all values that are there are numbers, as such or as text."""
     try:

@@ -138,6 +138,24 @@ def center_crop(pixels: Array, size: tuple[int, int]) -> Array:
     return pixels[..., top : top + size[0], left : left + size[1]]
 
 
+def center_fit(pixels: Array, size: tuple[int, int]) -> Array:
+    """The last two axes cropped around their center, or padded with zeros around it, to ``size``.
+
+    Of an odd margin the smaller half is at the top and left.
+
+    Example:
+        >>> center_fit(np.ones((1, 2, 7)), (4, 4)).tolist()
+        [[[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]]
+    """
+    height, width = (min(have, want) for have, want in zip(pixels.shape[-2:], size, strict=True))
+    margins = [(want - have) // 2 for have, want in zip((height, width), size, strict=True)]
+    fitted = np.zeros((*pixels.shape[:-2], *size), pixels.dtype)
+    fitted[..., margins[0] : margins[0] + height, margins[1] : margins[1] + width] = center_crop(
+        pixels, (height, width)
+    )
+    return fitted
+
+
 def shift_spectrum(images: Tensor) -> Tensor:
     """What phase correlation needs of one image: the spectrum of its windowed mean over the channels.
 

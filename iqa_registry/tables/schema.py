@@ -24,8 +24,9 @@ OK = "ok"
 IDENTIFIERS = (PAIR_ID, SUBJECT, RATER)
 """Columns whose values are names even where they look like numbers; tables are joined by them."""
 
-_WIDE_NAME = re.compile(r"(?P<metric>.+)\[(?P<component>[^\[\]]+)\]")
-_LEGACY = r"\[([^\[\]]+)\]$"
+# A bracket that follows one of these signs is the value of a parameter, not a component.
+_WIDE_NAME = re.compile(r"(?P<metric>.*[^=+,:])\[(?P<component>[^\[\]]+)\]")
+_LEGACY = r"([^=+,:])\[([^\[\]]+)\]$"
 _SHARED = frozenset({SUBJECT, "slice"})
 """Columns that the pairs may bring themselves."""
 
@@ -169,8 +170,8 @@ def with_component(table: pl.DataFrame) -> pl.DataFrame:
     """
     if COMPONENT in table.columns:
         return table.with_columns(pl.col(COMPONENT).cast(pl.String).fill_null(""))
-    component = table[METRIC].str.extract(_LEGACY).fill_null("").alias(COMPONENT)
-    metric = table[METRIC].str.replace(_LEGACY, "")
+    component = table[METRIC].str.extract(_LEGACY, 2).fill_null("").alias(COMPONENT)
+    metric = table[METRIC].str.replace(_LEGACY, "${1}")
     return table.with_columns(metric).insert_column(table.get_column_index(METRIC) + 1, component)
 
 
@@ -188,8 +189,8 @@ def split_name(name: str) -> tuple[str, str]:
     """Metric and component of a wide table's column.
 
     Example:
-        >>> split_name("ours[edges]"), split_name("ssim:window=7")
-        (('ours', 'edges'), ('ssim:window=7', ''))
+        >>> split_name("ours[edges]"), split_name("ssim:window=7"), split_name("ours:finder=[other:fold=0]")
+        (('ours', 'edges'), ('ssim:window=7', ''), ('ours:finder=[other:fold=0]', ''))
     """
     match = _WIDE_NAME.fullmatch(name)
     return (match["metric"], match["component"]) if match else (name, "")

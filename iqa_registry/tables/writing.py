@@ -213,6 +213,29 @@ def write_table(path: Path, rows: Rows) -> Path:
     return write_file(path, _WRITERS[check_suffix(path)](rows))
 
 
+def write_tables(path: Path, tables: Mapping[str, Rows], about: Mapping[str, Any]) -> list[Path]:
+    """Write several tables: as JSON into one file, otherwise the first as ``path``, the others next to it.
+
+    Args:
+        path: the file; its suffix gives the format.
+        tables: name to table; ``NAME`` of any but the first becomes ``PATH-NAME.csv``. Empty ones are left out.
+        about: what the JSON file says of them besides.
+
+    Raises:
+        UsageError: the suffix is none of :data:`SUFFIXES`, or what should be the folder is a file.
+        IQAError: a file cannot be written.
+    """
+    if path.suffix.lower() == ".json":
+        return [write_file(path, as_json({**about, **tables}).encode())]
+    first, suffix = next(iter(tables)), check_suffix(path)
+    stem = path.name[: -len(suffix)]
+    return [
+        write_table(path if name == first else path.with_name(f"{stem}-{name}{suffix}"), rows)
+        for name, rows in tables.items()
+        if len(rows)
+    ]
+
+
 def write_rows(folder: Path, name: str, rows: Rows) -> list[Path]:
     """Write rows as NAME.parquet, NAME.csv and NAME.json into a folder; files of these names are replaced.
 

@@ -30,7 +30,7 @@ class BranchSettings:
     Attributes:
         width: channels of the first feature map; the paper's networks have 64.
         descriptor: ``layers`` describes a pair by all five feature maps, ``code`` by the last.
-        source: modality that is translated, ``t1`` say.
+        source: modality that is translated, for example ``t1``.
         target: modality of the images that are scored.
     """
 

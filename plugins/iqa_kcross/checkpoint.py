@@ -41,6 +41,33 @@ class History:
     stages: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What a model file says of itself.
+
+    Attributes:
+        weights: name or path, as the user gave it.
+        path: the file.
+        settings: what the model is built from.
+        history: how it came about.
+    """
+
+    weights: str
+    path: Path
+    settings: ModelSettings
+    history: History
+
+    @property
+    def modalities(self) -> str:
+        """For example ``t1 to t2``."""
+        return f"{self.settings.branch.source} to {self.settings.branch.target}"
+
+    @property
+    def trained_on(self) -> str:
+        """The dataset that the model was trained on."""
+        return self.history.rated or self.history.data or "unknown data"
+
+
 def save_model(model: KCrossModel, path: Path, history: History, for_scoring: bool = False) -> None:
     """Write a model, whole or without what only stage one needs; the file appears when it is complete.
 

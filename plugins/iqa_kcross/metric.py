@@ -23,6 +23,7 @@ from torch import Tensor
 from iqa_kcross.branch import Context
 from iqa_kcross.checkpoint import load_model, read_settings
 from iqa_kcross.model import KCrossModel, mean_of_active
+from iqa_kcross.plugin import DEFAULT_WEIGHTS
 from iqa_registry.plugin import Comparison, Features, FullReferenceMetric, WeightsError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class KCross(FullReferenceMetric):
 
 def build(
     *,
-    weights: Annotated[str, Field(description="name of shipped weights, or a model file")] = "kcross-t1-t2",
+    weights: Annotated[str, Field(description="name of shipped weights, or a model file")] = DEFAULT_WEIGHTS,
     branches: Annotated[
         list[str] | None, Field(min_length=1, description="joined by +; all of the model's by default")
     ] = None,
@@ -114,7 +115,7 @@ def build(
     """K-CROSS with weights from a file.
 
     Raises:
-        WeightsError: the weights cannot be had, are no model of K-CROSS, or not the one that is asked for.
+        WeightsError: the weights are not available, are not a model of K-CROSS, or not the one that is asked for.
         UnknownNameError: a branch or a segmenter that is not installed.
     """
     file = registry.weights.open(weights)

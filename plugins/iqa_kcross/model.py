@@ -18,7 +18,7 @@ BRANCHES = ("complex", "tumor", "structure")
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """What a model is built from; stands in every checkpoint.
+    """What a model is built from; part of every checkpoint.
 
     Attributes:
         branches: names, see :func:`iqa_kcross.hookspecs.find_branches`.

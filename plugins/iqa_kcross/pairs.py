@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import polars as pl
-
-from iqa_registry.agreement.scores import ID
-from iqa_registry.evaluation.items import Item
 from iqa_registry.plugin import Inputs, Pair, Registry, open_inputs
 from iqa_registry.tables.reading import SUFFIXES
-from iqa_registry.tables.schema import group_types, make_table
 
 LESIONS = "lesions"
 """What a dataset calls the labels that the metric looks at."""
@@ -28,17 +23,8 @@ def is_simulated(place: str) -> bool:
     return place.partition(":")[0] == "phantom"
 
 
-def table_of(items: Sequence[Item]) -> pl.DataFrame:
-    """One row per image: its name, its subject and slice where known, and the columns of its pair."""
-    rows = [
-        {ID: item.pair_id, **item.pair.groups, "subject": item.subject, "slice": item.slice} for item in items
-    ]
-    table = make_table(rows, group_types(rows))
-    return table.drop(name for name in ("subject", "slice") if table[name].null_count() == table.height)
-
-
 def other_modality(pairs: Sequence[Pair], source: str, target: str) -> tuple[str, str, str, str] | None:
-    """The first pair that says it is of other modalities: its name, ``source`` or ``target``, what it is, what not."""
+    """The first pair of other modalities: its name, ``source`` or ``target``, its modality, the modality wanted."""
     for pair in pairs:
         for role, wanted in (("source", source), ("target", target)):
             got = pair.groups.get(role)

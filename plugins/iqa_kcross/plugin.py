@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from iqa_registry.plugin import Configuration, MetricSpec, PackageFile, WeightSpec, hookimpl
 
+DEFAULT_WEIGHTS = "kcross-t1-t2"
+
 
 def _shipped(name: str, modalities: str, sha256: str, size: int) -> WeightSpec:
     return WeightSpec(
@@ -21,7 +23,7 @@ def _shipped(name: str, modalities: str, sha256: str, size: int) -> WeightSpec:
 
 WEIGHTS = (
     _shipped(
-        "kcross-t1-t2",
+        DEFAULT_WEIGHTS,
         "T1 to T2",
         "2b4a6ddf5aed241feaf1e26f833bd5cf5295a08ff36dc465e2dd284265a32c7b",
         8567300,

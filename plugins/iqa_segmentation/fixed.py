@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +20,6 @@ class NoLesions(Segmenter):
         0
     """
 
-    uses_labels: ClassVar[bool] = False
-    """Whether lesions come from label maps that the user gives."""
-
     def __call__(self, image: NDArray[Any], affine: NDArray[Any] | None = None) -> NDArray[np.uint8]:
         """Zeros of the image's shape."""
         return np.zeros(image.shape, np.uint8)
@@ -36,8 +33,6 @@ class UserLabels(NoLesions):
     """Segments nothing itself: a metric takes the user's label map where there is one, and no lesion where not.
 
     Example:
-        >>> UserLabels().uses_labels, int(UserLabels()(np.ones((4, 4))).sum())
-        (True, 0)
+        >>> int(UserLabels()(np.ones((4, 4))).sum())
+        0
     """
-
-    uses_labels = True

@@ -9,7 +9,7 @@ arXiv:1810.11654).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -39,9 +39,6 @@ class Monai(Segmenter):
         ParameterError: no architecture is known, or channels or a patch that it cannot have.
         WeightsError: the file is missing, damaged, or of another network.
     """
-
-    uses_labels: ClassVar[bool] = False
-    """Whether lesions come from label maps that the user gives."""
 
     def __init__(
         self,

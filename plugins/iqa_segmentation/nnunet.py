@@ -7,7 +7,7 @@ learning-based biomedical image segmentation", Nature Methods 18, 203-211, 2021,
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -43,9 +43,6 @@ class NnUNet(Segmenter):
         >>> NnUNet()(square).sum()
         np.uint64(0)
     """
-
-    uses_labels: ClassVar[bool] = False
-    """Whether lesions come from label maps that the user gives."""
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ import gzip
 import polars as pl
 import pytest
 
-from iqa_registry.agreement.scores import Scores, Wanted, make_scores, read_scores, select
+from iqa_registry.agreement.scores import Scores, Wanted, combine, make_scores, read_scores, select
 from iqa_registry.errors import UsageError
 from iqa_registry.registry import build_registry
 from iqa_registry.tables.reading import read_table
@@ -200,3 +200,22 @@ def test_conditions(conditions, left):
 def test_conditions_that_cannot_be(condition, message):
     with pytest.raises(UsageError, match=message):
         select(EPOCHS, [condition])
+
+
+def parts(**directions):
+    table = pl.DataFrame(
+        {"pair_id": ["a", "b", "c"], "x": [1.0, 2.0, None], "y": [3.0, None, None], "rating": [0.0, 0.5, 1.0]}
+    )
+    return Scores(table, {"x": True, "y": True} | directions, "here")
+
+
+def test_combined_columns_are_means_of_what_is_there():
+    found = combine(parts(), {"both": ["x", "y"], "rating": ["x"], "first": ["x", "z"], "none": ["z"]})
+    assert found.higher_is_better == {"both": True, "rating": True, "first": True}
+    assert found.table.rows() == [("a", 2.0, 1.0, 1.0), ("b", 2.0, 2.0, 2.0), ("c", None, None, None)]
+
+
+def test_columns_of_two_directions_cannot_be_combined():
+    with pytest.raises(UsageError, match="both: x, y have different directions"):
+        combine(parts(y=False), {"both": ["x", "y"]})
+    assert combine(parts(x=False, y=False), {"both": ["x", "y"]}).higher_is_better == {"both": False}

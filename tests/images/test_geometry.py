@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from iqa_registry.errors import GeometryError
 from iqa_registry.images.formats import Image, as_picture, as_volume, read_image
 from iqa_registry.images.geometry import (
+    center_fit,
     check_affines,
     check_sizes,
     crop_common,
@@ -184,3 +185,18 @@ def test_each_pair_is_by_itself(rng: np.random.Generator) -> None:
         alone = residual_shift(moved[k : k + 1], reference[k : k + 1])
         torch.testing.assert_close(alone[0], together[k])
     np.testing.assert_allclose(together, [[0, 0], [1, -2], [2, -4]], atol=0.1)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(1, 9))
+def test_fitting_keeps_the_center_and_what_fits(rows, columns, height, width):
+    pixels = np.arange(1, 1 + 2 * rows * columns, dtype=np.uint8).reshape(2, rows, columns)
+    fitted = center_fit(pixels, (height, width))
+    assert fitted.shape == (2, height, width)
+    assert fitted.dtype == np.uint8
+    assert np.count_nonzero(fitted) == 2 * min(rows, height) * min(columns, width)
+    # Where the middle is a pixel before and after, it is the same pixel.
+    if rows % 2 == columns % 2 == height % 2 == width % 2 == 1:
+        assert fitted[1, height // 2, width // 2] == pixels[1, rows // 2, columns // 2]
+    # A crop and a pad of one odd margin are each other's inverse.
+    if height >= rows and width >= columns:
+        np.testing.assert_array_equal(center_fit(fitted, (rows, columns)), pixels)

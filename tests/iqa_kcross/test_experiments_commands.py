@@ -92,7 +92,7 @@ def test_segmenters_prints_spread_and_shift(kcross):
     done = kcross("segmenters", "--dataset", DATA, "--segmenter", "labels", "--segmenter", "none")
     assert done.exit_code == 0, done.output
     assert "standard deviation, percent" in done.stdout
-    assert "how far they move against labels" in done.stdout
+    assert "how far they move from those with labels" in done.stdout
 
 
 def test_domain_gap_names_training_and_test_sets(kcross):
@@ -129,7 +129,7 @@ def manifest(tmp_path, weights):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("evaluate --ratings ratings.csv", "ratings.csv: ratings without pairs; name .* with --dataset"),
+        ("evaluate --ratings ratings.csv", "ratings.csv: ratings without pairs. Name .* with --dataset"),
         ("evaluate --pairs unrated.csv", "unrated.csv: holds no ratings .* --ratings FILE"),
         ("evaluate --pairs unrated.csv --ratings ratings.csv", "unrated.csv: no image has both"),
         ("evaluate --pairs ratings.csv", "ratings.csv: has no column 'synthesized'"),
@@ -140,10 +140,10 @@ def manifest(tmp_path, weights):
             "evaluate --pairs rated.csv",
             "small.safetensors: is for t1 to t2, but the target of p0 in rated.csv",
         ),
-        ("domain-gap --test rated.csv --segmenter labels", "rated.csv: has no masks|says not which labels"),
+        ("domain-gap --test rated.csv --segmenter labels", "rated.csv: does not name the labels of lesions"),
         ("domain-gap --test rated.csv --train x.toml", "either trained models"),
         ("domain-gap --segmenter none", "with --test"),
-        ("segmenters --pairs rated.csv --segmenter none", "nothing to compare; name two or more"),
+        ("segmenters --pairs rated.csv --segmenter none", "nothing to compare. Name two or more"),
         ("evaluate --pairs rated.csv --lesions 4 --segmenter none", "--lesions needs --segmenter labels"),
         ("evaluate --pairs rated.csv --dataset phantom", "--pairs and --dataset contradict each other"),
         ("evaluate --pairs rated.csv --fresh", "--fresh discards the scores in a folder"),

@@ -112,7 +112,6 @@ def test_the_registry_builds_it_and_the_hash_goes_into_the_record(folder):
     assert segmenter.mask_labels == (1, 2)
     file = path / "fold_0" / "checkpoint_final.pth"
     assert used == {"model/fold_0/checkpoint_final.pth": file_sha256(file)}
-    assert not segmenter.uses_labels
 
 
 def test_nothing_is_printed_and_the_environment_and_torch_stay(folder, images, capfd):

@@ -15,7 +15,7 @@ from iqa_segmentation.plans import make_plans
 from iqa_segmentation.training.augment import CHANGES, augment
 from iqa_segmentation.training.loop import Recipe, dice_and_entropy, train
 from iqa_segmentation.training.run import Plan, run
-from iqa_segmentation.training.samples import Samples, collect, collect_synthesized, fit, planes
+from iqa_segmentation.training.samples import Samples, collect, collect_synthesized, planes
 from iqa_segmentation.training.scores import measure
 
 DATA = "phantom:pairs=3,per_subject=1,size=128,seed=101,lesions=1"
@@ -62,7 +62,7 @@ def test_a_dataset_that_cannot_teach():
 
 
 def test_augmentation_moves_lesions_with_their_images():
-    disc = fit(np.ones((20, 20), np.float32), 64)
+    disc = np.pad(np.ones((20, 20), np.float32), 22)
     images = torch.from_numpy(disc).repeat(30, 1, 1, 1)
     moved, lesions = augment(images.clone(), images > 0, torch.Generator().manual_seed(0))
     assert 0 <= moved.min() < moved.max() <= 1

@@ -9,7 +9,7 @@ import pytest
 import iqa_registry
 from iqa_registry.errors import UsageError
 from iqa_registry.tables import schema
-from iqa_registry.tables.schema import COLUMNS, ORDER, TYPES
+from iqa_registry.tables.schema import COLUMNS, ORDER, TYPES, split_name, wide_name, with_component
 
 SOURCES = Path(iqa_registry.__file__).parents[1]
 LONG = pl.DataFrame(
@@ -75,3 +75,13 @@ def test_only_the_schema_takes_names_apart():
     lines = ((path.name, line) for path in files for line in path.read_text(encoding="utf-8").splitlines())
     found = {name for name, line in lines if apart.search(line) and "pip install" not in line}
     assert found == {"schema.py"}
+
+
+@pytest.mark.parametrize(
+    "metric", ["ours", "ours:finder=[other:fold=0]", "ours:finders=a+[b:c=1]", "ours:finder=[a:path=[/x,y]]"]
+)
+@pytest.mark.parametrize("component", ["", "edges"])
+def test_a_parameter_in_brackets_is_not_a_component(metric, component):
+    name = wide_name(metric, component)
+    assert split_name(name) == (metric, component)
+    assert with_component(pl.DataFrame({"metric": [name]})).rows() == [(metric, component)]

@@ -50,6 +50,17 @@ def test_rows_are_written_in_three_forms(tmp_path):
     assert pl.read_parquet(written[0])["mean"].to_list() == [None, float("inf")]
 
 
+def test_several_tables_are_one_json_or_files_next_to_one_another(tmp_path):
+    tables = {"rows": ROWS, "pairs": [{"n": 2}], "empty": []}
+    (path,) = writing.write_tables(tmp_path / "out.json", tables, {"data": "here"})
+    found = json.loads(path.read_text())
+    assert list(found) == ["data", "rows", "pairs", "empty"]
+    assert found["pairs"] == [{"n": 2}]
+    written = writing.write_tables(tmp_path / "out.csv.gz", tables, {"data": "here"})
+    assert [path.name for path in written] == ["out.csv.gz", "out-pairs.csv.gz"]
+    assert gzip.decompress(written[1].read_bytes()).decode() == "n\n2\n"
+
+
 def test_gzip_is_the_same_twice(tmp_path):
     first, second = (writing.write_table(tmp_path / f"{n}.csv.gz", ROWS).read_bytes() for n in (1, 2))
     assert first == second

@@ -2,112 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
-from iqa_kcross.experiments.judging import judge_columns, left_out, of_group
-from iqa_kcross.experiments.opening import Model, Opened, check_modalities
-from iqa_kcross.experiments.scoring import Column, Place, combinations, kcross_text, score
-from iqa_registry.agreement.judging import Settings
-from iqa_registry.agreement.study import Group
+from iqa_kcross.checkpoint import ModelFile
+from iqa_kcross.experiments.opening import Opened, check_modalities
+from iqa_kcross.experiments.running import (
+    Bench,
+    Found,
+    Measure,
+    cells,
+    columns_of,
+    judge_columns,
+    kcross_text,
+    rows_of,
+    score,
+)
+from iqa_kcross.experiments.show import cell_text, kind_of, short
+from iqa_registry.agreement.ratings import Rated
+from iqa_registry.cli import render
+from iqa_registry.cli.judged import BEST
 from iqa_registry.plugin import UsageError
 
-Measure = Literal["inconsistency", "srocc"]
-BETTER = {"inconsistency": min, "srocc": max}
 
+def combinations(branches: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every non-empty set of branches, single ones first.
 
-@dataclass(frozen=True, slots=True)
-class Ablation:
-    """What was found.
-
-    Attributes:
-        combinations: names of the sets of branches, in the order of the columns.
-        measure: what the cells are.
-        groups: what was judged.
-        failures: what was not scored and why.
+    Example:
+        >>> combinations(["complex", "tumor"])
+        [('complex',), ('tumor',), ('complex', 'tumor')]
     """
-
-    combinations: Sequence[str]
-    measure: Measure
-    groups: Sequence[Group]
-    failures: Sequence[str] = field(default_factory=list)
-
-    def cells(self, group: Group) -> Mapping[str, Mapping[str, Any]]:
-        """By set of branches: ``n``, the measure with its interval, ``all_images`` and ``best``.
-
-        Branches that do not apply to all images of the group are not compared with the others.
-        """
-        judged = of_group(group)
-        values = {name: judged[name].row for name in self.combinations if name in judged}
-        most = max((row["n"] for row in values.values()), default=0)
-        equals = [row[self.measure] for row in values.values() if row["n"] == most]
-        best = BETTER[self.measure]((value for value in equals if not np.isnan(value)), default=None)
-        ends = (self.measure, f"{self.measure}_low", f"{self.measure}_high")
-        return {
-            name: {"n": row["n"]}
-            | {end: row[end] for end in ends if end in row}
-            | {"all_images": row["n"] == most, "best": row["n"] == most and row[self.measure] == best}
-            for name, row in values.items()
-        }
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One row per group and set of branches."""
-        return [
-            {"group": group.name} | group.keys | {"branches": name} | dict(cell)
-            for group in self.groups
-            for name, cell in self.cells(group).items()
-        ]
+    counts = range(1, len(branches) + 1)
+    return [chosen for count in counts for chosen in itertools.combinations(branches, count)]
 
 
 def ablate(
     opened: Opened,
-    model: Model,
+    model: ModelFile,
     segmenter: str,
-    place: Place,
-    settings: Settings,
+    bench: Bench,
     measure: Measure = "inconsistency",
     same_images: bool = False,
-) -> Ablation:
-    """Score once and judge every combination of branches.
+) -> Found:
+    """Judge every combination, from one score of each image.
 
     Args:
         opened: rated pairs.
         model: of the pairs' modalities.
         segmenter: finds the lesions.
-        place: where scores land.
-        settings: groups, clusters, bootstrap.
+        bench: where it runs.
         measure: what the cells are.
-        same_images: judge only on images to which every branch applies.
+        same_images: judge only images to which every branch applies.
+
+    Returns:
+        ``rows``: one per group and set of branches, see :func:`~iqa_kcross.experiments.running.cells`.
 
     Raises:
         WeightsError: the model is for other modalities.
         UsageError: an unknown column, or no image to which every branch applies.
     """
     check_modalities(model, opened)
-    text = kcross_text(model, segmenter, place.registry)
-    scored = score(opened, [text], segmenter, place)
-    columns = [scored.branches(text, model, chosen) for chosen in combinations(model.settings.branches)]
+    text = kcross_text(model, segmenter, bench.registry)
+    rated, failures = score(opened, [text], segmenter, bench)
+    sets = combinations(model.settings.branches)
+    columns = {"+".join(names): columns_of(text, model, names) for names in sets}
     if same_images:
-        opened, columns = _where_all_apply(opened, columns, model)
-    groups = judge_columns(opened, columns, settings)
-    names = [column.name for column in columns]
-    return Ablation(names, measure, groups, [*scored.failures, *left_out(groups)])
+        rated = _where_all_apply(rated, [columns[name] for name in model.settings.branches], model)
+    groups = judge_columns(rated, columns, bench.settings)
+    found = [
+        (group, name, cell)
+        for group in groups
+        for name, cell in cells(rows_of(group, columns), measure).items()
+    ]
+    rows = [{"group": group.name, **group.keys, "branches": name, **cell} for group, name, cell in found]
+    better = "lower" if measure == "inconsistency" else "higher"
+    title = f"{measure} by branches, {kind_of(opened)} ({better} is better; {BEST} the best of the row)\n"
+    shown = (
+        (f"{short(group)}, {len(group.ratings)} images", name, cell_text(cell, measure))
+        for group, name, cell in found
+    )
+    lines = [title, f"{render.pivot('', shown, [*columns])}\n"]
+    if not all(cell["all_images"] for _, _, cell in found):
+        lines.append("(n): applies to n images only, so it is not compared with the others of the row\n")
+    return Found(groups, {"rows": rows}, lines, failures)
 
 
-def _where_all_apply(opened: Opened, columns: Sequence[Column], model: Model) -> tuple[Opened, list[Column]]:
-    single = [column for column in columns if column.name in model.settings.branches]
-    rows = np.logical_and.reduce([column.scores.is_not_null().to_numpy() for column in single])
+def _where_all_apply(rated: Rated, branches: Sequence[Sequence[str]], model: ModelFile) -> Rated:
+    table = rated.scores.table
+    nowhere = np.zeros(table.height, bool)
+    there = [
+        table[name].is_not_null().to_numpy() if name in table.columns else nowhere for (name,) in branches
+    ]
+    rows = np.all(there, axis=0)
     if not rows.any():
         raise UsageError(
-            f"{opened.place}: there is no image to which every branch of {model.path} applies; "
-            "choose another segmenter, or leave --same-images out."
+            f"{rated.scores.place}: there is no image to which every branch of {model.path} applies. "
+            "Choose another segmenter, or leave out --same-images."
         )
-    kept = [replace(column, scores=column.scores.filter(rows), apart=False) for column in columns]
-    rated = opened.rated
-    scores = replace(rated.scores, table=rated.scores.table.filter(rows))
-    return replace(
-        opened, rated=replace(rated, scores=scores, ratings=rated.ratings[rows], single=None)
-    ), kept
+    return rated.only(rows)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from iqa_kcross.plugin import DEFAULT_WEIGHTS
 from iqa_kcross.training import need_lightning
-from iqa_registry.cli import arguments, render
+from iqa_registry.cli import arguments, judged, render
 from iqa_registry.cli.arguments import LABELS, PATH, TableFile, flag, option, together
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.plugin import UsageError
 
 if TYPE_CHECKING:
-    from iqa_kcross.experiments.opening import Model, Opened, Source
-    from iqa_kcross.experiments.scoring import Place
-    from iqa_registry.agreement.judging import Settings
-    from iqa_registry.agreement.study import Group
+    from iqa_kcross.checkpoint import ModelFile
+    from iqa_kcross.experiments.opening import Opened
+    from iqa_kcross.experiments.running import Bench, Found
 
-DEFAULT_WEIGHTS = "kcross-t1-t2"
 LESIONS_HELP = (
     "Labels of the label maps that mark lesions (1,4), or `dataset` for those that the dataset names."
 )
@@ -72,14 +71,11 @@ def evaluate(weights: str, segmenter: str | None, metric: tuple[str, ...], **giv
     judged on the same images, except for branches that do not apply everywhere. Then the paired difference of K-CROSS
     to each of the others is shown.
     """
-    request = _prepare([_named(given)], [weights], [segmenter], given)
-    from iqa_kcross.experiments import show
+    request = _prepare(_single(given), [weights], [segmenter], given)
     from iqa_kcross.experiments.evaluate import evaluate as run
-    from iqa_kcross.experiments.scoring import BASELINES
+    from iqa_kcross.experiments.running import BASELINES
 
-    found = run(*request.single, request.place, request.settings, metric or BASELINES)
-    tables = {"rows": found.rows(), "comparisons": found.comparison_rows()}
-    _finish(request, tables, show.evaluation(found), found)
+    _finish(request, run(*request.single, metric or BASELINES), given)
 
 
 @arguments.command(examples=(f"iqa kcross ablate {_EXAMPLE}",))
@@ -103,12 +99,10 @@ def ablate(weights: str, segmenter: str | None, measure: Any, same_images: bool,
 
     Each image is scored once. The score of a combination is the mean of its branches that apply.
     """
-    request = _prepare([_named(given)], [weights], [segmenter], given)
-    from iqa_kcross.experiments import show
+    request = _prepare(_single(given), [weights], [segmenter], given)
     from iqa_kcross.experiments.ablate import ablate as run
 
-    found = run(*request.single, request.place, request.settings, measure, same_images)
-    _finish(request, {"rows": found.rows()}, show.ablation(found, request.kind), found)
+    _finish(request, run(*request.single, measure, same_images), given)
 
 
 @arguments.command(examples=(f"iqa kcross segmenters {_EXAMPLE} --segmenter none",))
@@ -125,14 +119,11 @@ def segmenters(weights: str, segmenter: tuple[str, ...], **given: Any) -> None:
     The tables show the inconsistency by segmenter and group with its standard deviation and variance, and how far the
     scores move from those with the first segmenter.
     """
-    request = _prepare([_named(given)], [weights], segmenter, given)
-    from iqa_kcross.experiments import show
+    request = _prepare(_single(given), [weights], segmenter, given)
     from iqa_kcross.experiments.segmenters import compare_segmenters
 
-    opened, model = request.opened[0], request.models[0]
-    found = compare_segmenters(opened, model, segmenter, request.place, request.settings)
-    tables = {"rows": found.rows(), "spreads": found.spreads(), "shifts": found.shifts}
-    _finish(request, tables, show.comparison(found, request.kind), found)
+    found = compare_segmenters(request.opened[0], request.models[0], segmenter, request.bench)
+    _finish(request, found, given)
 
 
 @arguments.command(
@@ -186,33 +177,26 @@ def domain_gap(
         raise UsageError("--ratings belongs to one --test. Put the ratings of several into their manifests.")
     if not test:
         raise UsageError("no test set is given. Name a dataset or a manifest of rated pairs with --test.")
-    training = _one_way(weights, train, runs)
+    _check_training(weights, train, runs)
     request = _prepare(test, weights, [segmenter], given)
-    from iqa_kcross.experiments import show
     from iqa_kcross.experiments.domain_gap import check_tests
     from iqa_kcross.experiments.domain_gap import domain_gap as run
-    from iqa_kcross.experiments.scoring import BASELINES
+    from iqa_kcross.experiments.opening import read_model
+    from iqa_kcross.experiments.running import BASELINES
 
-    baselines = metric or BASELINES
-    if training:
-        check_tests(request.opened, request.segmenter, request.place.registry, baselines)
-        request = replace(request, models=_trained(train, runs, request.place))
-    found = run(request.models, request.opened, request.segmenter, request.place, request.settings, baselines)
-    _finish(request, {"rows": found.rows()}, show.gap(found, request.kind), found, legend=False)
+    baselines, registry = metric or BASELINES, request.bench.registry
+    if train:
+        check_tests(request.opened, request.segmenter, registry, baselines)
+        from iqa_kcross.training.several import train_models
+
+        models = train_models(train, runs or Path(), registry, progress_bar)
+        request = replace(request, models=[read_model(path, registry) for path in models])
+    found = run(request.models, request.opened, request.segmenter, request.bench, baselines)
+    _finish(request, found, given, legend=False)
 
 
 COMMANDS = (evaluate, ablate, segmenters, domain_gap)
 """What ``iqa kcross`` adds."""
-
-
-class _Found(Protocol):
-    """What all results have."""
-
-    @property
-    def groups(self) -> Sequence[Group]: ...
-
-    @property
-    def failures(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
@@ -220,85 +204,59 @@ class _Request:
     """What a command is to work on, opened."""
 
     opened: Sequence[Opened]
-    models: Sequence[Model]
+    models: Sequence[ModelFile]
     segmenter: str
-    place: Place
-    settings: Settings
-    given: Mapping[str, Any]
+    bench: Bench
 
     @property
-    def single(self) -> tuple[Opened, Model, str]:
-        return self.opened[0], self.models[0], self.segmenter
-
-    @property
-    def kind(self) -> str:
-        from iqa_kcross.experiments.show import kind_of
-
-        return kind_of(self.opened)
+    def single(self) -> tuple[Opened, ModelFile, str, Bench]:
+        return self.opened[0], self.models[0], self.segmenter, self.bench
 
 
-def _named(given: Mapping[str, Any]) -> str | None:
-    """The dataset or manifest."""
+def _single(given: Mapping[str, Any]) -> list[str]:
+    """The dataset or manifest, if one is named."""
     pairs, dataset = given["pairs"], given["dataset"]
     if pairs is not None and dataset is not None:
         raise UsageError("--pairs and --dataset contradict each other. Choose one.")
-    return dataset if pairs is None else str(pairs)
+    named = [str(item) for item in (pairs, dataset) if item is not None]
+    if not named:
+        which = f"{given['ratings']}: ratings without pairs. " if given["ratings"] else ""
+        raise UsageError(f"{which}Name a dataset with --dataset, or a manifest of rated pairs with --pairs.")
+    return named
 
 
 def _prepare(
-    data: Sequence[str | None],
-    weights: Sequence[str],
-    segmenters: Sequence[str | None],
-    given: dict[str, Any],
+    data: Sequence[str], weights: Sequence[str], segmenters: Sequence[str | None], given: Mapping[str, Any]
 ) -> _Request:
     """Check everything that can be wrong before images are scored."""
     arguments.check_output(given["as_json"], given["as_csv"])
     if given["fresh"] and given["output"] is None:
         raise UsageError("--fresh discards the scores in a folder. Name it with -o.")
-    if not all(data):
-        which = f"{given['ratings']}: ratings without pairs; " if given["ratings"] else ""
-        raise UsageError(f"{which}name a dataset with --dataset, or a manifest of rated pairs with --pairs.")
-    from iqa_kcross.experiments.opening import LABELS, NNUNET, open_source, read_model
-    from iqa_kcross.experiments.scoring import Place
+    from iqa_kcross.experiments.opening import LABELS, NNUNET, open_rated, read_model
+    from iqa_kcross.experiments.running import Bench
+    from iqa_kcross.pairs import LESIONS
+    from iqa_registry.agreement.judging import Settings
+    from iqa_registry.evaluation.options import make_options
     from iqa_registry.plugin import build_registry
 
-    default = LABELS if given["lesions"] else NNUNET
-    chosen = [name or default for name in segmenters]
-    if given["lesions"] and chosen and LABELS not in chosen:
+    lesions, cluster = given["lesions"], given["cluster"]
+    chosen = [name or (LABELS if lesions else NNUNET) for name in segmenters]
+    if lesions and chosen and LABELS not in chosen:
         raise UsageError(f"--lesions needs --segmenter labels, not {', '.join(chosen)}. Change one of them.")
     registry = build_registry()
     models = [read_model(name, registry) for name in weights]
-    settings = _settings(given)
-    opened = [open_source(_source(name, given, settings), registry) for name in data if name]
-    place = Place(registry, progress_bar, given["output"], given["fresh"])
-    return _Request(opened, models, chosen[0] if chosen else default, place, settings, given)
-
-
-def _settings(given: Mapping[str, Any]) -> Settings:
-    from iqa_registry.agreement.judging import Settings
-
-    return Settings(list(given.get("group_by", ())), given["cluster"], given["resamples"], seed=given["seed"])
-
-
-def _source(data: str, given: Mapping[str, Any], settings: Settings) -> Source:
-    from iqa_kcross.experiments.opening import Source
-
-    cluster = [settings.cluster] if settings.cluster not in (None, "none") else []
-    return Source(
-        data=data,
-        ratings=given["ratings"],
-        where=given["where"],
-        columns=[*settings.group_by, *filter(None, cluster)],
-        lesions=given["lesions"],
-        intensity=given["intensity"],
-        slices=given["slices"],
-        device=given["device"],
-        workers=given["workers"],
+    settings = Settings(list(given.get("group_by", ())), cluster, given["resamples"], seed=given["seed"])
+    options = make_options(
+        {name: given[name] for name in ("intensity", "slices", "device", "workers")}
+        | {"label_names": {} if lesions in (None, "dataset") else {LESIONS: lesions}}
     )
+    columns = [*settings.group_by, *([cluster] if cluster not in (None, "none") else [])]
+    opened = [open_rated(name, registry, options, given["ratings"], given["where"], columns) for name in data]
+    bench = Bench(registry, progress_bar, settings, given["output"], given["fresh"])
+    return _Request(opened, models, (chosen or [""])[0], bench)
 
 
-def _one_way(weights: Sequence[str], train: Sequence[Path], runs: Path | None) -> bool:
-    """Whether models are to be trained; contradictions are rejected."""
+def _check_training(weights: Sequence[str], train: Sequence[Path], runs: Path | None) -> None:
     if bool(weights) == bool(train):
         raise UsageError(
             "models are missing or given twice. "
@@ -308,57 +266,24 @@ def _one_way(weights: Sequence[str], train: Sequence[Path], runs: Path | None) -
         raise UsageError("--train needs a folder for the runs. Name it with --runs FOLDER.")
     if train:
         need_lightning()
-    return bool(train)
 
 
-def _trained(train: Sequence[Path], runs: Path | None, place: Place) -> list[Model]:
-    from iqa_kcross.experiments.domain_gap import train_models
-    from iqa_kcross.experiments.opening import read_model
-
-    return [read_model(path, place.registry) for path in train_models(train, runs or Path(), place)]
-
-
-def _finish(
-    request: _Request,
-    tables: Mapping[str, Sequence[Mapping[str, Any]]],
-    lines: Iterable[str],
-    found: _Found,
-    legend: bool = True,
-) -> None:
+def _finish(request: _Request, found: Found, given: Mapping[str, Any], legend: bool = True) -> None:
     """Write, print, and report on stderr what was left out; exit code 1 if anything was."""
-    from iqa_kcross.experiments import show
+    from iqa_kcross.experiments.show import facts, origin
+    from iqa_registry.plugin import LevelRanker
+    from iqa_registry.tables import writing
 
-    given = request.given
-    about = show.facts(request.models, request.opened)
+    about = facts(request.models, request.opened)
     if given["table"] is not None:
-        written = show.save(given["table"], tables, about)
+        written = writing.write_tables(given["table"], found.tables, about)
         render.warn(f"written: {', '.join(map(str, written))}")
     if given["as_json"]:
-        from iqa_registry.tables.writing import defined
-
-        render.echo_json(about | {name: defined(rows) for name, rows in tables.items()})
+        render.echo_json(about | {name: writing.defined(rows) for name, rows in found.tables.items()})
     elif given["as_csv"]:
-        from iqa_registry.tables.writing import as_csv as to_csv
-
-        click.echo(to_csv(tables["rows"]), nl=False)
+        click.echo(writing.as_csv(found.tables["rows"]), nl=False)
     else:
-        _echo([*lines], show.origin(request.models, request.opened) if legend else [])
-    notes = [f"{opened.place}: {line}" for opened in request.opened for line in opened.notes]
-    for line in [*notes, *found.failures]:
-        render.warn(f"left out: {line}")
-    for line in _caveats(found.groups, request.settings):
-        render.warn(f"note: {line}")
-    if notes or found.failures:
-        raise click.exceptions.Exit(1)
-
-
-def _caveats(groups: Sequence[Group], settings: Settings) -> list[str]:
-    from iqa_registry.agreement.caveats import caveats
-    from iqa_registry.plugin import LevelRanker
-
-    return caveats(groups, LevelRanker(), settings)
-
-
-def _echo(lines: Sequence[str], origin: Sequence[str]) -> None:
-    for line in [*lines, *origin]:
-        click.echo(line)
+        for line in [*found.lines, *(origin(request.models, request.opened) if legend else [])]:
+            click.echo(line)
+    notes = [f"{opened.place}: {line}" for opened in request.opened for line in opened.pairs.notes]
+    judged.report(found.groups, [*notes, *found.failures], LevelRanker(), request.bench.settings)

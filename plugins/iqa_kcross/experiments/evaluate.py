@@ -2,75 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from iqa_kcross.experiments.judging import against, judge_columns, left_out
-from iqa_kcross.experiments.opening import Model, Opened, check_modalities
-from iqa_kcross.experiments.scoring import (
+from iqa_kcross.checkpoint import ModelFile
+from iqa_kcross.experiments.opening import Opened, check_modalities
+from iqa_kcross.experiments.running import (
     BASELINES,
     KCROSS,
     WITHOUT_LESIONS,
-    Place,
-    baseline_columns,
+    Bench,
+    Found,
+    baseline_texts,
+    judge_columns,
     kcross_text,
     own_columns,
     score,
 )
-from iqa_registry.agreement.judging import Settings
+from iqa_registry.agreement.comparison import against
 from iqa_registry.agreement.report import metric_rows
 from iqa_registry.agreement.study import Group
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What was found.
-
-    Attributes:
-        groups: all images, then each group that was asked for.
-        comparisons: for each group the rows of :func:`~iqa_kcross.experiments.judging.against`, of K-CROSS and, where
-            it was judged, of K-CROSS without the tumor branch.
-        failures: what was not scored and why.
-    """
-
-    groups: Sequence[Group]
-    comparisons: Sequence[Sequence[dict[str, Any]]]
-    failures: Sequence[str] = field(default_factory=list)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One row per group and metric."""
-        keys = self._keys()
-        return [
-            keys[number] | row for number, group in enumerate(self.groups) for row in metric_rows([group])
-        ]
-
-    def comparison_rows(self) -> list[dict[str, Any]]:
-        """One row per group, challenger and baseline."""
-        return [key | row for key, rows in zip(self._keys(), self.comparisons, strict=True) for row in rows]
-
-    def _keys(self) -> list[dict[str, Any]]:
-        names = {name: None for group in self.groups for name in group.keys}
-        return [{"group": group.name} | names | group.keys for group in self.groups]
+from iqa_registry.cli import judged, render
 
 
 def evaluate(
-    opened: Opened,
-    model: Model,
-    segmenter: str,
-    place: Place,
-    settings: Settings,
-    baselines: Sequence[str] = BASELINES,
-) -> Evaluation:
-    """Score and judge.
+    opened: Opened, model: ModelFile, segmenter: str, bench: Bench, baselines: Sequence[str] = BASELINES
+) -> Found:
+    """Score and judge all images, and then each group.
 
-    Args:
-        opened: rated pairs.
-        model: of the pairs' modalities.
-        segmenter: finds the lesions.
-        place: where scores land.
-        settings: ``group_by`` gives groups beside all images.
-        baselines: what K-CROSS is compared with.
+    Returns:
+        ``rows``: one per group and metric; ``comparisons``: per group, K-CROSS (and where it was judged K-CROSS without
+        the tumor branch) against each baseline, see :func:`iqa_registry.agreement.comparison.against`.
 
     Raises:
         WeightsError: the model is for other modalities.
@@ -78,15 +41,38 @@ def evaluate(
         IQAError: K-CROSS cannot start.
     """
     check_modalities(model, opened)
-    text = kcross_text(model, segmenter, place.registry)
-    names = [place.registry.resolve_metric(name).text for name in baselines]
-    scored = score(opened, [text, *names], segmenter, place)
-    columns = [*own_columns(scored, text, model), *baseline_columns(scored, names)]
-    groups = judge_columns(opened, columns, replace(settings, group_by=()))
-    if settings.group_by:
-        groups += judge_columns(opened, columns, settings)
-    compared = [
-        [row for name in (KCROSS, WITHOUT_LESIONS) for row in against(group, name, names, settings.level)]
-        for group in groups
-    ]
-    return Evaluation(groups, compared, [*scored.failures, *left_out(groups)])
+    text = kcross_text(model, segmenter, bench.registry)
+    names = baseline_texts(baselines, bench.registry)
+    rated, failures = score(opened, [text, *names], segmenter, bench)
+    columns = own_columns(text, model) | {name: [name] for name in names}
+    groups = judge_columns(rated, columns, replace(bench.settings, group_by=()))
+    if bench.settings.group_by:
+        groups += judge_columns(rated, columns, bench.settings)
+    compared = [_compared(group, names, bench.settings.level) for group in groups]
+    keys = dict.fromkeys(name for group in groups for name in group.keys)
+    rows, comparisons = [], []
+    for group, found in zip(groups, compared, strict=True):
+        about = {"group": group.name} | keys | group.keys
+        rows += [about | row for row in metric_rows([group])]
+        comparisons += [about | row for challenger in found for row in challenger]
+    return Found(groups, {"rows": rows, "comparisons": comparisons}, [*_lines(groups, compared)], failures)
+
+
+def _compared(group: Group, names: Sequence[str], level: float) -> list[list[dict[str, Any]]]:
+    """The rows of each challenger."""
+    by_name = {item.metric: item for item in group.judged}
+    baselines = [by_name[name] for name in names if name in by_name]
+    own = [by_name[name] for name in (KCROSS, WITHOUT_LESIONS) if name in by_name]
+    return [against(challenger, baselines, level) for challenger in own]
+
+
+def _lines(groups: Sequence[Group], compared: Sequence[list[list[dict[str, Any]]]]) -> Iterator[str]:
+    for group, challengers in zip(groups, compared, strict=True):
+        yield f"{judged.headline(group)}\n"
+        shown = [
+            judged.metric_row(item.row, ("inconsistency", "skill", "srocc"), n=True) for item in group.judged
+        ]
+        yield f"{render.table(shown)}\n"
+        for rows in filter(None, challengers):
+            yield from judged.against_lines(rows)
+    yield f"{judged.LEGEND}\n"

@@ -26,7 +26,7 @@ class DataConfig(_Section):
     """What is trained on."""
 
     data: Annotated[
-        str, Field(description="dataset of subjects for stage one, say brats:PATH or phantom:pairs=800")
+        str, Field(description="dataset of subjects for stage one, brats:PATH or phantom:pairs=800")
     ] = ""
     rated: Annotated[
         str, Field(description="dataset or manifest of rated pairs for stage two; by default the same")
@@ -43,7 +43,9 @@ class DataConfig(_Section):
     intensity: Annotated[
         str, Field(description="intensity rule as for iqa evaluate; by default the automatic one")
     ] = ""
-    slices: Annotated[str, Field(description="slices of volumes, say 50:80; by default the dataset's")] = ""
+    slices: Annotated[
+        str, Field(description="slices of volumes, such as 50:80; by default the dataset's")
+    ] = ""
     size: Annotated[
         int, Field(ge=32, multiple_of=32, description="rows and columns in pixels, padded or cropped to")
     ] = 256
@@ -162,7 +164,7 @@ def read_config(path: Path | None, changes: Mapping[str, Any] | None = None) -> 
     for name, value in (changes or {}).items():
         section, dot, key = name.partition(".")
         if not dot:
-            raise UsageError(f"--set {name}: expected SECTION.NAME=VALUE, say stage_one.steps=600.")
+            raise UsageError(f"--set {name}: expected SECTION.NAME=VALUE, such as stage_one.steps=600.")
         if not isinstance(values.setdefault(section, {}), dict):
             raise UsageError(f"{path}: {section} must be a table, [{section}].")
         values[section][key] = _parsed(value, section, key)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
@@ -16,6 +15,7 @@ from iqa_registry.evaluation.items import Failed, Item, Loaded
 from iqa_registry.evaluation.loader import Loader
 from iqa_registry.evaluation.options import Options
 from iqa_registry.evaluation.plan import plan_items
+from iqa_registry.images.geometry import center_fit
 from iqa_registry.images.regions import parse_labels
 from iqa_registry.plugin import Dataset, ImageError, Pair, Segmenter, Subject, UsageError, read_image
 
@@ -85,7 +85,7 @@ def read_subjects(
     """
     pairs = [_as_pair(subject, config) for subject in dataset.subjects()]
     if not pairs:
-        raise UsageError(f"{config.data}: has no subjects to train on.")
+        raise UsageError(f"{config.data}: has no subjects to train on. Name another dataset.")
     options = options_of(config, dataset, each=True)
     if options.rule.kind == "auto":
         options = replace(options, intensity=_each_on_its_own_scale(pairs[0]))
@@ -111,7 +111,7 @@ def _as_pair(subject: Subject, config: DataConfig) -> Pair:
     for modality in (config.source, config.target):
         if modality not in images:
             raise UsageError(
-                f"{name}: has no {modality} image, only {', '.join(images)}; choose with --source and --target."
+                f"{name}: has no {modality} image, only {', '.join(images)}. Choose with --source and --target."
             )
     groups = {"subject": name}
     pair = (name, images[config.source], images[config.target])
@@ -124,13 +124,13 @@ def options_of(config: DataConfig, dataset: Dataset | None, each: bool = False) 
     Args:
         config: intensity, slices and lesion labels.
         dataset: knows its lesion labels.
-        each: whether two modalities stand against each other, which have no common scale.
+        each: whether two modalities are compared, which have no common scale.
     """
     names: dict[str, tuple[int, ...]] = {}
     if config.lesions == "dataset":
         if dataset is None or LESIONS not in dataset.label_names:
             raise UsageError(
-                "data.lesions = 'dataset': this data has no labels called lesions; name them, such as '1,4'."
+                "data.lesions = 'dataset': this data has no labels called lesions. Name them, such as '1,4'."
             )
         names = {LESIONS: dataset.label_names[LESIONS]}
     elif config.lesions:
@@ -159,29 +159,20 @@ def whole(item: Loaded | Failed) -> Loaded:
     return item
 
 
-def grey(image: Tensor) -> Tensor:
+def _gray(image: Tensor) -> Tensor:
     """``(C, H, W)`` as ``(1, H, W)``: the mean of the channels."""
     return image.mean(dim=0, keepdim=True)
 
 
-def fit(images: Tensor, size: int) -> Tensor:
-    """Pad with zeros or crop to ``size`` rows and columns, the center staying the center.
-
-    Example:
-        >>> fit(torch.ones(1, 2, 6), 4).tolist()
-        [[[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]]
-    """
-    amounts = []
-    for length in (images.shape[-1], images.shape[-2]):
-        before = (size - length) // 2
-        amounts += [before, size - length - before]
-    return F.pad(images, amounts)
+def _square(image: Tensor, size: int) -> Tensor:
+    """Of ``size`` rows and columns, cropped or padded with zeros around the center."""
+    return torch.from_numpy(center_fit(image.numpy(), (size, size)))
 
 
 def _stack(batch: Sequence[Loaded], size: int, segmenter: Segmenter | None) -> SubjectImages:
-    source = torch.stack([fit(grey(item.synthesized), size) for item in batch])
+    source = torch.stack([_square(_gray(item.synthesized), size) for item in batch])
     references = [item.reference for item in batch]
-    target = torch.stack([fit(grey(item), size) for item in references if item is not None])
+    target = torch.stack([_square(_gray(item), size) for item in references if item is not None])
     given = [item.labels.get(LESIONS) for item in batch]
     masks = lesions_of(source, given, size, segmenter), lesions_of(target, given, size, segmenter)
     names = [str(item.item.subject) for item in batch]
@@ -196,7 +187,7 @@ def lesions_of(
     masks = torch.zeros_like(images, dtype=torch.bool)
     for number, mask in enumerate(given):
         if mask is not None:
-            masks[number] = fit(mask.float(), size) > 0
+            masks[number] = _square(mask, size) > 0
     if absent and segmenter is not None:
         masks[absent] = segmenter.mask(images[absent])
     return masks

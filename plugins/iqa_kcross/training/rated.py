@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iqa_kcross.pairs import LESIONS, open_pairs, other_modality, table_of
+from iqa_kcross.pairs import LESIONS, open_pairs, other_modality
 from iqa_kcross.training.config import DataConfig
 from iqa_kcross.training.images import options_of
-from iqa_registry.agreement.ratings import rate
-from iqa_registry.agreement.scores import ID, Scores
+from iqa_registry.agreement.pairs import find_rated
 from iqa_registry.evaluation.items import Item
-from iqa_registry.evaluation.plan import plan_items
 from iqa_registry.plugin import Dataset, Registry, UsageError
 
 
@@ -42,14 +40,12 @@ def read_rated(config: DataConfig, registry: Registry) -> RatedPairs:
     """
     place = config.rated or config.data
     inputs = open_pairs(place, registry)
-    dataset, pairs = inputs.dataset, inputs.pairs
-    if not pairs:
-        raise UsageError(f"{place}: has no pairs.")
-    other = other_modality(pairs, config.source, config.target)
+    dataset = inputs.dataset
+    other = other_modality(inputs.pairs, config.source, config.target)
     if other is not None:
         name, role, got, wanted = other
         raise UsageError(
-            f"{name}: {role} is {got}, but the model is trained for {wanted}; choose with --{role}."
+            f"{name}: {role} is {got}, but the model is trained for {wanted}. Choose with --{role}."
         )
     if (
         config.lesions == "dataset"
@@ -58,12 +54,10 @@ def read_rated(config: DataConfig, registry: Registry) -> RatedPairs:
     ):
         # A manifest does not say which labels are lesion; the dataset of stage one may.
         dataset = registry.dataset(config.data)
-    items = plan_items(pairs, options_of(config, dataset), {2})
-    rated = rate(Scores(table_of(items), {}, place), config.ratings or None)
-    chosen = dict(zip(rated.scores.table[ID].to_list(), rated.ratings.tolist(), strict=True))
-    kept = [item for item in items if item.pair_id in chosen]
-    ratings = _on_unit_scale([chosen[item.pair_id] for item in kept], config, place)
-    return RatedPairs(kept, ratings, [item.subject or item.pair_id for item in kept], dataset, place)
+    found = find_rated(inputs, place, options_of(config, dataset), config.ratings or None)
+    ratings = _on_unit_scale(found.rated.ratings.tolist(), config, place)
+    subjects = [item.subject or item.pair_id for item in found.items]
+    return RatedPairs(found.items, ratings, subjects, dataset, place)
 
 
 def _on_unit_scale(ratings: Sequence[float], config: DataConfig, place: str) -> list[float]:
@@ -71,7 +65,7 @@ def _on_unit_scale(ratings: Sequence[float], config: DataConfig, place: str) -> 
     worst, best = min(ratings), max(ratings)
     if worst < low or best > high:
         raise UsageError(
-            f"{place}: ratings go from {worst:g} to {best:g}, outside [{low:g}, {high:g}]; "
-            "say their range with --set data.rating_range=[LOW,HIGH]."
+            f"{place}: ratings go from {worst:g} to {best:g}, outside [{low:g}, {high:g}]. "
+            "Give their range with --set data.rating_range=[LOW,HIGH]."
         )
     return [(rating - low) / (high - low) for rating in ratings]

@@ -1,4 +1,4 @@
-"""A training run: a folder that holds both stages, and goes on where it was interrupted.
+"""A training run: a folder that holds both stages, and resumes where it was interrupted.
 
 Layout: ``config.json``; ``stage-one/`` and ``stage-two/`` with ``last.ckpt``, ``csv/metrics.csv``, ``tensorboard/``
 and, once the stage is finished, ``model.safetensors``; after stage two ``model.safetensors``, the whole model.
@@ -91,11 +91,11 @@ def open_run(config: TrainingConfig, folder: Path, registry: Registry, bars: Bar
         difference = _difference(_read_json(path), wanted, (folder / STAGES[1]).exists())
         if difference:
             raise UsageError(
-                f"{folder}: was begun with {difference}; choose another folder, or the same settings."
+                f"{folder}: was begun with {difference}. Choose another folder, or the same settings."
             )
         write_atomically(path, json.dumps(wanted, indent=2).encode())
     elif folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder}: is not empty and no training run; choose another folder.")
+        raise UsageError(f"{folder}: is not empty and not a training run. Choose another folder.")
     else:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(wanted, indent=2).encode())
@@ -106,7 +106,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); choose another folder with -o.") from error
+        raise UsageError(f"{path}: cannot be read ({error}). Choose another folder with -o.") from error
     return values if isinstance(values, dict) else {}
 
 
@@ -211,7 +211,7 @@ def run_stage_two(session: Session, start: Path) -> Path:
 
 
 def _check_inputs(folder: Path, start: str, rated: RatedPairs) -> None:
-    """Note what stage two is begun with, or reject to go on with something else."""
+    """Note what stage two is begun with, or reject something else."""
     pairs = repr([(item.pair_id, rating) for item, rating in zip(rated.items, rated.ratings, strict=True)])
     inputs = {"start": start, "rated pairs": hashlib.sha256(pairs.encode()).hexdigest()}
     path = folder / INPUTS
@@ -222,7 +222,7 @@ def _check_inputs(folder: Path, start: str, rated: RatedPairs) -> None:
     before = _read_json(path)
     for name, value in inputs.items():
         if before.get(name) != value:
-            raise UsageError(f"{folder}: was begun with another {name}; choose another folder with -o.")
+            raise UsageError(f"{folder}: was begun with another {name}. Choose another folder with -o.")
 
 
 def _split(
@@ -232,15 +232,15 @@ def _split(
     held_out = held_out_subjects(rated.subjects, config.data.held_out, config.run.seed)
     inside = torch.tensor([name in held_out for name in rated.subjects])
     if not bool(inside.any()) or bool(inside.all()):
-        raise UsageError("ratings of a single subject cannot be split; give ratings of several subjects.")
+        raise UsageError("ratings of a single subject cannot be split. Give ratings of several subjects.")
     parts = data.rows(~inside), data.rows(inside)
     for part, what in zip(parts, ("rated", "held-out"), strict=True):
         idle = [name for name, applies in part.applies.items() if int(applies.sum()) < 2]
         if idle and (part is parts[0] or len(idle) == len(part.applies)):
             others = [name for name in data.applies if name not in idle]
             raise UsageError(
-                f"{rated.place}: the {', '.join(idle)} branch has nothing to look at in the {what} pairs; "
-                f"give others, or train without it: --set network.branches={json.dumps(others)}."
+                f"{rated.place}: the {', '.join(idle)} branch has nothing to look at in the {what} pairs. "
+                f"Give others, or train without it: --set network.branches={json.dumps(others)}."
             )
     return parts
 
@@ -291,7 +291,7 @@ def _described(
 def _fit(
     session: Session, folder: Path, module: Any, steps: int, loaders: tuple[Any, Any], monitor: str | None
 ) -> dict[str, float]:
-    """Train, or go on with training; with ``monitor`` the best state by it is kept. Returns what was logged last."""
+    """Train, or resume training; with ``monitor`` the best state by it is kept. Returns what was logged last."""
     folder.mkdir(parents=True, exist_ok=True)
     with quiet():
         try:

@@ -116,14 +116,14 @@ def quiet() -> Iterator[None]:
 def random_batches(
     data: Dataset[Any], batch_size: int, steps: int, seed: int, collate: Collate = None
 ) -> DataLoader[Any]:
-    """So many random batches, drawn with replacement: a stage is counted in steps, not in passes."""
+    """Random batches, ``steps`` of them, drawn with replacement: a stage is counted in steps, not in passes."""
     generator = torch.Generator().manual_seed(seed)
     sampler = RandomSampler(data, replacement=True, num_samples=steps * batch_size, generator=generator)  # type: ignore[arg-type]
     return DataLoader(data, batch_size=batch_size, sampler=sampler, collate_fn=collate)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint that an interrupted stage goes on from."""
+    """The checkpoint that an interrupted stage resumes from."""
     path = folder / LAST
     return path if path.is_file() else None
 

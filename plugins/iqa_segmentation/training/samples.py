@@ -13,6 +13,7 @@ from torch import Tensor
 
 from iqa_registry.evaluation.options import Options
 from iqa_registry.images.formats import Source
+from iqa_registry.images.geometry import center_fit
 from iqa_registry.plugin import Dataset, Image, ImageError, Subject, UsageError, read_image, read_labels
 
 Array = NDArray[Any]
@@ -72,7 +73,7 @@ def collect(dataset: Dataset, size: int, progress: Callable[[float, int], None] 
 
     Args:
         dataset: with subjects and lesion labels.
-        size: side of the slices in pixels; others are cropped and padded around their middle.
+        size: side of the slices in pixels; others are cropped and padded around their center.
         progress: called with the number of slices read, twice, since nobody knows how many there are.
 
     Raises:
@@ -136,8 +137,10 @@ def _rows(images: list[Array], lesions: list[Array], size: int, names: tuple[str
             f"{names[1]}: the {names[0]} image has the shape {given}, its label map {marked} (slices, rows, columns); "
             "bring both onto one grid."
         )
+    square = (size, size)
     return [
-        (fit(plane, size), fit(lesion, size), *names) for plane, lesion in zip(images, lesions, strict=True)
+        (center_fit(plane, square), center_fit(lesion, square), *names)
+        for plane, lesion in zip(images, lesions, strict=True)
     ]
 
 
@@ -154,22 +157,3 @@ def planes(image: Image, slices: str | None) -> list[Array]:
         return [image.pixels.mean(axis=0)]
     stack = image.stack()[0]
     return [stack[index] for index in Options().sections(len(stack), slices)]
-
-
-def fit(plane: Array, size: int) -> Array:
-    """Crop and pad a slice around its middle.
-
-    Example:
-        >>> int(fit(np.ones((4, 2)), 3).sum())
-        6
-    """
-    fitted = np.zeros((size, size), plane.dtype)
-    into, out_of = zip(*(_overlap(length, size) for length in plane.shape), strict=True)
-    fitted[into] = plane[out_of]
-    return fitted
-
-
-def _overlap(length: int, size: int) -> tuple[slice, slice]:
-    common = min(length, size)
-    into, out_of = (size - common) // 2, (length - common) // 2
-    return slice(into, into + common), slice(out_of, out_of + common)

@@ -1,0 +1,120 @@
+"""What commands that judge metrics against ratings print: the headline and the rows of a group, and what to mind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from iqa_registry.cli import render
+
+if TYPE_CHECKING:
+    from iqa_registry.agreement.judging import Settings
+    from iqa_registry.agreement.study import Group
+    from iqa_registry.ranker import Ranker
+
+BEST = "*"
+LEGEND = (
+    f"{BEST} the most consistent metric and those not distinguishable from it (paired bootstrap, Holm, 5 %)"
+)
+
+
+def headline(group: Group) -> str:
+    """The group's name and size, and what its inconsistencies are to be compared with."""
+    clusters = int(group.clusters.max()) + 1
+    of = f" of {clusters} clusters" if clusters < len(group.ratings) else ""
+    row = group.judged[0].row if group.judged else {}
+    levels = (
+        f"; chance {render.number(row['chance'])}, a constant score {render.number(row['constant'])}"
+        if row
+        else ""
+    )
+    return f"{group.name}: {len(group.ratings)} images{of}{levels}"
+
+
+def metric_row(row: Mapping[str, Any], intervals: Collection[str] = (), n: bool = False) -> dict[str, str]:
+    """One metric as text: its name, then inconsistency, skill and SROCC.
+
+    Args:
+        row: of :class:`~iqa_registry.agreement.judging.Judged`.
+        intervals: the statistics that are followed by their 95 % interval.
+        n: whether the number of images is shown.
+
+    Example:
+        >>> row = {"metric": "psnr", "higher_is_better": True, "best": True, "n": 8}
+        >>> row |= {"inconsistency": 0.125, "skill": 0.5, "srocc": 0.75}
+        >>> metric_row(row, n=True)
+        {'': '', 'metric': 'psnr ↑', 'n': '8', 'inconsistency': '0.1250', 'skill': '0.5000', 'SROCC': '0.7500'}
+    """
+    shown = {
+        "": BEST if row["best"] and "inconsistency_low" in row else "",
+        "metric": f"{row['metric']} {render.ARROWS[row['higher_is_better']]}",
+    }
+    if n:
+        shown["n"] = str(row["n"])
+    for name, title in (("inconsistency", "inconsistency"), ("skill", "skill"), ("srocc", "SROCC")):
+        shown[title] = render.number(row[name])
+        if name in intervals:
+            # The headings are alike, but keys differ.
+            shown[f"95 %{' ' * len(shown)}"] = render.interval(row, name)
+    return shown
+
+
+def against_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One metric against others, as text.
+
+    Args:
+        rows: at least one, see :func:`iqa_registry.agreement.comparison.against`.
+    """
+    name, closest = rows[0]["challenger"], rows[0]["baseline"]
+    yield f"{name} against the others (negative: {name} is more consistent)\n"
+    yield render.table(
+        [
+            {
+                "metric": row["baseline"],
+                "difference": number(row["difference"]),
+                "95 % ": render.interval(row, "difference", number),
+                "p (Holm)": number(row.get("p_holm")),
+                "reduction": render.percent(row["reduction"]),
+                "95 %  ": render.interval(row, "reduction", render.percent),
+            }
+            for row in rows
+        ]
+    )
+    yield f"against the best of them, {closest}: {_reduction(rows[0])}\n"
+
+
+def _reduction(row: Mapping[str, Any]) -> str:
+    share, low, high = (row.get(f"reduction{end}", math.nan) for end in ("", "_low", "_high"))
+    word = "less"
+    if share < 0:
+        share, low, high, word = -share, -high, -low, "more"
+    ends = render.interval({"reduction_low": low, "reduction_high": high}, "reduction", render.percent)
+    return f"{render.percent(share)} {word} inconsistency" + (f" (95 % {ends})" if ends else "")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for reading; what is 0 but for the last bits of a sum is shown as 0.
+
+    Example:
+        >>> number(0.25), number(-2.8e-17), number(float("nan"))
+        ('0.2500', '0.0000', '')
+    """
+    return render.number(None if value is None else round(value, 12) + 0.0, digits)
+
+
+def report(groups: Sequence[Group], left_out: Sequence[str], ranker: Ranker, settings: Settings) -> None:
+    """Report on stderr what was left out and what to be careful about; exit code 1 if images were left out."""
+    from iqa_registry.agreement.caveats import caveats
+
+    for line in left_out:
+        render.warn(f"left out: {line}")
+    for group in groups:
+        for line in group.notes:
+            render.warn(f"{group.name}: {line}")
+    for line in caveats(groups, ranker, settings):
+        render.warn(f"note: {line}")
+    if left_out or any(group.notes for group in groups):
+        raise click.exceptions.Exit(1)
