@@ -81,6 +81,8 @@ def evaluate(
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
+    for name in metric:
+        registry.metric_spec(name)
     given = {
         "synthesized": synthesized, "reference": reference, "pairs": pairs, "dataset": dataset,
         "mask": mask, "labels": labels,

@@ -225,6 +225,21 @@ def test_a_wrong_option_is_one_line_before_torch_is_imported(tmp_path):
     assert heavy == []
 
 
+@pytest.mark.parametrize("command", ["evaluate", "maps", "maps --metric error"])
+def test_a_wrong_metric_name_is_reported_before_torch_is_imported(command, tmp_path):
+    code = f"""
+import sys
+from iqa_registry.cli.app import app
+try:
+    app({[*command.split(), "--metric", "ssmi", "-o", str(tmp_path / "out")]!r})
+except SystemExit as stop:
+    print(stop.code, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "False"]
+    assert "there is no metric 'ssmi'. Did you mean 'ssim'" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
