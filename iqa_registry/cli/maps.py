@@ -82,14 +82,10 @@ def maps(
     Exit code: 0 all drawn, 1 something was not, 2 wrong usage.
     """
     options = read_options(settings)
+    from iqa_registry.maps.writer import MapWriter
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
-    for name in metric:
-        if name not in complete.ERRORS:
-            registry.metric_spec(name)
-    from iqa_registry.maps.writer import MapWriter
-
     given = {
         "synthesized": synthesized, "reference": reference, "pairs": pairs, "dataset": dataset,
         "mask": mask, "labels": labels,
