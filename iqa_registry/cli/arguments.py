@@ -154,6 +154,18 @@ SHARED: dict[str, Shared] = {
     ),
     "slices": _text("Images", "Slices of volumes, as in Python (50:80).", "FIRST:LAST", type=SLICES),
     "resample": _choice("Images", "Resample synthesized volumes to the reference grid.", ("reference",)),
+    "geometry": _choice(
+        "Images",
+        "Check the headers of two volumes, or ignore them and score the voxels as they are stored.",
+        ("check", "ignore"),
+        default="check",
+    ),
+    "nan": _choice(
+        "Images",
+        "Report an error for NaN in a region, or exclude these pixels from it.",
+        ("error", "exclude"),
+        default="error",
+    ),
     "resize": _flag("Images", "Resize synthesized 2-D images to the size of the reference."),
     "crop": _flag("Images", "Crop both 2-D images centrally to their common size."),
     "mask": _text(
@@ -336,9 +348,9 @@ images = together(
     option("dataset"),
 )
 """Where the pairs come from."""
-grid = together(*[option(name) for name in ("axis", "slices", "resample", "resize", "crop")])
+grid = together(*[option(name) for name in ("axis", "slices", "resample", "geometry", "resize", "crop")])
 """How the two images of a pair are brought to one grid."""
-scale = together(*[option(name) for name in ("intensity", "out-of-range", "allow-scale-mismatch")])
+scale = together(*[option(name) for name in ("intensity", "out-of-range", "nan", "allow-scale-mismatch")])
 """How stored values are mapped to [0, 1]."""
 masks = together(
     *[option(name) for name in ("mask", "labels", "regions", "label-names", "use-labels", "foreground")],

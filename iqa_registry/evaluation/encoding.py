@@ -18,7 +18,7 @@ from torch import Tensor
 
 from iqa_registry.errors import IQAError, NotApplicableError
 from iqa_registry.evaluation.features import ReferenceFeatures, select
-from iqa_registry.evaluation.items import PIXEL_BUDGET, Loaded
+from iqa_registry.evaluation.items import PIXEL_BUDGET, WHOLE_IMAGE, Loaded
 from iqa_registry.images.geometry import shift_between, shift_spectrum
 from iqa_registry.images.image import source_key
 from iqa_registry.metrics import Features, FullReferenceMetric, Metric, NoReferenceMetric
@@ -142,9 +142,10 @@ class Encoder:
         """The items as stacks of one shape, each within the pixel budget whatever the size of its images."""
         groups: dict[Any, list[Loaded]] = {}
         for item in loaded:
-            kind = (tuple(item.synthesized.shape), item.reference is None, item.item.whole)
+            partial = item.regions.get(WHOLE_IMAGE) is not None  # scored with a mask, as the others are not
+            kind = (tuple(item.synthesized.shape), item.reference is None, item.item.whole, partial)
             groups.setdefault(kind, []).append(item)
-        for (shape, _, _), group in groups.items():
+        for (shape, *_), group in groups.items():
             step = max(1, 4 * PIXEL_BUDGET // int(torch.Size(shape).numel()))
             for start in range(0, len(group), step):
                 yield make_stack(group[start : start + step], self.device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from iqa_registry.images.image import AXES
 from iqa_registry.images.pair import Pair
@@ -79,9 +79,11 @@ class Loaded:
         item: what was asked for.
         synthesized: ``(C, H, W)`` or ``(1, D, H, W)`` in [0, 1].
         reference: the same shape, or ``None`` where the pair has none.
-        regions: boolean masks ``(1, H, W)`` or ``(1, D, H, W)`` by name; the whole image is ``None``.
+        regions: boolean masks ``(1, H, W)`` or ``(1, D, H, W)`` by name; the whole image is ``None``, unless a part of
+            it has no data.
         columns: what the table says about the pair: limits, clipped fraction.
         labels: boolean masks of named labels, for the metrics that look at labels; empty where none are given.
+        reasons: for regions that cannot be scored whatever the metric: the status of their rows, and why.
     """
 
     item: Item
@@ -90,6 +92,7 @@ class Loaded:
     regions: dict[str, Tensor | None]
     columns: dict[str, Any]
     labels: Mapping[str, Tensor] = field(default_factory=dict)
+    reasons: Mapping[str, tuple[Literal["error", "not_applicable"], str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

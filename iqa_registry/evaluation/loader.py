@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from iqa_registry.errors import GeometryError, ImageError, IntensityError, IQAError
+from iqa_registry.evaluation.gaps import Gaps, check_gaps, fill_gaps, find_broken, restrict_regions
 from iqa_registry.evaluation.items import VOLUME_BUDGET, WHOLE_IMAGE, Failed, Item, Loaded
 from iqa_registry.evaluation.options import Options, format_slices
-from iqa_registry.images.formats import Image, Source, read_image, source_key, take_section
-from iqa_registry.images.geometry import check_affines, check_sizes, crop_common, resample_to, resize_to
+from iqa_registry.images.coverage import check_coverage, common_valid, outside_share, resample_covered
+from iqa_registry.images.formats import Image, Source, read_scan, source_key, take_section
+from iqa_registry.images.geometry import check_affines, check_sizes, crop_common, on_stored_grid, resize_to
 from iqa_registry.images.intensity import Limits, apply_limits, check_scales, resolve_limits
 from iqa_registry.images.masks import foreground, read_mask
 from iqa_registry.images.pair import Pair
@@ -35,6 +37,7 @@ class _Prepared:
     limits: Limits
     masks: dict[str, np.ndarray] = field(default_factory=dict)
     labels: dict[str, np.ndarray] = field(default_factory=dict)
+    gaps: Gaps | None = None
 
     @property
     def nbytes(self) -> int:
@@ -144,17 +147,26 @@ class Loader:
             raise ImageError(
                 f"{item.pair_id}: the synthesized image is a volume and the reference is a 2-D image."
             )
-        synthesized, clipped = self._scaled(prepared.synthesized, item, prepared.limits.synthesized)
+        gaps = prepared.gaps
+        valid = None if gaps is None else self._cut_mask(gaps.valid, item)
+        synthesized, clipped = self._scaled(prepared.synthesized, item, prepared.limits.synthesized, valid)
         reference, clipped_reference = None, None
         if prepared.reference is not None:
-            reference, clipped_reference = self._scaled(prepared.reference, item, prepared.limits.reference)
+            reference, clipped_reference = self._scaled(
+                prepared.reference, item, prepared.limits.reference, valid
+            )
             synthesized, reference = _equal_channels(synthesized, reference)
         regions: dict[str, Tensor | None] = {WHOLE_IMAGE: None}
         for name, mask in prepared.masks.items():
             regions[name] = self._cut_mask(mask, item)
         labels = {name: self._cut_mask(mask, item) for name, mask in prepared.labels.items()}
         columns = _limit_columns(prepared.limits, clipped, clipped_reference)
-        return Loaded(item, synthesized, reference, regions, columns, labels)
+        if gaps is None or valid is None or valid.all():
+            return Loaded(item, synthesized, reference, regions, columns, labels)
+        columns["outside_share"] = outside_share(valid.numpy())
+        synthesized, reference = fill_gaps(synthesized, reference, valid)
+        regions, reasons = restrict_regions(regions, valid, gaps)
+        return Loaded(item, synthesized, reference, regions, columns, labels, reasons)
 
     def _prepare(self, item: Item) -> _Prepared:
         if item.axis is None:
@@ -164,15 +176,20 @@ class Loader:
         )
 
     def _make_prepared(self, pair: Pair, held: _Cache[Image]) -> _Prepared:
-        synthesized = read_image(pair.synthesized)
+        synthesized = read_scan(pair.synthesized)
         reference = None if pair.reference is None else _read_held(pair.reference, held)
+        broken = find_broken(synthesized, reference)
         if reference is not None:
             synthesized, reference = self._on_one_grid(synthesized, reference, pair)
             if not self._options.allow_scale_mismatch:
                 check_scales(synthesized, reference, self._options.rule)
         limits = resolve_limits(self._options.rule, synthesized, reference)
         like = synthesized if reference is None else reference
-        return _Prepared(synthesized, reference, limits, *self._masks(pair, like))
+        masks, labels = self._masks(pair, like)
+        check_gaps(broken, self._options.nan, bool(masks))
+        valid = common_valid(synthesized, reference)
+        gaps = None if valid is None else Gaps.of(valid, broken, self._options.nan)
+        return _Prepared(synthesized, reference, limits, masks, labels, gaps)
 
     def _on_one_grid(self, synthesized: Image, reference: Image, pair: Pair) -> tuple[Image, Image]:
         if synthesized.is_volume != reference.is_volume:
@@ -182,11 +199,17 @@ class Loader:
                 f"{reference.name} is {kinds[reference.is_volume]}."
             )
         if self._options.resample and synthesized.is_volume:
-            return resample_to(synthesized, reference, order=1), reference
+            resampled = resample_covered(synthesized, reference)
+            check_coverage(resampled, synthesized, reference)
+            return resampled, reference
+        if self._options.geometry == "ignore" and synthesized.is_volume:
+            return on_stored_grid(synthesized, reference), reference
         check_affines(synthesized, reference)
         if synthesized.is_volume or not (self._options.resize or self._options.crop):
             check_sizes(synthesized, reference)
             return synthesized, reference
+        # The pixels that are left are others, so that those without data cannot be set aside.
+        check_gaps(find_broken(synthesized, reference), "error", False)
         if self._options.resize:
             pixels = resize_to(synthesized.pixels, reference.pixels.shape[-2:])
             return replace(synthesized, pixels=pixels), reference
@@ -199,12 +222,12 @@ class Loader:
         wanted = {*options.regions, *self._labels}
         labels = mask = None
         if wanted and pair.labels is not None:
-            labels = read_mask(pair.labels, like, resample=options.resample)
+            labels = read_mask(pair.labels, like, options.resample, options.geometry)
         same = labels is not None and source_key(pair.mask) == source_key(pair.labels)
         if same:
             mask = None if options.regions else labels
         elif pair.mask is not None:
-            mask = read_mask(pair.mask, like, resample=options.resample)
+            mask = read_mask(pair.mask, like, options.resample, options.geometry)
         regions: dict[str, np.ndarray] = {}
         if mask is not None:
             regions["mask"] = mask != 0
@@ -216,8 +239,13 @@ class Loader:
             regions["foreground"] = foreground(like)
         return regions, {name: named[name] for name in self._labels if name in named}
 
-    def _scaled(self, image: Image, item: Item, limits: tuple[float, float]) -> tuple[Tensor, float]:
-        pixels, clipped = apply_limits(self._cut(image, item), limits)
+    def _scaled(
+        self, image: Image, item: Item, limits: tuple[float, float], valid: Tensor | None
+    ) -> tuple[Tensor, float]:
+        stored = self._cut(image, item)
+        pixels, clipped = apply_limits(stored, limits)
+        if valid is not None and not valid.all():
+            _, clipped = apply_limits(stored[np.broadcast_to(valid.numpy(), stored.shape)], limits)
         if clipped and self._options.out_of_range == "error":
             raise IntensityError(
                 f"{image.name}: {clipped:.2%} of the pixels lie outside [{limits[0]:.5g}, {limits[1]:.5g}]; "
@@ -246,7 +274,7 @@ class Loader:
 def _read_held(source: Source, held: _Cache[Image]) -> Image:
     key = source_key(source)
     # Arrays are in memory already.
-    return held.get(key, lambda: read_image(source)) if isinstance(key, str) else read_image(source)
+    return held.get(key, lambda: read_scan(source)) if isinstance(key, str) else read_scan(source)
 
 
 def _cache_key(pair: Pair) -> tuple[str | int, ...]:

@@ -14,6 +14,8 @@ from iqa_registry.images.regions import check_regions, parse_labels
 Axis = Literal["axial", "coronal", "sagittal"]
 OutOfRange = Literal["clip", "error"]
 Precision = Literal["fp32", "bf16"]
+Geometry = Literal["check", "ignore"]
+NaN = Literal["error", "exclude"]
 
 
 class OptionFields(TypedDict, total=False):
@@ -29,6 +31,8 @@ class OptionFields(TypedDict, total=False):
     label_names: Mapping[str, Sequence[int]]
     use_labels: bool
     resample: bool
+    geometry: Geometry
+    nan: NaN
     resize: bool
     crop: bool
     components: bool
@@ -56,7 +60,12 @@ class Options:
         regions: names of labels that are scored as regions of their own; ``{"core": (1, 4)}`` names them too.
         label_names: what the labels of the label maps are called, beside the names that the dataset gives.
         use_labels: hand the label maps to the metrics that look at labels; by default they find structures themselves.
-        resample: resample the synthesized volume (and masks) to the reference grid.
+        resample: resample the synthesized volume (and masks) to the reference grid; what lies outside its field of
+            view is excluded from every region.
+        geometry: ``check`` that both volumes lie on one grid by their headers, or ``ignore`` these and score voxel
+            against voxel as the files store them, where only the shapes must agree.
+        nan: ``error`` where a region holds NaN or infinite values (with a mask, those outside it do not matter), or
+            ``exclude`` them from every region.
         resize: resize the synthesized 2-D image to the size of the reference.
         crop: crop both images centrally to their common size.
         components: keep the components of a score as rows of their own.
@@ -86,6 +95,8 @@ class Options:
     label_names: Mapping[str, Sequence[int]] = field(default_factory=dict)
     use_labels: bool = False
     resample: bool = False
+    geometry: Geometry = "check"
+    nan: NaN = "error"
     resize: bool = False
     crop: bool = False
     components: bool = False
@@ -112,12 +123,20 @@ class Options:
         self._check_choices()
 
     def _check_choices(self) -> None:
-        for name, choices in (("axis", Axis), ("out_of_range", OutOfRange), ("precision", Precision)):
+        for name, choices in (
+            ("axis", Axis),
+            ("out_of_range", OutOfRange),
+            ("precision", Precision),
+            ("geometry", Geometry),
+            ("nan", NaN),
+        ):
             known = get_args(choices)
             if getattr(self, name) not in known:
                 raise OptionError(name, f"{getattr(self, name)!r} is not one of {', '.join(known)}.")
         if self.resize and self.crop:
             raise OptionError("resize", "contradicts crop; choose one.")
+        if self.resample and self.geometry == "ignore":
+            raise OptionError("geometry", "ignore contradicts resample; choose one.")
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError("batch_size", f"{self.batch_size} is not auto or a number of at least 1.")
         if self.workers < 0:

@@ -86,7 +86,10 @@ class Scorer:
                     "region": region,
                     "region_fraction": 1.0 if mask is None else float(mask.float().mean()),
                 }
-                if isinstance(results, Failure):
+                if region in loaded.reasons:
+                    status, reason = loaded.reasons[region]
+                    rows.append(row | {"status": status, "message": reason})
+                elif isinstance(results, Failure):
                     rows.append(row | {"status": results.status, "message": results.message})
                 else:
                     rows += _result_rows(row, results[region])
@@ -103,7 +106,8 @@ class Scorer:
 
     def _compare_in(self, region: str, metric: Metric, encoded: Encoded) -> list[Result]:
         stack = encoded.stack
-        if region == WHOLE_IMAGE:
+        partial = any(item.regions.get(region) is not None for item in stack.loaded)
+        if region == WHOLE_IMAGE and not partial:
             if isinstance(metric, NoReferenceMetric):
                 return self._results(Comparison(metric.score(encoded.synthesized)), inside=False)
             return self._results(_full_reference(metric, encoded, None), inside=False)

@@ -34,7 +34,7 @@ def as_picture(values: Array | Tensor, name: str = "array") -> Image:
     """Take ``values`` for a 2-D image, ``(H, W)`` or ``(C, H, W)`` with C = 1 or 3.
 
     Raises:
-        ImageError: another shape, or pixels that are not finite.
+        ImageError: another shape.
 
     Example:
         >>> as_picture(np.array([[0, 255]], dtype=np.uint8)).full_scale
@@ -56,7 +56,7 @@ def as_volume(values: Array | Tensor, affine: Array | None = None, name: str = "
         name: for messages.
 
     Raises:
-        ImageError: another shape, voxels that are not finite, or a singular affine.
+        ImageError: another shape, or a singular affine.
 
     Example:
         >>> as_volume(np.zeros((3, 4, 5))).stack().shape

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -119,10 +120,10 @@ def quiet(library: str) -> Iterator[None]:
 
 
 def to_float32(values: Array, name: str) -> Array:
-    """Return ``values`` as writable float32 after checking that all are finite.
+    """Return ``values`` as writable float32; NaN and infinite ones stay, see :func:`set_aside_gaps`.
 
     Raises:
-        ImageError: NaN or infinite values, or a type that holds no plain numbers.
+        ImageError: a type that holds no plain numbers.
     """
     if values.dtype.kind not in "buif":
         raise ImageError(
@@ -133,19 +134,46 @@ def to_float32(values: Array, name: str) -> Array:
         pixels = np.asarray(values, dtype=np.float32)
     if not pixels.flags.writeable:  # torch warns of tensors made from such arrays
         pixels = pixels.copy(order="K")
-    if values.dtype.kind == "f" and not np.isfinite(pixels).all():
-        wrong = pixels.size - int(np.isfinite(pixels).sum())
-        raise ImageError(
-            f"{name}: {wrong} of {pixels.size} pixels are NaN or infinite; replace them before scoring."
-        )
     return pixels
+
+
+def check_finite(image: Image) -> Image:
+    """The image, if all of its pixels are finite.
+
+    Raises:
+        ImageError: NaN or infinite values.
+    """
+    finite = np.isfinite(image.pixels)
+    if not finite.all():
+        raise ImageError(
+            f"{image.name}: {int((~finite).sum())} of {finite.size} pixels are NaN or infinite; "
+            "replace them before scoring."
+        )
+    return image
+
+
+def set_aside_gaps(image: Image) -> Image:
+    """The image with 0 for pixels that are NaN or infinite, and ``valid`` telling where they were.
+
+    Example:
+        >>> image = set_aside_gaps(Image(np.array([[[np.nan, 2.0]]], np.float32)))
+        >>> image.pixels.tolist(), image.valid.tolist()
+        ([[[0.0, 2.0]]], [[False, True]])
+    """
+    finite = np.isfinite(image.pixels)
+    if finite.all():
+        return image
+    valid = np.asarray(finite if image.is_volume else finite.all(axis=0))
+    if image.valid is not None:
+        valid = valid & image.valid
+    return replace(image, pixels=np.where(valid, image.pixels, np.float32(0)), valid=valid)
 
 
 def picture(values: Array, name: str, full_scale: float | None) -> Image:
     """Make a 2-D image of ``(H, W)`` or ``(H, W, samples)``: opaque alpha is dropped, equal channels become one.
 
     Raises:
-        ImageError: transparent pixels, a number of channels other than 1 to 4, values that are not finite.
+        ImageError: transparent pixels, or a number of channels other than 1 to 4.
     """
     if values.ndim == 2:
         values = values[..., None]

@@ -15,7 +15,7 @@ from typing import Any
 from iqa_registry.errors import ImageError
 from iqa_registry.images import _arrays
 from iqa_registry.images._arrays import as_picture, as_volume
-from iqa_registry.images._guard import reading
+from iqa_registry.images._guard import check_finite, reading, set_aside_gaps
 from iqa_registry.images.image import (
     AXES,
     Array,
@@ -46,6 +46,7 @@ __all__ = [
     "probe_image",
     "read_image",
     "read_labels",
+    "read_scan",
     "restore_sections",
     "source_key",
     "stack_sections",
@@ -91,6 +92,21 @@ def read_image(source: Source) -> Image:
         >>> image.pixels.shape, float(image.pixels.sum()) / image.full_scale
         ((1, 2, 2), 1.4)
     """
+    return check_finite(_read(source))
+
+
+def read_scan(source: Source) -> Image:
+    """Read as :func:`read_image`, but accept pixels that are NaN or infinite: ``valid`` tells where there are none.
+
+    Example:
+        >>> import numpy as np
+        >>> read_scan(np.array([[np.nan, 0.5]])).valid.tolist()
+        [[False, True]]
+    """
+    return set_aside_gaps(_read(source))
+
+
+def _read(source: Source) -> Image:
     if isinstance(source, Image):
         return source
     if isinstance(source, LazyImage):
@@ -110,7 +126,7 @@ def read_labels(source: Source) -> Image:
     """Read a label map: as :func:`read_image`, but a palette gives its indices, and JPEG is rejected."""
     if isinstance(source, (str, Path)) and suffix(source) in _PICTURES and not Path(source).is_dir():
         path = Path(source)
-        return _function("read", *_PICTURE_READERS[_picture_kind(path)])(path, True)
+        return check_finite(_function("read", *_PICTURE_READERS[_picture_kind(path)])(path, True))
     return read_image(source)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from iqa_registry.errors import GeometryError
 from iqa_registry.images.image import Array, Image
 
+IGNORE_REMEDY = "if both hold the same voxels, give --geometry ignore."
 TOLERANCE = 0.01
 """How far a corner of the grid may be off, as a fraction of the smallest voxel side."""
 CONFIDENCE = 0.25
@@ -42,9 +43,13 @@ def check_affines(first: Image, second: Image) -> None:
     distance = np.linalg.norm((corners @ (first.affine - second.affine).T)[:, :3], axis=1).max()
     voxel = np.linalg.norm(second.affine[:3, :3], axis=0).min()
     if distance > TOLERANCE * voxel:
+        lost = lost_header(first, second)
+        remedy = "Bring them to one grid, or give --resample reference."
+        if lost is not None:
+            remedy = f"{lost.name} seems to have lost its header; {IGNORE_REMEDY}"
         raise GeometryError(
             f"{first.name} and {second.name} lie up to {distance:.3g} mm apart: affines {_shown(first.affine)} "
-            f"and {_shown(second.affine)}. Bring them to one grid, or give --resample reference."
+            f"and {_shown(second.affine)}. {remedy}"
         )
 
 
@@ -53,8 +58,69 @@ def _check_orientation(first: Image, second: Image) -> None:
     if bare.is_volume and bare.affine is None and placed.orientation not in (None, "RAS"):
         raise GeometryError(
             f"{bare.name} has no affine and {placed.name} is stored as {placed.orientation}, so one may lie mirrored "
-            "to the other; save it as NIfTI with its affine, or give as_volume(array, affine) in Python."
+            "to the other; save it as NIfTI with its affine, give as_volume(array, affine) in Python, or, if both "
+            "store their voxels in one order, --geometry ignore."
         )
+
+
+def lost_header(first: Image, second: Image) -> Image | None:
+    """The one of two volumes whose affine is what a program writes that has lost the header, if it is one only.
+
+    Such an affine is the identity, or has the center of the volume at 0 as that of a NIfTI file without qform and
+    sform.
+
+    Example:
+        >>> placed = np.array([[1.0, 0, 0, -90], [0, 1, 0, -126], [0, 0, 1, -72], [0, 0, 0, 1]])
+        >>> pixels = np.zeros((4, 4, 4), np.float32)
+        >>> first, second = (Image(pixels, affine, is_volume=True) for affine in (np.eye(4), placed))
+        >>> lost_header(first, second) is first, lost_header(second, second)
+        (True, None)
+    """
+    lost = [image for image in (first, second) if _is_default(image)]
+    return lost[0] if len(lost) == 1 else None
+
+
+def _is_default(image: Image) -> bool:
+    affine = image.affine
+    if affine is None or np.count_nonzero(affine[:3, :3]) != 3:
+        return False
+    last = np.array(image.spatial) - 1
+    flipped = np.array([code in "LPI" for code in image.orientation or "RAS"])
+    places = np.array([np.where(flipped, last, 0), last / 2])  # the first voxel as stored, and the center
+    worlds = places @ affine[:3, :3].T + affine[:3, 3]
+    at_zero = np.abs(worlds).max(axis=1) < 1e-4
+    return bool((at_zero[0] and np.allclose(np.diag(affine), 1)) or at_zero[1])
+
+
+def on_stored_grid(image: Image, like: Image) -> Image:
+    """A volume as it lies on the voxel grid of another when both are taken as their files keep them.
+
+    Its own affine is left aside: the voxel that is stored at (i, j, k) meets the one that the other stores there.
+
+    Raises:
+        GeometryError: sizes that differ.
+
+    Example:
+        >>> pixels = np.arange(2, dtype=np.float32).reshape(2, 1, 1)
+        >>> mirrored = Image(pixels, np.eye(4), is_volume=True, orientation="LAS")
+        >>> bare = Image(pixels, np.eye(4), is_volume=True, orientation="RAS")
+        >>> on_stored_grid(bare, mirrored).pixels.ravel().tolist()
+        [1.0, 0.0]
+    """
+    from nibabel.orientations import apply_orientation, axcodes2ornt, ornt_transform
+
+    own, other = (axcodes2ornt(item.orientation or "RAS") for item in (image, like))
+    undo = ornt_transform(axcodes2ornt("RAS"), own)
+
+    def moved(array: Array | None) -> Array | None:
+        return None if array is None else apply_orientation(apply_orientation(array, undo), other)
+
+    pixels = cast(Array, moved(image.pixels))
+    found = replace(
+        image, pixels=pixels, valid=moved(image.valid), affine=like.affine, orientation=like.orientation
+    )
+    check_sizes(found, like)
+    return found
 
 
 def _shown(affine: Array) -> str:
@@ -77,9 +143,10 @@ def check_sizes(synthesized: Image, reference: Image) -> None:
 
 
 def resample_to(moving: Image, reference: Image, order: int = 1) -> Image:
-    """Resample a volume onto the grid of another by their affines.
+    """Resample a volume onto a grid that reaches beyond it, as the padded grid of a dataset does.
 
-    What lies outside its field of view takes its least value (air, in Hounsfield units), and 0 in a label map.
+    What lies outside its field of view takes its least value (air, in Hounsfield units), and 0 in a label map. To
+    score a pair, :func:`iqa_registry.images.coverage.resample_covered` says what lies outside instead.
 
     Args:
         moving: the volume to resample.

@@ -34,6 +34,8 @@ class Image:
         name: the path, for messages.
         is_volume: whether ``pixels`` is ``(X, Y, Z)``.
         orientation: where the voxel axes run as the file keeps them, say ``LAS``; ``None`` without an affine.
+        valid: boolean, ``(H, W)`` or ``(X, Y, Z)``: where there is data; the other pixels hold 0 and are never scored.
+            ``None`` where there is data everywhere.
     """
 
     pixels: Array
@@ -42,6 +44,7 @@ class Image:
     name: str = "array"
     is_volume: bool = False
     orientation: str | None = None
+    valid: Array | None = None
 
     @property
     def spatial(self) -> tuple[int, ...]:

@@ -138,13 +138,20 @@ def _type_limits(image: Image) -> Bounds:
 
 
 def _percentiles(image: Image, rule: IntensityRule) -> Bounds:
-    low, high = _quantiles(image.pixels.ravel(order="K"), rule.bounds)
+    low, high = _quantiles(_measured(image), rule.bounds)
     if high <= low:
         raise IntensityError(
             f"{image.name}: all pixels between the percentiles {rule.bounds[0]:g} and {rule.bounds[1]:g} "
             f"equal {low:g}, which gives no range; choose --intensity range=LO,HI."
         )
     return low, high
+
+
+def _measured(image: Image) -> Array:
+    """The values of an image, without the pixels that have none."""
+    if image.valid is None:
+        return image.pixels.ravel(order="K")
+    return image.pixels[np.broadcast_to(image.valid, image.pixels.shape)]
 
 
 def _quantiles(values: Array, percentiles: Bounds) -> Bounds:
@@ -199,6 +206,8 @@ class _Spread:
 
     @classmethod
     def of(cls, image: Image) -> _Spread:
+        if image.valid is not None:
+            image = Image(_measured(image)[None, None], name=image.name)
         least, greatest = float(image.pixels.min()), float(image.pixels.max())
         # An odd step does not fall into step with regular patterns.
         step = slice(None, None, int((image.pixels.size / _SAMPLE) ** (1 / len(image.spatial))) | 1)
@@ -274,4 +283,4 @@ def apply_limits(pixels: Array, limits: Bounds) -> tuple[Array, float]:
         scaled -= low
     scaled /= np.float32(limits[1] - limits[0])
     np.minimum(scaled, 1, out=scaled)  # rounding may leave the upper limit one part in 10^7 above 1
-    return scaled, outside / scaled.size
+    return scaled, outside / max(scaled.size, 1)

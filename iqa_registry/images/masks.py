@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from iqa_registry.errors import ImageError
+from iqa_registry.images.coverage import resample_covered
 from iqa_registry.images.formats import Array, Image, Source, read_labels
-from iqa_registry.images.geometry import check_affines, check_sizes, resample_to
+from iqa_registry.images.geometry import check_affines, check_sizes, on_stored_grid
 
 
-def read_mask(source: Source, like: Image, resample: bool = False) -> Array:
+def read_mask(source: Source, like: Image, resample: bool = False, geometry: str = "check") -> Array:
     """Read a mask or label map in the layout of an image.
 
     Args:
         source: a path, an array or a tensor; boolean, or integer labels.
         like: the image that it belongs to.
-        resample: bring a label volume onto the image's grid (nearest neighbor) instead of rejecting another grid.
+        resample: bring a label volume onto the image's grid (nearest neighbor) instead of rejecting another grid; what
+            lies outside its field of view is outside.
+        geometry: ``ignore`` takes the voxels as they are stored, whatever the headers say.
 
     Returns:
         Labels ``(H, W)`` for a 2-D image, ``(X, Y, Z)`` in RAS+ for a volume; 0 is outside.
@@ -41,7 +44,9 @@ def read_mask(source: Source, like: Image, resample: bool = False) -> Array:
             "save the labels as gray values or with a palette."
         )
     if resample and mask.is_volume:
-        mask = resample_to(mask, like, order=0)
+        mask = resample_covered(mask, like, order=0)
+    if geometry == "ignore" and mask.is_volume:
+        mask = on_stored_grid(mask, like)
     check_sizes(mask, like)
     check_affines(mask, like)
     return mask.pixels if mask.is_volume else mask.pixels[0]
