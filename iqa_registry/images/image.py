@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from iqa_registry.errors import UsageError
+from iqa_registry.images.notes import Note
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,7 @@ class Image:
         orientation: where the voxel axes run as the file keeps them, say ``LAS``; ``None`` without an affine.
         valid: boolean, ``(H, W)`` or ``(X, Y, Z)``: where there is data; the other pixels hold 0 and are never scored.
             ``None`` where there is data everywhere.
+        notes: what a reader of its scores must know.
     """
 
     pixels: Array
@@ -45,6 +47,7 @@ class Image:
     is_volume: bool = False
     orientation: str | None = None
     valid: Array | None = None
+    notes: tuple[Note, ...] = ()
 
     @property
     def spatial(self) -> tuple[int, ...]:
