@@ -19,17 +19,28 @@ if TYPE_CHECKING:
     from iqa_registry.metrics import Metric
 
 
-def metric(name: str, device: str = "cpu", registry: Registry | None = None) -> Metric:
+def metric(
+    name: str,
+    device: str = "cpu",
+    registry: Registry | None = None,
+    *,
+    value_range: tuple[float, float] | None = None,
+    check: bool | None = None,
+) -> Metric:
     """Build a metric, ready to score.
 
     Args:
         name: ``NAME`` or ``NAME:KEY=VALUE,...``, such as ``lpips:net=vgg``; ``iqa list`` shows all.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         registry: where to look it up; by default a new registry of the installed plugins.
+        value_range: lowest and highest value of the images, [0, 1] by default; ``(-1, 1)`` for the output of tanh.
+        check: whether images with NaN or with values outside the range are rejected, which waits for the device;
+            they are by default, except in a graph compiled by ``torch.compile``.
 
     Returns:
         A module: full-reference metrics take ``(synthesized, reference, mask=None)``, the images ``(N, C, H, W)`` in
-        [0, 1], and return ``(N,)`` scores. It is differentiable where its declaration says so.
+        [0, 1], and return ``(N,)`` scores. It is differentiable where its declaration says so, and its method
+        ``as_loss`` makes it a loss.
 
     Raises:
         UnknownNameError: no such metric; the nearest names are offered.
@@ -43,7 +54,8 @@ def metric(name: str, device: str = "cpu", registry: Registry | None = None) -> 
         >>> round(float(metric("psnr")((reference - 0.1).clamp(0, 1), reference)), 3)
         20.302
     """
-    return (registry or build_registry()).metric(name, device)
+    built = (registry or build_registry()).metric(name, device)
+    return built if value_range is None and check is None else built.in_range(value_range, check)
 
 
 def evaluate(

@@ -11,15 +11,17 @@ look at them, are boolean masks of the same shape by name. Scores are ``(N,)`` f
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from iqa_registry.errors import ImageError, NotApplicableError, UsageError
+from iqa_registry.loss import Loss, Reduction, with_range
 from iqa_registry.specs import RegisteredMetric
 
 Features = Any
@@ -61,6 +63,11 @@ class Metric(nn.Module):
     """Metrics of a run that declare the same identifier share one pass of ``encode``."""
     allows_bf16: bool = False
     """Whether the score survives ``--precision bf16``; for networks, not for sums of squares."""
+    value_range: tuple[float, float] = (0.0, 1.0)
+    """Lowest and highest value of the images that ``forward`` takes; it maps them to [0, 1] without clipping."""
+    checks_values: bool = True
+    """Whether ``forward`` rejects values that are not finite or outside the range. That waits for the device, so it is
+    skipped in a graph compiled by ``torch.compile`` and can be switched off in a training loop."""
     conformance_exceptions: Mapping[str, str] = MappingProxyType({})
     """Checks of the conformance kit that the metric may fail, with the reason for each."""
     weights_used: Mapping[str, str]
@@ -110,11 +117,11 @@ class Metric(nn.Module):
             )
 
     def check_images(self, images: Tensor, role: str) -> Tensor:
-        """Return ``images`` as float32 after checking type, shape, size, finiteness and range.
+        """Return ``images`` as float32 in [0, 1] after checking type, shape, size, finiteness and range.
 
         Raises:
             UsageError: not a float tensor of ``dimensions + 2`` axes with 1 or 3 channels.
-            ImageError: values that are not finite or lie outside [0, 1].
+            ImageError: values that are not finite or lie outside :attr:`value_range`; see :attr:`checks_values`.
             NotApplicableError: smaller than :attr:`minimum_size`.
         """
         if not isinstance(images, Tensor) or not images.is_floating_point():
@@ -124,8 +131,57 @@ class Metric(nn.Module):
             wanted = "(N, 1 or 3, H, W)" if self.dimensions == 2 else "(N, 1, D, H, W)"
             raise UsageError(f"{self.label}: {role} must be {wanted}, got {tuple(images.shape)}.")
         self.check_size(images.shape)
-        check_range(images.detach(), f"{self.label}: {role}")
-        return images.float()
+        if self.checks_values and not torch.compiler.is_compiling():
+            check_range(images.detach(), f"{self.label}: {role}", self.value_range)
+        low, high = self.value_range
+        images = images.float()
+        return images if (low, high) == (0.0, 1.0) else (images - low) / (high - low)
+
+    def in_its_precision(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+        """Where ``forward`` computes: in full precision under autocast too, unless :attr:`allows_bf16`."""
+        if self.allows_bf16:
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, enabled=False)
+
+    def as_loss(
+        self,
+        reduction: Reduction = "mean",
+        value_range: tuple[float, float] | None = None,
+        check: bool | None = None,
+    ) -> Loss:
+        """This metric as a loss: lower is better, see :class:`~iqa_registry.loss.Loss`. Weights are shared.
+
+        Values outside the range are an error while they are checked. Unchecked ones are scored as they are and not
+        clipped, so that their gradient does not vanish.
+
+        Args:
+            reduction: ``mean`` or ``sum`` of the batch, or ``none`` for one value per pair.
+            value_range: lowest and highest value of the images, ``(-1, 1)`` for the output of tanh; by default
+                :attr:`value_range`.
+            check: whether values are checked, which waits for the device; by default :attr:`checks_values`.
+
+        Raises:
+            UsageError: a metric without a gradient or a declaration, or a range that is empty.
+
+        Example:
+            >>> from iqa_registry.api import metric
+            >>> loss = metric("ssim").as_loss(value_range=(-1, 1))
+            >>> output = torch.linspace(-1, 1, 32 * 32).reshape(1, 1, 32, 32)
+            >>> round(loss(output, output).item(), 4), round(loss(0.5 * output, output).item(), 4)
+            (0.0, 0.1774)
+        """
+        return Loss(self.in_range(value_range, check), reduction)
+
+    def in_range(self, value_range: tuple[float, float] | None, check: bool | None = None) -> Self:
+        """This metric for images of another value range, or with checks on or off; weights are shared.
+
+        Example:
+            >>> from iqa_registry.api import metric
+            >>> tanh = metric("mae").in_range((-1, 1))
+            >>> tanh(torch.full((1, 1, 4, 4), -1.0), torch.zeros(1, 1, 4, 4)).item()
+            0.5
+        """
+        return with_range(self, value_range, check)
 
     def _check_mask(self, mask: Tensor, images: Tensor) -> Tensor:
         if self.spec and self.spec.mask_support == "none":
@@ -247,8 +303,9 @@ class FullReferenceMetric(Metric):
             for name, where in labels.items()
             if where is not None
         }
-        encoded = self.encode_with(synthesized, told), self.encode_with(reference, told)
-        return self.compare(*encoded, mask).float()
+        with self.in_its_precision(synthesized.device):
+            encoded = self.encode_with(synthesized, told), self.encode_with(reference, told)
+            return self.compare(*encoded, mask).float()
 
     def _check_label(self, name: str, where: Tensor, images: Tensor) -> Tensor:
         if name not in self.uses_labels:
@@ -265,7 +322,9 @@ class NoReferenceMetric(Metric):
 
     def forward(self, images: Tensor) -> Tensor:
         """Check the input and score it; raises as :meth:`Metric.check_images`."""
-        return self.score(self.check_images(images, "images")).float()
+        images = self.check_images(images, "images")
+        with self.in_its_precision(images.device):
+            return self.score(images).float()
 
 
 class Summary:
@@ -304,12 +363,13 @@ class DistributionMetric(Metric):
                 raise UsageError(
                     f"{self.label} needs at least {self.minimum_count} images, got {images.shape[0]}."
                 )
-        first, second = (self.summarize(self.encode(images)) for images in sets)
-        return self.compare(first, second)
+        with self.in_its_precision(sets[0].device):
+            first, second = (self.summarize(self.encode(images)) for images in sets)
+            return self.compare(first, second)
 
 
-def check_range(images: Tensor, label: str) -> None:
-    """Raise :class:`ImageError` unless all values are finite and within [0, 1] (to :data:`TOLERANCE`).
+def check_range(images: Tensor, label: str, value_range: tuple[float, float] = (0.0, 1.0)) -> None:
+    """Raise :class:`ImageError` unless all values are finite and in the range (to :data:`TOLERANCE` of its width).
 
     Example:
         >>> check_range(torch.tensor([0.0, 255.0]), "synthesized")
@@ -322,7 +382,9 @@ def check_range(images: Tensor, label: str) -> None:
     low, high = (float(bound) for bound in torch.aminmax(images))
     if low != low or high != high or low == -torch.inf or high == torch.inf:
         raise ImageError(f"{label}: contains NaN or infinite pixels.")
-    if low < -TOLERANCE or high > 1 + TOLERANCE:
+    least, most = value_range
+    slack = TOLERANCE * (most - least)
+    if low < least - slack or high > most + slack:
         raise ImageError(
-            f"{label}: expected values in [0, 1], got [{low:.4g}, {high:.4g}]; scale them first."
+            f"{label}: expected values in [{least:g}, {most:g}], got [{low:.4g}, {high:.4g}]; scale them first."
         )

@@ -30,6 +30,7 @@ from source_tree import (
 LAYERS = (
     {"errors", "files"},
     {"specs", "statistics", "tables"},
+    {"loss"},
     {"hookspecs", "licenses", "metrics", "ranker", "segmenter"},
     {"parameters", "weights", "images", "plugins"},
     {"datasets"},

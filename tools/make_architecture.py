@@ -28,7 +28,7 @@ FLOORS = (
     ),
     (
         "interfaces",
-        ("metrics", "ranker", "segmenter", "hookspecs", "licenses"),
+        ("metrics", "loss", "ranker", "segmenter", "hookspecs", "licenses"),
         "what a plugin implements; iqa_registry.plugin collects the names",
     ),
     (

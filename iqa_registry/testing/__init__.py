@@ -58,6 +58,7 @@ EVERY: tuple[Check, ...] = (
     inputs.wrong_shapes,
     module.gradient,
     module.gradient_at_identity,
+    module.autocast,
     module.pickling,
     module.bf16,
 )
@@ -163,7 +164,7 @@ def conformance_tests(
     Example:
         >>> test_pixels = conformance_tests("mae", "psnr")
         >>> len(test_pixels.pytestmark[0].args[1])
-        58
+        60
     """
     import pytest
 

@@ -121,17 +121,40 @@ def gradient(subject: Subject) -> str:
 
 
 def gradient_at_identity(subject: Subject) -> str:
-    """Where declared, the gradient is finite for equal images too, including black and gray ones."""
+    """Where declared, the gradient is finite for equal and for constant images, and for one against the other."""
     _needs_gradient(subject)
-    equal = {
-        "equal images": subject.reference,
-        "black images": torch.zeros_like(subject.reference),
-        "gray images": torch.full_like(subject.reference, 0.5),
+    _, like = subject.some(2)
+    flat = {
+        "black": torch.zeros_like(like),
+        "gray": torch.full_like(like, 0.5),
+        "white": torch.ones_like(like),
     }
-    for name, images in equal.items():
-        slope = _gradient(subject, images, images)
+    pairs = {"equal images": (like, like)}
+    for name, images in flat.items():
+        pairs |= {f"a {name} image against a {other} one": (images, there) for other, there in flat.items()}
+        pairs |= {f"a {name} image against a normal one": (images, like)}
+        pairs |= {f"a normal image against a {name} one": (like, images)}
+    for name, (images, reference) in pairs.items():
+        slope = _gradient(subject, images, reference)
         require(bool(slope.isfinite().all()), f"the gradient is not finite for {name}")
-    return "finite for equal, black and gray images"
+    return "finite for equal and for constant images"
+
+
+def autocast(subject: Subject) -> str:
+    """Under autocast scores and, where declared, gradients are finite; without ``allows_bf16`` scores stay the same."""
+    synthesized, reference = subject.some(2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scores = subject.scores(synthesized, reference)
+        require(bool(scores.isfinite().all()), f"the scores are {show(scores)}")
+        if subject.spec.supports_gradient:
+            for name, images in {"a degraded image": synthesized, "equal images": reference}.items():
+                slope = _gradient(subject, images, reference)
+                require(bool(slope.isfinite().all()), f"the gradient is not finite for {name}")
+    if subject.metric.allows_bf16:
+        return f"finite scores, {show(scores[:1])}"
+    expected = subject.scores(synthesized, reference)
+    require(agree(scores, expected), f"scores {show(scores)}, without autocast {show(expected)}")
+    return "the same scores as without autocast"
 
 
 def _needs_gradient(subject: Subject) -> None:

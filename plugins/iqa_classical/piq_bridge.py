@@ -8,6 +8,7 @@ team/piq) with its default parameters, one row of :data:`TABLE` each. What the b
 - Gray images are repeated to three channels for MDSI and VSI. piq does so too, but warns each time.
 - A value where piq has none: HaarPSI of two black images, which piq scores infinity, is 1. IW-SSIM of a reference
   whose local covariance is singular (constant, a plain ramp or stripes) takes equal weights, which is MS-SSIM.
+- Images are clipped to [0, 1], which matters only where the values are not checked; the gradient passes unaltered.
 - Scores that rounding carries out of their range (1.000004 for an image against itself) are clipped to it.
 - MDSI and IW-SSIM are not symmetric; the synthesized image is their first argument, the reference the second.
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -101,9 +103,25 @@ def piq_score(x: Tensor, y: Tensor, row: Row) -> Tensor:
     return torch.cat([_score_pair(*pair, row) for pair in pairs]).clamp(*row.score_range)
 
 
+class _Clip(torch.autograd.Function):
+    """Clips to [0, 1], with the gradient of the identity: a pixel outside must not lose its gradient."""
+
+    @staticmethod
+    def forward(images: Tensor) -> Tensor:
+        return images.clamp(0, 1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
 def _as_piq_wants(images: Tensor, row: Row) -> Tensor:
     """The images clipped to [0, 1], since piq rejects others, and repeated to three channels if necessary."""
-    images = images.clamp(0, 1)
+    images = _Clip.apply(images)
     return images.expand(-1, 3, -1, -1) if row.needs_rgb and images.shape[1] == 1 else images
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal
 
 import torch
@@ -254,3 +255,18 @@ class LosesBits(Good):
     def compare(self, synthesized, reference, mask=None):
         unit = torch.eye(synthesized.shape[-1])
         return mean(((synthesized + 100) @ unit - (reference + 100) @ unit).square())
+
+
+class IgnoresPrecision(LosesBits):
+    allows_bf16 = False
+
+    def in_its_precision(self, device):
+        return contextlib.nullcontext()
+
+
+class FlatRoot(Good):
+    """Has an infinite gradient only where the synthesized image is constant."""
+
+    def compare(self, synthesized, reference, mask=None):
+        spread = (synthesized - synthesized.mean(dim=(1, 2, 3), keepdim=True)).square().mean(dim=(1, 2, 3))
+        return super().compare(synthesized, reference) + 0 * spread.sqrt()
