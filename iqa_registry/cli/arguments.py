@@ -42,6 +42,7 @@ from iqa_registry.cli.values import (
     DEVICE,
     FILE,
     FOLDER,
+    FOREGROUND,
     INTENSITY,
     LABELS,
     SLICES,
@@ -195,7 +196,21 @@ SHARED: dict[str, Shared] = {
     "use-labels": _flag(
         "Images", "Give the label maps to the metrics that use labels, instead of what these find themselves."
     ),
-    "foreground": _flag("Images", "Add a region: where the reference is not zero."),
+    "foreground": _text(
+        "Images",
+        "Add a region: where the reference is above VALUE. By default above -500 if it has values below that (CT), and "
+        "not 0 otherwise.",
+        "[above=VALUE]",
+        is_flag=False,
+        flag_value="auto",
+        takes=("above", "nonzero", "auto"),
+        type=FOREGROUND,
+    ),
+    "dilate": Shared(
+        "Images",
+        "Let the mask and the regions grow by this distance in millimeters.",
+        {"metavar": "MM", "type": click.FloatRange(min=0), "default": 0.0, "show_default": False},
+    ),
     "intensity": _text(
         "Images",
         "Rule that maps stored values to [0, 1]: dtype, range=LO,HI, reference-percentile=LO,HI, "
@@ -353,7 +368,10 @@ grid = together(*[option(name) for name in ("axis", "slices", "resample", "geome
 scale = together(*[option(name) for name in ("intensity", "out-of-range", "nan", "allow-scale-mismatch")])
 """How stored values are mapped to [0, 1]."""
 masks = together(
-    *[option(name) for name in ("mask", "labels", "regions", "label-names", "use-labels", "foreground")],
+    *[
+        option(name)
+        for name in ("mask", "labels", "regions", "label-names", "use-labels", "foreground", "dilate")
+    ],
     option(OLD_LABEL, "old_labels", hidden=True),
 )
 """Where in the images: which pixels count, and label maps."""

@@ -20,13 +20,31 @@ class Option(click.Option):
     Args:
         section: one of :data:`SECTIONS`.
         old: names that are still accepted but neither shown nor completed, until version 1.0.
+        takes: how the values of an option begin that may be given without one.
     """
 
     def __init__(
-        self, *args: Any, section: str = SECTIONS[-1], old: Sequence[str] = (), **settings: Any
+        self,
+        *args: Any,
+        section: str = SECTIONS[-1],
+        old: Sequence[str] = (),
+        takes: Sequence[str] = (),
+        **settings: Any,
     ) -> None:
         super().__init__(*args, **settings)
-        self.section, self.old = section, tuple(old)
+        self.section, self.old, self.takes = section, tuple(old), tuple(takes)
+
+    def without_value(self, args: Sequence[str]) -> list[str]:
+        """The arguments with ``--option=DEFAULT`` where what follows the option is not a value of it."""
+        if not self.takes:
+            return [*args]
+        ends = args.index("--") if "--" in args else len(args)
+        following = (*args[1:ends], "")
+        given = [
+            f"{arg}={self.flag_value}" if arg in self.opts and not after.startswith(self.takes) else arg
+            for arg, after in zip(args[:ends], following, strict=True)
+        ]
+        return [*given, *args[ends:]]
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         """Let the parser know the earlier names too."""
@@ -110,6 +128,13 @@ class Command(click.Command):
     def __init__(self, *args: Any, examples: Sequence[str] = (), **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.examples = tuple(examples)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Tell options that are given without a value from those that are followed by one."""
+        for param in self.params:
+            if isinstance(param, Option):
+                args = param.without_value(args)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options by section."""

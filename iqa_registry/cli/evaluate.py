@@ -163,7 +163,7 @@ def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, 
 def _report(outcome: Outcome, output: Path | None) -> None:
     """Say on stderr what was not scored, and end with exit code 1 if there is any."""
     from iqa_registry.evaluation.scoring import NO_MASK
-    from iqa_registry.evaluation.summary import problems, shifted_pairs
+    from iqa_registry.evaluation.summary import noted, problems, shifted_pairs
 
     if outcome.stopped:
         raise IQAError(f"stopped (--strict): {outcome.stopped}")
@@ -173,6 +173,8 @@ def _report(outcome: Outcome, output: Path | None) -> None:
         render.warn(f"{status.replace('_', ' ')}: {message}{times}")
     if len(found) > 20:
         render.warn(f"... and {len(found) - 20} further reasons; see the column `message` of the table.")
+    for message, more in noted(outcome.table):
+        render.warn(f"note: {message}{f' (and {more} more images; see the column notes)' if more else ''}")
     count, largest = shifted_pairs(outcome.table)
     if count:
         render.warn(

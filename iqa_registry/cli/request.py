@@ -40,6 +40,7 @@ def read_options(given: Mapping[str, Any]) -> Options:
             names |= parse_regions([f"{OLD_LABEL.strip('-')}={old}"])
     values["regions"] = list(regions)
     values["label_names"] = names | {name: labels for name, labels in regions.items() if labels}
+    values["foreground"] = {None: False, "auto": True}.get(given["foreground"], given["foreground"])
     values["resample"] = given["resample"] is not None
     return make_options(values)
 

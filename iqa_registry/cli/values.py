@@ -201,4 +201,5 @@ CHANNELS = Pattern(
 """A tuple of numbers."""
 SLICES = Parsed("slices", "iqa_registry.evaluation.options:parse_slices")
 INTENSITY = Parsed("rule", "iqa_registry.images.intensity:parse_intensity")
+FOREGROUND = Parsed("rule", "iqa_registry.images.regions:parse_foreground", ("auto", "nonzero"))
 LABELS = Parsed("labels", "iqa_registry.images.regions:parse_labels", ("dataset",))

@@ -17,11 +17,12 @@ from iqa_registry.errors import GeometryError, ImageError, IntensityError, IQAEr
 from iqa_registry.evaluation.gaps import Gaps, check_gaps, fill_gaps, find_broken, restrict_regions
 from iqa_registry.evaluation.items import VOLUME_BUDGET, WHOLE_IMAGE, Failed, Item, Loaded
 from iqa_registry.evaluation.options import Options, format_slices
+from iqa_registry.evaluation.regions import read_regions
 from iqa_registry.images.coverage import check_coverage, common_valid, outside_share, resample_covered
 from iqa_registry.images.formats import Image, Source, read_scan, source_key, take_section
 from iqa_registry.images.geometry import check_affines, check_sizes, crop_common, on_stored_grid, resize_to
 from iqa_registry.images.intensity import Limits, apply_limits, check_scales, resolve_limits
-from iqa_registry.images.masks import foreground, read_mask
+from iqa_registry.images.notes import join_notes
 from iqa_registry.images.pair import Pair
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class _Prepared:
     masks: dict[str, np.ndarray] = field(default_factory=dict)
     labels: dict[str, np.ndarray] = field(default_factory=dict)
     gaps: Gaps | None = None
+    notes: str | None = None
 
     @property
     def nbytes(self) -> int:
@@ -161,6 +163,7 @@ class Loader:
             regions[name] = self._cut_mask(mask, item)
         labels = {name: self._cut_mask(mask, item) for name, mask in prepared.labels.items()}
         columns = _limit_columns(prepared.limits, clipped, clipped_reference)
+        columns["notes"] = prepared.notes
         if gaps is None or valid is None or valid.all():
             return Loaded(item, synthesized, reference, regions, columns, labels)
         columns["outside_share"] = outside_share(valid.numpy())
@@ -178,6 +181,7 @@ class Loader:
     def _make_prepared(self, pair: Pair, held: _Cache[Image]) -> _Prepared:
         synthesized = read_scan(pair.synthesized)
         reference = None if pair.reference is None else _read_held(pair.reference, held)
+        images = [synthesized] if reference is None else [synthesized, reference]
         broken = find_broken(synthesized, reference)
         if reference is not None:
             synthesized, reference = self._on_one_grid(synthesized, reference, pair)
@@ -185,11 +189,12 @@ class Loader:
                 check_scales(synthesized, reference, self._options.rule)
         limits = resolve_limits(self._options.rule, synthesized, reference)
         like = synthesized if reference is None else reference
-        masks, labels = self._masks(pair, like)
+        masks, labels, notes = read_regions(pair, like, images, self._options, self._labels)
         check_gaps(broken, self._options.nan, bool(masks))
         valid = common_valid(synthesized, reference)
         gaps = None if valid is None else Gaps.of(valid, broken, self._options.nan)
-        return _Prepared(synthesized, reference, limits, masks, labels, gaps)
+        notes += tuple(note for image in images for note in image.notes)
+        return _Prepared(synthesized, reference, limits, masks, labels, gaps, join_notes(notes))
 
     def _on_one_grid(self, synthesized: Image, reference: Image, pair: Pair) -> tuple[Image, Image]:
         if synthesized.is_volume != reference.is_volume:
@@ -215,29 +220,6 @@ class Loader:
             return replace(synthesized, pixels=pixels), reference
         first, second = crop_common(synthesized.pixels, reference.pixels)
         return replace(synthesized, pixels=first), replace(reference, pixels=second)
-
-    def _masks(self, pair: Pair, like: Image) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """The regions that are scored, and the labels that metrics look at."""
-        options = self._options
-        wanted = {*options.regions, *self._labels}
-        labels = mask = None
-        if wanted and pair.labels is not None:
-            labels = read_mask(pair.labels, like, options.resample, options.geometry)
-        same = labels is not None and source_key(pair.mask) == source_key(pair.labels)
-        if same:
-            mask = None if options.regions else labels
-        elif pair.mask is not None:
-            mask = read_mask(pair.mask, like, options.resample, options.geometry)
-        regions: dict[str, np.ndarray] = {}
-        if mask is not None:
-            regions["mask"] = mask != 0
-        named: dict[str, np.ndarray] = {}
-        if labels is not None:
-            named = {name: np.isin(labels, list(options.label_names[name])) for name in wanted}
-            regions |= {name: named[name] for name in options.regions}
-        if options.foreground:
-            regions["foreground"] = foreground(like)
-        return regions, {name: named[name] for name in self._labels if name in named}
 
     def _scaled(
         self, image: Image, item: Item, limits: tuple[float, float], valid: Tensor | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypedDict, cast, get_args
@@ -9,7 +10,7 @@ from typing import Any, Literal, TypedDict, cast, get_args
 from iqa_registry.errors import OptionError, UsageError, nearest
 from iqa_registry.evaluation.items import PIXEL_BUDGET
 from iqa_registry.images.intensity import IntensityRule, parse_intensity
-from iqa_registry.images.regions import check_regions, parse_labels
+from iqa_registry.images.regions import check_regions, parse_foreground, parse_labels
 
 Axis = Literal["axial", "coronal", "sagittal"]
 OutOfRange = Literal["clip", "error"]
@@ -26,7 +27,8 @@ class OptionFields(TypedDict, total=False):
     allow_scale_mismatch: bool
     axis: Axis
     slices: str | int | slice | None
-    foreground: bool
+    foreground: bool | str
+    dilate: float
     regions: str | Sequence[str] | Mapping[str, Sequence[int]]
     label_names: Mapping[str, Sequence[int]]
     use_labels: bool
@@ -56,7 +58,9 @@ class Options:
         axis: the anatomical axis along which volumes are sliced.
         slices: which slices, as in Python: ``50:80``, ``50:80:5`` or a single number. By default those that the pair
             names, else all.
-        foreground: also score the nonzero region of the reference.
+        foreground: also score the foreground of the reference: ``above=-500`` is what lies above that stored value;
+            ``nonzero``; and ``True`` is above -500 where there are values below that (Hounsfield units), else nonzero.
+        dilate: millimeters by which the mask and the regions grow (in three dimensions); the foreground does not.
         regions: names of labels that are scored as regions of their own; ``{"core": (1, 4)}`` names them too.
         label_names: what the labels of the label maps are called, beside the names that the dataset gives.
         use_labels: hand the label maps to the metrics that look at labels; by default they find structures themselves.
@@ -90,7 +94,8 @@ class Options:
     allow_scale_mismatch: bool = False
     axis: Axis = "axial"
     slices: str | int | slice | None = None
-    foreground: bool = False
+    foreground: bool | str = False
+    dilate: float = 0.0
     regions: str | Sequence[str] | Mapping[str, Sequence[int]] = ()
     label_names: Mapping[str, Sequence[int]] = field(default_factory=dict)
     use_labels: bool = False
@@ -118,6 +123,7 @@ class Options:
         names = {**self.label_names, **given}
         parsed["label_names"] = {name: parse_labels(labels, name) for name, labels in names.items()}
         parsed["regions"] = check_regions([regions] if isinstance(regions, str) else list(regions))
+        parse_foreground(self.foreground)
         for name, value in parsed.items():
             object.__setattr__(self, name, value)
         self._check_choices()
@@ -139,6 +145,8 @@ class Options:
             raise OptionError("geometry", "ignore contradicts resample; choose one.")
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError("batch_size", f"{self.batch_size} is not auto or a number of at least 1.")
+        if not 0 <= self.dilate < math.inf:
+            raise OptionError("dilate", f"{self.dilate} is not a number of millimeters of at least 0.")
         if self.workers < 0:
             raise OptionError("workers", f"{self.workers} is below 0; 0 reads in the main thread.")
 

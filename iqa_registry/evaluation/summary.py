@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from iqa_registry.errors import UsageError, nearest
+from iqa_registry.images.notes import split_notes
 from iqa_registry.statistics.bootstrap import mean_interval
 from iqa_registry.tables.schema import COMPONENT, METRIC, OK, REGION, STATUS, SUBJECT, with_component
 
@@ -87,6 +88,21 @@ def problems(table: pl.DataFrame) -> list[tuple[str, str, int]]:
     failed = with_component(table).filter((pl.col(STATUS) != OK) & (pl.col(COMPONENT) == ""))
     counted = failed.group_by("status", "message", maintain_order=True).len()
     return [(row[0], row[1] or "", row[2]) for row in counted.iter_rows()]
+
+
+def noted(table: pl.DataFrame) -> list[tuple[str, int]]:
+    """The first note of each kind, and how many further ones of that kind differ from it.
+
+    Example:
+        >>> noted(pl.DataFrame({"notes": ["mask: a.nii is full.", None, "mask: b.nii is full."]}))
+        [('a.nii is full.', 1)]
+    """
+    found: dict[str, dict[str, None]] = {}
+    if "notes" in table.columns:
+        for text in table["notes"].drop_nulls().unique(maintain_order=True):
+            for note in split_notes(text):
+                found.setdefault(note.kind, {}).setdefault(note.message)
+    return [(next(iter(messages)), len(messages) - 1) for messages in found.values()]
 
 
 def shifted_pairs(table: pl.DataFrame) -> tuple[int, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -23,3 +25,24 @@ class Note:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
+
+
+def join_notes(notes: Iterable[Note]) -> str | None:
+    """Notes as the score table keeps them, each once; ``None`` where there are none.
+
+    Example:
+        >>> join_notes([Note("mask", "m.nii covers the whole image."), Note("header", "f.nii is odd.")])
+        'mask: m.nii covers the whole image.; header: f.nii is odd.'
+    """
+    return "; ".join(dict.fromkeys(map(str, notes))) or None
+
+
+def split_notes(text: str) -> list[Note]:
+    """Undo :func:`join_notes`.
+
+    Example:
+        >>> [note.kind for note in split_notes("mask: m.nii covers it; look.; header: f.nii is odd.")]
+        ['mask', 'header']
+    """
+    found = (part.partition(": ") for part in re.split(r"(?<=\.); (?=[a-z ]+: )", text))
+    return [Note(kind, message) for kind, _, message in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Sequence
 
@@ -66,3 +67,25 @@ def check_regions(names: Sequence[str]) -> tuple[str, ...]:
         if name in _TAKEN or list(names).count(name) > 1:
             raise OptionError("regions", f"the name {name!r} is taken; choose another.")
     return tuple(names)
+
+
+def parse_foreground(rule: bool | str) -> float | None:
+    """The limit of ``above=VALUE``; ``None`` for all other rules, which are ``True`` and ``nonzero``.
+
+    Raises:
+        OptionError: anything else.
+
+    Example:
+        >>> parse_foreground("above=-500")
+        -500.0
+    """
+    if isinstance(rule, bool) or rule in ("auto", "nonzero"):
+        return None
+    name, _, value = rule.partition("=")
+    try:
+        limit = float(value) if name.strip() == "above" else math.nan
+    except ValueError:
+        limit = math.nan
+    if not math.isfinite(limit):
+        raise OptionError("foreground", f"{rule!r} is not above=VALUE (above=-500) or nonzero.")
+    return float(limit)

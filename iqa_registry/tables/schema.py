@@ -71,6 +71,7 @@ COLUMNS = (
     Column("clipped", pl.Float64, "reading", "Share of the synthesized image clipped to [0, 1]."),
     Column("clipped_reference", pl.Float64, "reading", "Share of the reference clipped to [0, 1]."),
     Column("outside_share", pl.Float64, "reading", "Share of the image without data: outside its field, or NaN."),
+    Column("notes", pl.String, "reading", "What a reader of the score must know, as KIND: MESSAGE; KIND: MESSAGE."),
     Column("seconds", pl.Float64, "score", "Time that the metric took for this image."),
 )  # fmt: skip
 """Every column of the score table except the group columns, which the pairs bring."""

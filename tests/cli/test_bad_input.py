@@ -187,7 +187,7 @@ def broken_volume(kind, path):
     [
         ("truncated", "1.nii.gz"),
         ("text", "1.nii.gz"),
-        ("affine", "--resample reference"),
+        ("affine", "--geometry ignore"),
         ("bomb", "IQA_MAX_IMAGE_BYTES"),
     ],
 )
