@@ -42,7 +42,7 @@ class Option(click.Option):
         following = (*args[1:ends], "")
         given = [
             f"{arg}={self.flag_value}" if arg in self.opts and not after.startswith(self.takes) else arg
-            for arg, after in zip(args[:ends], following, strict=True)
+            for arg, after in zip(args[:ends], following, strict=False)
         ]
         return [*given, *args[ends:]]
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from iqa_registry.errors import GeometryError, ImageError
 from iqa_registry.images.coverage import resample_covered
-from iqa_registry.images.formats import Array, Image, Source, read_labels
 from iqa_registry.images.geometry import check_affines, check_sizes, on_stored_grid
+from iqa_registry.images.image import Array, Image, Source
 from iqa_registry.images.notes import Note
 from iqa_registry.images.regions import parse_foreground
 
@@ -26,7 +26,7 @@ WHOLE = 1e-3
 HU_LIMIT = -500.0
 """Hounsfield units below this are air; an image that has such values is taken for CT."""
 NEARLY_ALL = 0.99
-"""Share of the image from which a foreground is no foreground."""
+"""Share of the image from which a foreground hardly leaves anything out."""
 
 
 def read_mask(
@@ -61,6 +61,8 @@ def read_mask(
         >>> int(read_mask(np.array([[0, 1], [2, 0]], np.uint8), image).max())
         2
     """
+    from iqa_registry.images.formats import read_labels
+
     mask = read_labels(source)
     if mask.is_volume != like.is_volume:
         kinds = {True: "a volume", False: "a 2-D image"}
