@@ -117,7 +117,8 @@ def weighted_similarity(x: Encoding, y: Encoding, mask: Tensor | None = None) ->
     if mask is not None:
         weights = weights * average_pool(mask.float(), working_factor(*mask.shape[2:]))
     weighted = weights * feature_similarity(x, y)
-    return weighted.sum(dim=(1, 2, 3)) / weights.sum(dim=(1, 2, 3))
+    scores = weighted.sum(dim=(1, 2, 3)) / weights.sum(dim=(1, 2, 3))
+    return scores.clamp(max=1)  # Rounding takes nearly equal images to 1.0000001.
 
 
 def fsim(

@@ -74,7 +74,7 @@ def local_statistics(images: Tensor, taps: Tensor) -> Statistics:
         (0.5, True)
     """
     mean = blur(images, taps)
-    variance = blur(images.square(), taps).sub_(mean.square())
+    variance = blur(images.square(), taps).sub_(mean.square()).relu_()
     return Statistics(images, mean, variance)
 
 
@@ -91,7 +91,7 @@ def similarity_terms(
         k2: stabilizer of the contrast-structure term.
 
     Returns:
-        Two maps ``(N, C, *positions)``; the first in (0, 1], the second in [-1, 1]. Their product is SSIM's map.
+        Two maps ``(N, C, *positions)``; the first in [0, 1], the second in [-1, 1]. Their product is SSIM's map.
 
     Example:
         >>> taps = gaussian_taps(11, 1.5)
@@ -100,12 +100,14 @@ def similarity_terms(
         [0.6, 1.0]
     """
     c1, c2 = k1**2, k2**2
-    # The in-place steps touch only what autograd does not keep, and save an allocation each.
-    product = x.mean * y.mean
-    covariance = blur(x.images * y.images, taps).sub_(product)
-    luminance = product.mul_(2).add_(c1) / x.mean.square().add_(y.mean.square()).add_(c1)
-    contrast_structure = covariance.mul_(2).add_(c2) / (x.variance + y.variance).add_(c2)
-    return luminance, contrast_structure
+    # 2ab = a^2 + b^2 - (a - b)^2 turns both quotients into 1 minus that of a difference. In float32 the usual form
+    # loses the small variances of bright flat images to rounding and comes out above 1; what is lost here is a share of
+    # the difference alone. The in-place steps touch only what autograd does not keep, and save an allocation each.
+    shift = (x.mean - y.mean).square()
+    spread = blur((x.images - y.images).square(), taps).sub_(shift)
+    luminance = (shift / x.mean.square().add_(y.mean.square()).add_(c1)).neg_().add_(1)
+    contrast_structure = (spread / (x.variance + y.variance).add_(c2)).neg_().add_(1)
+    return luminance, contrast_structure.clamp(-1, 1)
 
 
 def ssim_map(x: Statistics, y: Statistics, taps: Tensor, k1: float = 0.01, k2: float = 0.03) -> Tensor:

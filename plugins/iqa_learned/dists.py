@@ -170,7 +170,8 @@ def weighted_dissimilarity(
         # A gray image has one channel for the three of the weights.
         alpha, beta = (torch.cat([w[:3].sum(0, keepdim=True), w[3:]]) for w in (alpha, beta))
     # Not as matrix products: autocast would compute those in half precision.
-    return (texture * alpha).sum(1) + (structure * beta).sum(1)
+    distances = (texture * alpha).sum(1) + (structure * beta).sum(1)
+    return distances.clamp(min=0)  # Rounding takes nearly equal images to -1e-9.
 
 
 def dists(
