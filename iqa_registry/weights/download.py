@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from iqa_registry.errors import WeightsError
@@ -22,7 +25,37 @@ if TYPE_CHECKING:
 TIMEOUT = 60.0
 """Seconds without any answer after which a server is given up."""
 
-_CHUNK = 2**20
+_CHUNK = 2**18
+_MOST_REDIRECTS = 10
+_GZIP_OR_ZLIB = 47  # tells zlib to accept either wrapping
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How much of an answer is taken, so that no server can fill the disk or hold a run for ever.
+
+    Attributes:
+        nbytes: after decompression.
+        seconds: of an answer that is slower than :attr:`rate` on average.
+        rate: bytes per second; an answer that reaches it may take longer.
+    """
+
+    nbytes: int
+    seconds: float
+    rate: float = math.inf
+
+    def check(self, received: int, elapsed: float) -> None:
+        """Raise :class:`WeightsError` where an answer goes beyond the bound."""
+        if received > self.nbytes:
+            raise WeightsError(f"the answer is larger than {self.nbytes >> 20} MiB")
+        if elapsed > self.seconds and received < self.rate * elapsed:
+            raise WeightsError(f"the answer is not complete after {elapsed:.0f} s")
+
+
+PAGE = Bound(64 << 20, 60)
+"""A page of a package index."""
+FILE = Bound(4 << 30, 60, 4096)
+"""A weight file, or an archive of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +64,8 @@ class Connection:
 
     Attributes:
         settings: certificate, proxy and trusted hosts.
-        auth: user name and password, where they are not part of the address.
+        auth: user name and password for the server that is asked first, where they are not part of the address. A
+            redirect to another host or port does not get them.
         progress: whether to draw a progress bar on stderr.
     """
 
@@ -46,8 +80,35 @@ class Connection:
         return False if trusted else self.settings.verify
 
     @contextmanager
-    def get(self, url: str, **options: Any) -> Iterator[Response]:
-        """The answer to a request; raises :class:`WeightsError` if there is none, or while it is read."""
+    def get(self, url: str, **headers: str) -> Iterator[Response]:
+        """The answer to a request, its content not read yet.
+
+        Redirects are followed one by one, so that a trusted host or a password counts for its own server only.
+
+        Raises:
+            WeightsError: no answer, an answer of failure, a redirect that leads away from HTTP, or a connection that
+                fails while the answer is read.
+        """
+        address = url
+        for _ in range(_MOST_REDIRECTS):
+            with self._ask(
+                address, self.auth if origin(address) == origin(url) else None, headers
+            ) as response:
+                target = response.headers.get("Location") if response.is_redirect else None
+                if target is None:
+                    yield response
+                    return
+            address = urljoin(address, target)
+            if urlsplit(address).scheme not in ("http", "https"):
+                raise WeightsError(
+                    f"{shown(url)}: is redirected to {shown(address)}, which is not a web address"
+                )
+            if urlsplit(url).scheme == "https" and urlsplit(address).scheme == "http":
+                raise WeightsError(f"{shown(url)}: is redirected to {shown(address)}, which is not encrypted")
+        raise WeightsError(f"{shown(url)}: is redirected more than {_MOST_REDIRECTS} times")
+
+    @contextmanager
+    def _ask(self, url: str, auth: tuple[str, str] | None, headers: Mapping[str, str]) -> Iterator[Response]:
         import requests
         import urllib3
 
@@ -61,13 +122,61 @@ class Connection:
                     timeout=TIMEOUT,
                     verify=self.verify(url),
                     proxies={"http": proxy, "https": proxy} if proxy else None,
-                    auth=self.auth,
-                    **options,
+                    auth=auth,
+                    headers={"Accept-Encoding": "identity"} | dict(headers),
+                    allow_redirects=False,
+                    stream=True,
                 ) as response:
                     response.raise_for_status()
                     yield response
-            except requests.RequestException as error:
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 raise WeightsError(f"{shown(url)}: {_reason(error)}") from error
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port: the server that an address belongs to.
+
+    Example:
+        >>> origin("https://mirror.example/simple") == origin("https://mirror.example:443/files/a.whl")
+        True
+    """
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def content(response: Response, bound: Bound) -> Iterator[bytes]:
+    """The content of an answer, piece by piece as it comes, decompressed and never more than ``bound`` admits.
+
+    Raises:
+        WeightsError: too much, too slow, compressed in an unknown way, or cut off.
+    """
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("identity", "", "gzip", "deflate", "x-gzip"):
+        raise WeightsError(f"the answer is compressed as {encoding!r}")
+    packed = encoding not in ("identity", "")
+    inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
+    start, received = time.monotonic(), 0
+    # One read of what is there, since a full block from a slow server would hold the clock.
+    while chunk := response.raw.read1(_CHUNK, decode_content=False):
+        while chunk:
+            piece = inflater.decompress(chunk, _CHUNK) if packed else chunk
+            received += len(piece)
+            bound.check(received, time.monotonic() - start)
+            yield piece
+            chunk = inflater.unconsumed_tail if packed else b""
+    if packed and not inflater.eof:
+        raise WeightsError("the connection broke off")
+
+
+def read_page(url: str, connection: Connection, accept: str) -> tuple[bytes, str, str]:
+    """A page: its content, its type, and the address that it came from in the end.
+
+    Raises:
+        WeightsError: unreachable, larger or slower than :data:`PAGE` admits.
+    """
+    with connection.get(url, Accept=accept) as response:
+        kind = response.headers.get("Content-Type", "text/html")
+        return b"".join(content(response, PAGE)), kind, response.url
 
 
 def download_file(url: str, target: Path, sha256: str, connection: Connection) -> Path:
@@ -109,6 +218,7 @@ def shown(url: str) -> str:
 def _reason(error: Exception) -> str:
     """A failed request in a few words; the original text may hold a password, so it is not quoted."""
     import requests
+    import urllib3
 
     response = getattr(error, "response", None)
     if response is not None:
@@ -119,6 +229,9 @@ def _reason(error: Exception) -> str:
         requests.exceptions.Timeout: "no answer in time",
         requests.exceptions.ChunkedEncodingError: "the connection broke off",
         requests.exceptions.ConnectionError: "no connection",
+        urllib3.exceptions.TimeoutError: "no answer in time",
+        urllib3.exceptions.HTTPError: "the connection broke off",
+        OSError: "the connection broke off",
     }
     return next((text for kind, text in known.items() if isinstance(error, kind)), type(error).__name__)
 
@@ -129,8 +242,13 @@ def _request(url: str, target: Path, connection: Connection) -> None:
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not connection.progress)
-    with connection.get(url, stream=True) as response, bar, target.open("wb") as out:
-        total = int(response.headers.get("Content-Length", 0)) or None
+    with connection.get(url) as response, bar, target.open("wb") as out:
+        length = response.headers.get("Content-Length", "")
+        total = int(length) if length.isdecimal() else None
+        FILE.check(total or 0, 0)
         task = bar.add_task(target.name, total=total)
-        for chunk in response.iter_content(_CHUNK):
+        for chunk in content(response, FILE):
             bar.advance(task, out.write(chunk))
+        written = out.tell()
+    if total is not None and written < total and "Content-Encoding" not in response.headers:
+        raise WeightsError(f"{shown(url)}: the connection broke off")

@@ -6,6 +6,7 @@ executed or built, which is why pip itself is not called: it would run the ``set
 
 from __future__ import annotations
 
+import json
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ LARGEST_MEMBER = 2**31
 """Bytes; a larger member is rejected before it fills the disk."""
 
 _CHUNK = 2**20
+_WEB = ("http", "https")
 
 
 def fetch_archive(distribution: str, file: str, sha256: str, folder: Path, progress: bool = False) -> Path:
@@ -44,6 +46,7 @@ def fetch_archive(distribution: str, file: str, sha256: str, folder: Path, progr
     for place, find in _places(settings, distribution, file):
         try:
             url = find()
+            _check_address(place, url)
             connection = download.Connection(settings, _password(place, url), progress)
             return download.download_file(url, folder / file, sha256, connection)
         except WeightsError as error:
@@ -109,7 +112,7 @@ def _places(settings: PipSettings, distribution: str, file: str) -> Iterator[tup
 
 
 def _in_links(settings: PipSettings, place: str, distribution: str, file: str) -> str:
-    if urlsplit(place).scheme in ("http", "https"):
+    if urlsplit(place).scheme in _WEB:
         return _pick(_get_page(settings, place, distribution), file)
     folder = download.local_path(place)
     if folder.is_file():
@@ -122,7 +125,7 @@ def _in_links(settings: PipSettings, place: str, distribution: str, file: str) -
 def _in_index(settings: PipSettings, place: str, distribution: str, file: str) -> str:
     from packaging.utils import canonicalize_name
 
-    if urlsplit(place).scheme in ("http", "https"):
+    if urlsplit(place).scheme in _WEB:
         project = f"{place.rstrip('/')}/{canonicalize_name(distribution)}/"
         return _pick(_get_page(settings, project, distribution), file)
     folder = download.local_path(place) / canonicalize_name(distribution)
@@ -132,13 +135,22 @@ def _in_index(settings: PipSettings, place: str, distribution: str, file: str) -
 
 
 def _get_page(settings: PipSettings, url: str, distribution: str) -> ProjectPage:
-    from pypi_simple import ACCEPT_ANY, ProjectPage, UnsupportedContentTypeError, UnsupportedRepoVersionError
+    from email.message import Message
 
+    from pypi_simple import ACCEPT_ANY, ProjectPage, UnsupportedRepoVersionError
+
+    content, declared, address = download.read_page(url, download.Connection(settings), ACCEPT_ANY)
+    header = Message()
+    header["Content-Type"] = declared
+    kind = header.get_content_type()
     try:
-        with download.Connection(settings).get(url, headers={"Accept": ACCEPT_ANY}) as response:
-            return ProjectPage.from_response(response, distribution)
-    except (UnsupportedContentTypeError, UnsupportedRepoVersionError) as error:
+        if kind == "application/vnd.pypi.simple.v1+json":
+            return ProjectPage.from_json_data(json.loads(content), address)
+        if kind in ("application/vnd.pypi.simple.v1+html", "text/html"):
+            return ProjectPage.from_html(distribution, content, address, header.get_content_charset())
+    except (UnsupportedRepoVersionError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise WeightsError("not a package index") from error
+    raise WeightsError("not a package index")
 
 
 def _read_page(path: Path, distribution: str) -> ProjectPage:
@@ -154,9 +166,16 @@ def _pick(page: ProjectPage, file: str) -> str:
     return urls[0]
 
 
+def _check_address(place: str, url: str) -> None:
+    """A page from the network may lead to web addresses only, never to a file of this machine."""
+    remote = urlsplit(place).scheme in _WEB
+    if urlsplit(url).scheme not in (_WEB if remote else (*_WEB, "file")):
+        raise WeightsError(f"leads to {download.shown(url)!r}, which is not a web address")
+
+
 def _password(place: str, url: str) -> tuple[str, str] | None:
-    """The password in a mirror's own address; files on the same host need the same one."""
+    """The password in a mirror's own address; files of the same server, port included, need the same one."""
     parts = urlsplit(place)
-    if not parts.username or parts.hostname != urlsplit(url).hostname:
+    if not parts.username or download.origin(place) != download.origin(url):
         return None
     return unquote(parts.username), unquote(parts.password or "")
