@@ -24,6 +24,7 @@ from iqa_registry.images.geometry import check_affines, check_sizes, crop_common
 from iqa_registry.images.intensity import Limits, apply_limits, check_scales, resolve_limits
 from iqa_registry.images.notes import join_notes
 from iqa_registry.images.pair import Pair
+from iqa_registry.images.scale_notes import scale_notes
 
 T = TypeVar("T")
 IMAGES_HELD = 32
@@ -193,7 +194,10 @@ class Loader:
         check_gaps(broken, self._options.nan, bool(masks))
         valid = common_valid(synthesized, reference)
         gaps = None if valid is None else Gaps.of(valid, broken, self._options.nan)
-        notes += tuple(note for image in images for note in image.notes)
+        notes += scale_notes(limits, synthesized, reference)
+        notes += tuple(
+            note for image in (synthesized, reference) if image is not None for note in image.notes
+        )
         return _Prepared(synthesized, reference, limits, masks, labels, gaps, join_notes(notes))
 
     def _on_one_grid(self, synthesized: Image, reference: Image, pair: Pair) -> tuple[Image, Image]:
@@ -205,8 +209,7 @@ class Loader:
             )
         if self._options.resample and synthesized.is_volume:
             resampled = resample_covered(synthesized, reference)
-            check_coverage(resampled, synthesized, reference)
-            return resampled, reference
+            return check_coverage(resampled, synthesized, reference), reference
         if self._options.geometry == "ignore" and synthesized.is_volume:
             return on_stored_grid(synthesized, reference), reference
         check_affines(synthesized, reference)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from iqa_registry.errors import ImageError
 from iqa_registry.images._dicom_geometry import Frame, describe_frames, lps_affine, sort_frames
+from iqa_registry.images._dicom_padding import fill_padding, where_padded
 from iqa_registry.images._guard import check_size, picture, quiet, reading, size_limit, to_float32, too_large
 from iqa_registry.images._orientation import canonical, canonical_shape
 from iqa_registry.images.image import Array, Image, ImageInfo
@@ -67,7 +69,8 @@ def read_file(path: Path) -> Image:
         return _volume(_described(header, path), name)
     check_size(name, _shape(header, name))
     with reading(name, "DICOM"), quiet("pydicom"):
-        return picture(_values(path), name, None)
+        values, notes = fill_padding(*_values(path), name)
+        return replace(picture(values, name, None), notes=notes)
 
 
 def probe_series(folder: Path) -> ImageInfo:
@@ -193,19 +196,26 @@ def _volume(frames: list[Frame], name: str) -> Image:
     size = (frames[0].columns, frames[0].rows, len(frames))
     check_size(name, size)
     voxels = np.empty(size[::-1], dtype=np.float32)
-    read: dict[Path, Array] = {}
+    padded = np.zeros(size[::-1], dtype=bool)
+    read: dict[Path, tuple[Array, Array | None]] = {}
     for index, frame in enumerate(frames):
         with reading(str(frame.path), "DICOM"), quiet("pydicom"):
             if frame.path not in read:
                 read = {frame.path: _values(frame.path)}
-            values = read[frame.path][frame.index] if frame.of > 1 else read[frame.path]
-            voxels[index] = to_float32(frame.rescale(values), str(frame.path))
+            values, padding = read[frame.path]
+            which = frame.index if frame.of > 1 else ...
+            voxels[index] = to_float32(frame.rescale(values[which]), str(frame.path))
+            padded[index] = False if padding is None else padding[which]
+    voxels, notes = fill_padding(voxels, padded, name)
     ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps_affine(frames)
-    return canonical(voxels.T, ras, name)
+    return replace(canonical(voxels.T, ras, name), notes=notes)
 
 
-def _values(path: Path) -> Array:
-    """The values of all frames as they are meant: rescaled, black as the least value, palettes as color."""
+def _values(path: Path) -> tuple[Array, Array | None]:
+    """The values of all frames as they are meant: rescaled, black as the least value, palettes as color.
+
+    The second array says where there is padding.
+    """
     from pydicom import dcmread
     from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
     from pydicom.uid import RLELossless
@@ -217,14 +227,13 @@ def _values(path: Path) -> Array:
     else:
         values, scaled = pixel_array(dataset), False
     if dataset.PhotometricInterpretation == "PALETTE COLOR" and values.ndim == 2:
-        return np.asarray(apply_color_lut(values, dataset))
+        return np.asarray(apply_color_lut(values, dataset)), None
+    padded = where_padded(values, dataset, scaled)
     if not scaled:
         values = apply_modality_lut(values, dataset)
-    return (
-        _inverted(values, dataset)
-        if dataset.PhotometricInterpretation == "MONOCHROME1"
-        else np.asarray(values)
-    )
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        values = _inverted(values, dataset)
+    return np.asarray(values), padded
 
 
 def _by_itk(path: Path, dataset: Any) -> Array:

@@ -11,7 +11,7 @@ import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,9 +19,12 @@ import numpy as np
 
 from iqa_registry.errors import ImageError
 from iqa_registry.images._guard import check_size, human, reading, to_float32, too_large
-from iqa_registry.images._orientation import canonical, canonical_shape
+from iqa_registry.images._orientation import canonical, canonical_shape, corner_distance
 from iqa_registry.images.image import Array, Image, ImageInfo
+from iqa_registry.images.notes import Note
 
+DISAGREEMENT = 0.05
+"""Fraction of the smallest voxel side by which qform and sform may differ through rounding."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 540
 _LARGEST_OFFSET = 64 << 20  # extensions hold some megabytes at most
@@ -39,6 +42,7 @@ class _Layout:
     slope: float | None
     intercept: float | None
     affine: Array
+    notes: tuple[Note, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -72,7 +76,7 @@ def read_nifti(path: Path) -> Image:
         if layout.slope is not None or layout.intercept is not None:
             with np.errstate(over="ignore", invalid="ignore"):
                 values = apply_read_scaling(values, layout.slope, layout.intercept)
-        return canonical(to_float32(values, name), layout.affine, name)
+        return replace(canonical(to_float32(values, name), layout.affine, name), notes=layout.notes)
 
 
 @contextmanager
@@ -115,7 +119,28 @@ def _layout(head: bytes, name: str) -> _Layout:
         slope=slope,
         intercept=intercept,
         affine=np.asarray(header.get_best_affine()),
+        notes=_disagreement(header, shape, name),
     )
+
+
+def _disagreement(header: Any, shape: tuple[int, ...], name: str) -> tuple[Note, ...]:
+    """A note where the header has two places for the voxels, which programs choose from differently."""
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
+    except (HeaderDataError, ValueError):
+        return ()
+    if qform is None or sform is None or not (np.isfinite(qform).all() and np.isfinite(sform).all()):
+        return ()
+    distance = corner_distance(qform, sform, (*shape, 1)[:3])
+    if distance <= DISAGREEMENT * max(np.linalg.norm(sform[:3, :3], axis=0).min(), 1e-6):
+        return ()
+    said = (
+        f"qform and sform of {name} are up to {distance:.3g} mm apart. The sform is used here, while programs built on "
+        "ITK may take the qform; make both equal."
+    )
+    return (Note("header", said),)
 
 
 def _header(head: bytes, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,3 +47,14 @@ def canonical_shape(shape: Sequence[int], affine: Array, name: str) -> tuple[int
     for axis, place in enumerate(places):
         moved[place] = int(shape[axis])
     return tuple(moved)
+
+
+def corner_distance(first: Array, second: Array, shape: Sequence[int]) -> float:
+    """How far two affines put a corner of a grid apart at most, in millimeters.
+
+    Example:
+        >>> corner_distance(np.eye(4), np.diag([1.0, 1, 1.5, 1]), (4, 5, 9))
+        4.0
+    """
+    corners = np.array([(*corner, 1.0) for corner in itertools.product(*((0, side - 1) for side in shape))])
+    return float(np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max())

@@ -26,6 +26,7 @@ from iqa_registry.images._guard import (
     too_large,
     transparency,
 )
+from iqa_registry.images._upright import of_exif, upright, upright_shape
 from iqa_registry.images.image import Array, Image, ImageInfo
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def probe_png(path: Path) -> ImageInfo:
     name = str(path)
     with reading(name, "PNG"), path.open("rb") as stream:
         shape, _, _ = _png_header(stream, name)
+        shape = upright_shape(shape, _png_orientation(stream))
     return ImageInfo(shape, False, name, check_size(name, shape))
 
 
@@ -59,7 +61,19 @@ def read_png(path: Path, labels: bool = False) -> Image:
         _check_chunks(memoryview(data), name)
         wide = depth == 16 and kind != 0
         values = _colour16(path, name, kind) if wide else _png_values(io.BytesIO(data), name, depth, labels)
-        return picture(values, name, full_scale_of(values.dtype))
+        turned = _png_orientation(io.BytesIO(data))
+        return upright(picture(values, name, full_scale_of(values.dtype)), turned)
+
+
+def _png_orientation(stream: IO[bytes]) -> int:
+    """The orientation in the chunk eXIf, which is found without reading the others."""
+    stream.seek(len(PNG_MAGIC))
+    while len(head := stream.read(8)) == 8:
+        length = int.from_bytes(head[:4], "big")
+        if head[4:] == b"eXIf":
+            return of_exif(b"Exif\x00\x00" + stream.read(min(length, size_limit())))
+        stream.seek(length + 4, io.SEEK_CUR)
+    return 1
 
 
 def _png_header(stream: IO[bytes], name: str) -> tuple[tuple[int, int, int], int, int]:
@@ -122,6 +136,7 @@ def probe_jpeg(path: Path) -> ImageInfo:
     name = str(path)
     with reading(name, "JPEG"), path.open("rb") as stream, _open_jpeg(stream, name) as opened:
         shape = (len(opened.getbands()), opened.height, opened.width)
+        shape = upright_shape(shape, of_exif(opened.info.get("exif")))
     return ImageInfo(shape, False, name, check_size(name, shape))
 
 
@@ -137,7 +152,8 @@ def read_jpeg(path: Path, labels: bool = False) -> Image:
     with reading(name, "JPEG"), path.open("rb") as stream, _open_jpeg(stream, name) as opened:
         check_size(name, (len(opened.getbands()), opened.height, opened.width))
         values = np.asarray(opened)
-        return picture(values, name, full_scale_of(values.dtype))
+        turned = of_exif(opened.info.get("exif"))
+        return upright(picture(values, name, full_scale_of(values.dtype)), turned)
 
 
 def _open_jpeg(stream: IO[bytes], name: str) -> ImageFile:

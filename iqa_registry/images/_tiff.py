@@ -18,6 +18,7 @@ import numpy as np
 
 from iqa_registry.errors import ImageError
 from iqa_registry.images._guard import check_size, full_scale_of, picture, quiet, reading, too_large
+from iqa_registry.images._upright import TAG, as_stored, upright, upright_shape
 from iqa_registry.images.image import Array, Image, ImageInfo
 
 MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
@@ -39,7 +40,7 @@ def probe_tiff(path: Path) -> ImageInfo:
     """What the header of a TIFF says."""
     name = str(path)
     with _opened(path, name) as page:
-        shape = _shape(page, name)
+        shape = upright_shape(_shape(page, name), _orientation(page))
     return ImageInfo(shape, False, name, check_size(name, shape))
 
 
@@ -56,7 +57,12 @@ def read_tiff(path: Path, labels: bool = False) -> Image:
         values = _values(page, path, name)
         if page.photometric == _PALETTE and not labels:
             values = np.moveaxis(page.colormap[:, values], 0, -1)
-        return picture(values, name, full_scale_of(values.dtype))
+        return upright(picture(values, name, full_scale_of(values.dtype)), _orientation(page))
+
+
+def _orientation(page: Any) -> int:
+    tag = page.tags.get(TAG)
+    return tag.value if tag is not None and isinstance(tag.value, int) else 1
 
 
 @contextmanager
@@ -141,4 +147,7 @@ def _by_libtiff(page: Any, path: Path, name: str) -> Array:
                 f"{name}: a TIFF of {page.samplesperpixel} x {page.dtype} with compression "
                 f"{page.compression!s} cannot be read without loss; save it uncompressed or deflated."
             )
-        return np.asarray(opened)
+        before = opened.getexif().get(TAG)
+        values = np.asarray(opened)
+        # Recent releases of Pillow turn the image while they load it.
+        return values if opened.getexif().get(TAG) == before else as_stored(values, _orientation(page))

@@ -9,6 +9,7 @@ import numpy as np
 from iqa_registry.errors import GeometryError
 from iqa_registry.images.geometry import IGNORE_REMEDY, lost_header
 from iqa_registry.images.image import Array, Image
+from iqa_registry.images.notes import Note
 
 MOST_OUTSIDE = 0.5
 """Largest share of the reference that may lie outside the field of view of the synthesized volume."""
@@ -80,8 +81,8 @@ def outside_share(valid: Array | None) -> float:
     return 0.0 if valid is None else 1.0 - float(np.count_nonzero(valid)) / valid.size
 
 
-def check_coverage(resampled: Image, moving: Image, reference: Image) -> None:
-    """Reject a synthesized volume that hardly reaches its reference.
+def check_coverage(resampled: Image, moving: Image, reference: Image) -> Image:
+    """Reject a synthesized volume that hardly reaches its reference; give the others a note if a header may be lost.
 
     Args:
         resampled: what :func:`resample_covered` made of ``moving``.
@@ -92,9 +93,12 @@ def check_coverage(resampled: Image, moving: Image, reference: Image) -> None:
         GeometryError: more than :data:`MOST_OUTSIDE` of the reference lies outside the field of view.
     """
     share = outside_share(resampled.valid)
-    if share <= MOST_OUTSIDE:
-        return
     lost = lost_header(moving, reference)
+    if share <= MOST_OUTSIDE:
+        if lost is None:
+            return resampled
+        said = f"{lost.name} seems to have lost its header, and was resampled by it; {IGNORE_REMEDY}"
+        return replace(resampled, notes=(*resampled.notes, Note("header", said)))
     remedy = f"Check the headers of both; {IGNORE_REMEDY}"
     if lost is not None:
         remedy = f"{lost.name} seems to have lost its header; {IGNORE_REMEDY}"

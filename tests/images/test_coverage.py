@@ -166,6 +166,15 @@ def test_a_lost_header_has_a_remedy_of_its_own(tmp_path: Path, ramp: np.ndarray,
     assert masked["score"].to_list()[1] == pytest.approx(inside, rel=1e-5)
 
 
+def test_resampling_by_a_lost_header_is_noted(tmp_path: Path, ramp: np.ndarray) -> None:
+    placed = np.eye(4)
+    placed[2, 3] = -2
+    lost, whole = saved(tmp_path / "s.nii", ramp, np.eye(4)), saved(tmp_path / "r.nii", ramp, placed)
+    (row,) = scores(lost, whole, resample=True).to_dicts()
+    assert row["outside_share"] == 0.25
+    assert "s.nii seems to have lost its header, and was resampled by it" in row["notes"]
+
+
 def test_ignoring_the_geometry_still_checks_the_shape(ramp: np.ndarray) -> None:
     first, second = as_volume(ramp[:, :, 1:], np.eye(4), "s.nii"), as_volume(ramp, AFFINE, "r.nii")
     with pytest.raises(GeometryError, match=r"s\.nii is 12 x 10 x 7, r\.nii is 12 x 10 x 8"):
