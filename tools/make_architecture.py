@@ -17,7 +17,11 @@ from typing import Any
 FIGURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "architecture.png"
 FLOORS = (
     ("command line", ("cli",), "commands and options"),
-    ("results", ("api", "maps", "agreement", "testing"), "Python, local maps, ratings, conformance kit"),
+    (
+        "results",
+        ("api", "adapters", "maps", "agreement", "testing"),
+        "Python, local maps, ratings, conformance kit",
+    ),
     ("one run", ("evaluation",), "plan, load, encode, score, store"),
     ("one door in", ("inputs", "sample"), "images, manifest, dataset or sample"),
     ("what there is", ("registry", "datasets"), "names to ready metrics"),
