@@ -213,8 +213,9 @@ SHARED: dict[str, Shared] = {
     ),
     "intensity": _text(
         "Images",
-        "Rule that maps stored values to [0, 1]: dtype, range=LO,HI, reference-percentile=LO,HI, "
-        "each-percentile=LO,HI or none. By default dtype for 8- and 16-bit 2-D images, and "
+        "Rule that maps stored values to [0, 1]: dtype, range=LO,HI, window=NAME (of CT: lung, bone, brain, "
+        "soft-tissue, mediastinum, liver, stroke), reference-percentile=LO,HI, each-percentile=LO,HI or none. "
+        "By default dtype for 8- and 16-bit 2-D images, and "
         "reference-percentile=0.5,99.5 for everything else.",
         "RULE",
         type=INTENSITY,

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from iqa_registry.errors import IntensityError, OptionError
+from iqa_registry.errors import IntensityError, OptionError, nearest
 from iqa_registry.images.image import Array, Image
 
 Kind = Literal["auto", "dtype", "range", "reference-percentile", "each-percentile", "none"]
@@ -27,7 +27,18 @@ OVERSHOOT = 0.25
 FAR_OUT = 16.0
 """A single value beyond this is on no scale that ends at 1."""
 _SAMPLE = 1 << 14
-_CHOICES = "dtype, range=LO,HI, reference-percentile=LO,HI, each-percentile=LO,HI or none"
+WINDOWS: dict[str, tuple[float, float]] = {
+    "lung": (-600, 1500),
+    "bone": (400, 1800),
+    "brain": (40, 80),
+    "soft-tissue": (50, 400),
+    "mediastinum": (50, 350),
+    "liver": (30, 150),
+    "stroke": (40, 40),
+}
+"""Level and width of CT windows in Hounsfield units, as radiology departments commonly set them (Radiopaedia, article
+"Windowing (CT)"); ``soft-tissue`` is the abdominal window. The limits are level - width / 2 and level + width / 2."""
+_CHOICES = "dtype, range=LO,HI, window=NAME, reference-percentile=LO,HI, each-percentile=LO,HI or none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +48,16 @@ class IntensityRule:
     Attributes:
         kind: which rule; ``auto`` is ``dtype`` for 8- and 16-bit 2-D images and ``reference-percentile`` otherwise.
         bounds: the limits of ``range``, or the two percentiles.
+        window: the name of the CT window that gave the limits of ``range``, if one did.
     """
 
     kind: Kind
     bounds: Bounds = DEFAULT_PERCENTILES
+    window: str = ""
 
     def __str__(self) -> str:
+        if self.window:
+            return f"window={self.window}"
         if self.kind in ("dtype", "none", "auto"):
             return self.kind
         return f"{self.kind}={self.bounds[0]:g},{self.bounds[1]:g}"
@@ -67,18 +82,22 @@ class Limits:
 def parse_intensity(text: str | None) -> IntensityRule:
     """Parse ``dtype``, ``range=LO,HI``, ``reference-percentile=LO,HI``, ``each-percentile=LO,HI`` or ``none``.
 
+    ``window=NAME`` is the range of one of :data:`WINDOWS`.
+
     Raises:
         OptionError: anything else, or limits in the wrong order.
 
     Example:
-        >>> parse_intensity("range=-1000,2000").bounds
-        (-1000.0, 2000.0)
+        >>> parse_intensity("range=-1000,2000").bounds, parse_intensity("window=lung").bounds
+        ((-1000.0, 2000.0), (-1350.0, 150.0))
     """
     if text is None:
         return IntensityRule("auto")
     kind, _, rest = text.strip().partition("=")
     if kind in ("dtype", "none") and not rest:
         return IntensityRule("dtype" if kind == "dtype" else "none")
+    if kind == "window":
+        return _window(rest.strip().lower())
     if kind in ("range", "reference-percentile", "each-percentile"):
         bounds = _bounds(rest, text) if rest or kind == "range" else DEFAULT_PERCENTILES
         if kind != "range" and not 0 <= bounds[0] < bounds[1] <= 100:
@@ -87,6 +106,15 @@ def parse_intensity(text: str | None) -> IntensityRule:
             )
         return IntensityRule(kind, bounds)  # type: ignore[arg-type]
     raise OptionError("intensity", f"{text!r} is not {_CHOICES}.")
+
+
+def _window(name: str) -> IntensityRule:
+    if name not in WINDOWS:
+        raise OptionError(
+            "intensity", f"window={name} is not one of {', '.join(WINDOWS)}.{nearest(name, WINDOWS)}"
+        )
+    level, width = WINDOWS[name]
+    return IntensityRule("range", (level - width / 2, level + width / 2), name)
 
 
 def _bounds(rest: str, text: str) -> Bounds:
@@ -108,7 +136,8 @@ def resolve_limits(rule: IntensityRule, synthesized: Image, reference: Image | N
         reference: its reference; where there is none, ``reference-percentile`` takes the image itself.
 
     Raises:
-        IntensityError: a percentile rule on a constant image, or ``dtype`` on data whose type has no scale.
+        IntensityError: a percentile rule on a constant image, ``dtype`` on data whose type has no scale, or a CT window
+            on a 2-D image of 8 or 16 bits, which cannot hold Hounsfield units.
 
     Example:
         >>> ramp = Image(np.arange(101, dtype=np.float32).reshape(1, 1, 101))
@@ -121,11 +150,21 @@ def resolve_limits(rule: IntensityRule, synthesized: Image, reference: Image | N
         return Limits("dtype", _type_limits(synthesized), _type_limits(base))
     if rule.kind == "none":
         return Limits("none", (0.0, 1.0), (0.0, 1.0))
+    if rule.window:
+        _check_hounsfield(base, rule)
     if rule.kind == "range":
         return Limits(str(rule), rule.bounds, rule.bounds)
     limits = _percentiles(base, rule)
     own = _percentiles(synthesized, rule) if rule.kind == "each-percentile" else limits
     return Limits(str(rule), own, limits)
+
+
+def _check_hounsfield(image: Image, rule: IntensityRule) -> None:
+    if image.full_scale is not None:
+        raise IntensityError(
+            f"{image.name}: --intensity {rule} needs Hounsfield units, and an 8- or 16-bit 2-D image has none; "
+            "choose dtype, or range=LO,HI in stored values."
+        )
 
 
 def _type_limits(image: Image) -> Bounds:

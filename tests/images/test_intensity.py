@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from iqa_registry.errors import IntensityError, UsageError
+from iqa_registry.errors import IntensityError, OptionError, UsageError
 from iqa_registry.images.formats import Image, as_picture, as_volume
 from iqa_registry.images.intensity import apply_limits, check_scales, parse_intensity, resolve_limits
 
@@ -196,3 +196,31 @@ def test_integers_are_divided_exactly(full: int) -> None:
     scaled, clipped = apply_limits(values, (0.0, float(full)))
     np.testing.assert_array_equal(scaled, values / np.float32(full))
     assert clipped == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("lung", -1350, 150),
+        ("bone", -500, 1300),
+        ("brain", 0, 80),
+        ("soft-tissue", -150, 250),
+        ("mediastinum", -125, 225),
+        ("liver", -45, 105),
+        ("stroke", 20, 60),
+    ],
+)
+def test_ct_windows_have_the_limits_of_radiology(name: str, low: float, high: float) -> None:
+    rule = parse_intensity(f"window={name}")
+    ct = as_volume(np.linspace(-1000, 2000, 60).reshape(3, 4, 5))
+    limits = resolve_limits(rule, ct, ct)
+    assert (limits.synthesized, limits.reference) == ((low, high), (low, high))
+    assert (limits.rule, str(rule)) == (f"window={name}", f"window={name}")
+
+
+def test_unknown_windows_and_images_without_hounsfield_units() -> None:
+    with pytest.raises(OptionError, match=r"window=lungs is not one of lung, bone, .*Did you mean 'lung'"):
+        parse_intensity("window=lungs")
+    image = as_picture(np.arange(12, dtype=np.uint8).reshape(3, 4), "f.png")
+    with pytest.raises(IntensityError, match=r"f\.png: --intensity window=bone needs Hounsfield units"):
+        resolve_limits(parse_intensity("window=bone"), image, image)
