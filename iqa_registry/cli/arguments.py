@@ -25,7 +25,7 @@ name), ``--units COLUMNS`` (what counts as one observation), ``--pool HOW`` (how
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar

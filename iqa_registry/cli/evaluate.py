@@ -35,6 +35,7 @@ DEFAULT_METRICS = ("psnr", "ssim")
 @arguments.grid
 @arguments.masks
 @arguments.scale
+@option("empty")
 @option("components")
 @option(
     "check_shift",
@@ -73,6 +74,7 @@ def evaluate(
     SYNTHESIZED and REFERENCE are two images or volumes, two folders matched by name, or two DICOM series.
 
     Without images, the bundled sample is scored. Exit code: 0 all scored, 1 something was not, 2 wrong usage.
+    A mask that does not reach an image, and images that are empty in both, count as scored.
     """
     arguments.check_output(as_json, as_csv)
     if fresh and output is None:
@@ -88,10 +90,19 @@ def evaluate(
         "mask": mask, "labels": labels,
     }  # fmt: skip
     inputs, options = open_request(given, options, registry)
+    _check_groups(inputs, group_by)
     started = _start(registry, list(metric or DEFAULT_METRICS), options)
     outcome = _evaluate(inputs, started, options, registry, output, fresh)
     _print(outcome, list(group_by), "json" if as_json else "csv" if as_csv else None)
     _report(outcome, output)
+
+
+def _check_groups(inputs: Inputs, group_by: tuple[str, ...]) -> None:
+    """Name a wrong column before anything is scored."""
+    from iqa_registry.evaluation.summary import check_groups
+    from iqa_registry.tables.schema import table_types
+
+    check_groups(group_by, table_types(pair.groups for pair in inputs.pairs))
 
 
 def _start(registry: Registry, metrics: list[str], options: Options) -> Started:
@@ -128,9 +139,12 @@ def _print(outcome: Outcome, group_by: list[str], form: str | None) -> None:
 
         click.echo(as_csv(outcome.table), nl=False)
     else:
-        from iqa_registry.evaluation.summary import summarize
+        from iqa_registry.evaluation.summary import interval_notes, summarize
 
-        click.echo(render.table(_summary_rows(summarize(outcome.table, group_by), group_by)))
+        summary = summarize(outcome.table, group_by)
+        click.echo(render.table(_summary_rows(summary, group_by)))
+        for line in interval_notes(summary):
+            render.warn(f"note: {line}")
 
 
 def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, Any]]:
@@ -162,19 +176,21 @@ def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, 
 
 def _report(outcome: Outcome, output: Path | None) -> None:
     """Say on stderr what was not scored, and end with exit code 1 if there is any."""
-    from iqa_registry.evaluation.scoring import NO_MASK
-    from iqa_registry.evaluation.summary import noted, problems, shifted_pairs
+    from iqa_registry.evaluation.items import BOTH_EMPTY
+    from iqa_registry.evaluation.summary import failures, problems, shifted_pairs
 
     if outcome.stopped:
         raise IQAError(f"stopped (--strict): {outcome.stopped}")
     found = problems(outcome.table)
     for status, message, count in found[:20]:
         times = f" ({count} rows)" if count > 1 else ""
+        if message == BOTH_EMPTY:
+            message += " (score them with --empty score)"
         render.warn(f"{status.replace('_', ' ')}: {message}{times}")
     if len(found) > 20:
         render.warn(f"... and {len(found) - 20} further reasons; see the column `message` of the table.")
-    for message, more in noted(outcome.table):
-        render.warn(f"note: {message}{f' (and {more} more images; see the column notes)' if more else ''}")
+    for message, more in outcome.notes:
+        render.warn(f"note: {message}{f' (and {more} more; see the column notes)' if more else ''}")
     count, largest = shifted_pairs(outcome.table)
     if count:
         render.warn(
@@ -183,7 +199,5 @@ def _report(outcome: Outcome, output: Path | None) -> None:
         )
     if output is not None:
         render.warn(f"{outcome.table.height} rows in {output}/scores, settings in {output}/run.json")
-    # What a metric cannot do by its nature is said, and is no failure of the run.
-    failed = [message for _, message, _ in found if not message.endswith(NO_MASK)]
-    if failed or outcome.failed or outcome.left_out:
+    if failures(outcome.table) or outcome.failed or outcome.left_out:
         raise click.exceptions.Exit(1)

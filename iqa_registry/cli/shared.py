@@ -95,6 +95,12 @@ SHARED: dict[str, Shared] = {
         ("error", "exclude"),
         default="error",
     ),
+    "empty": _choice(
+        "Images",
+        "Skip slices that are empty in both images, or score them.",
+        ("skip", "score"),
+        default="skip",
+    ),
     "resize": _flag("Images", "Resize synthesized 2-D images to the size of the reference."),
     "crop": _flag("Images", "Crop both 2-D images centrally to their common size."),
     "mask": _text(

@@ -18,6 +18,7 @@ from iqa_registry.evaluation.record import inputs_digest, make_record
 from iqa_registry.evaluation.scoring import Row, Scorer
 from iqa_registry.evaluation.sets import score_set
 from iqa_registry.evaluation.store import MemoryStore, RunFolder, Store
+from iqa_registry.evaluation.summary import noted
 from iqa_registry.inputs import Inputs
 from iqa_registry.metrics import DistributionMetric, Metric
 from iqa_registry.registry import Registry
@@ -49,12 +50,19 @@ class Outcome:
         failed: the metrics that could not start, with the reason.
         left_out: what was passed over when the inputs were opened, a line each.
         stopped: the first row that was not scored, where the options are strict.
+
+    The column ``notes`` of the table says what a reader of a score must know; :attr:`notes` says it once.
     """
 
     table: pl.DataFrame
     failed: dict[str, str] = field(default_factory=dict)
     left_out: Sequence[str] = ()
     stopped: str | None = None
+
+    @property
+    def notes(self) -> list[tuple[str, int]]:
+        """The first note of each kind, and how many further ones there are."""
+        return noted(self.table)
 
 
 def evaluate(

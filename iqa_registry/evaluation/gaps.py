@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from iqa_registry.errors import ImageError
+from iqa_registry.evaluation.items import OUTSIDE
 from iqa_registry.images.image import Array, Image
 
 Reason = tuple[Literal["error", "not_applicable"], str]
-OUTSIDE = "the slice lies outside the synthesized volume's field of view"
 NO_DATA = "no pixel of the region has data in both images"
 
 

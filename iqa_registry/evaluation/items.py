@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 WHOLE_IMAGE = "image"
 """The region that is the whole image."""
+BOTH_EMPTY = "both images are empty"
+OUTSIDE = "the slice lies outside the synthesized volume's field of view"
+"""Why a pair is not scored although nothing is wrong with it."""
 VOLUME_BUDGET = 1 << 30
 """Bytes of decoded volumes that the loader may hold."""
 PIXEL_BUDGET = 1 << 20

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from iqa_registry.errors import GeometryError, ImageError, IntensityError, IQAError
-from iqa_registry.evaluation.gaps import Gaps, check_gaps, fill_gaps, find_broken, restrict_regions
-from iqa_registry.evaluation.items import VOLUME_BUDGET, WHOLE_IMAGE, Failed, Item, Loaded
+from iqa_registry.evaluation.gaps import Gaps, Reason, check_gaps, fill_gaps, find_broken, restrict_regions
+from iqa_registry.evaluation.items import BOTH_EMPTY, VOLUME_BUDGET, WHOLE_IMAGE, Failed, Item, Loaded
+from iqa_registry.evaluation.observing import equal_note, is_empty
 from iqa_registry.evaluation.options import Options, format_slices
 from iqa_registry.evaluation.regions import read_regions
 from iqa_registry.images.coverage import check_coverage, common_valid, outside_share, resample_covered
 from iqa_registry.images.formats import Image, Source, read_scan, source_key, take_section
 from iqa_registry.images.geometry import check_affines, check_sizes, crop_common, on_stored_grid, resize_to
 from iqa_registry.images.intensity import Limits, apply_limits, check_scales, resolve_limits
-from iqa_registry.images.notes import join_notes
+from iqa_registry.images.notes import Note, join_notes
 from iqa_registry.images.pair import Pair
 from iqa_registry.images.scale_notes import scale_notes
 
@@ -40,7 +41,8 @@ class _Prepared:
     masks: dict[str, np.ndarray] = field(default_factory=dict)
     labels: dict[str, np.ndarray] = field(default_factory=dict)
     gaps: Gaps | None = None
-    notes: str | None = None
+    notes: tuple[Note, ...] = ()
+    backgrounds: tuple[float, float] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -164,13 +166,32 @@ class Loader:
             regions[name] = self._cut_mask(mask, item)
         labels = {name: self._cut_mask(mask, item) for name, mask in prepared.labels.items()}
         columns = _limit_columns(prepared.limits, clipped, clipped_reference)
-        columns["notes"] = prepared.notes
+        notes, reasons = self._observe(prepared, item, synthesized, reference, regions)
+        columns["notes"] = join_notes(notes)
         if gaps is None or valid is None or valid.all():
-            return Loaded(item, synthesized, reference, regions, columns, labels)
+            return Loaded(item, synthesized, reference, regions, columns, labels, reasons)
         columns["outside_share"] = outside_share(valid.numpy())
         synthesized, reference = fill_gaps(synthesized, reference, valid)
-        regions, reasons = restrict_regions(regions, valid, gaps)
-        return Loaded(item, synthesized, reference, regions, columns, labels, reasons)
+        regions, missing = restrict_regions(regions, valid, gaps)
+        return Loaded(item, synthesized, reference, regions, columns, labels, {**missing, **reasons})
+
+    def _observe(
+        self,
+        prepared: _Prepared,
+        item: Item,
+        synthesized: Tensor,
+        reference: Tensor | None,
+        regions: Iterable[str],
+    ) -> tuple[tuple[Note, ...], dict[str, Reason]]:
+        """What is to be said of an item, and why it is not scored if it shows nothing."""
+        if prepared.reference is None or reference is None:
+            return prepared.notes, {}
+        stored = self._cut(prepared.synthesized, item), self._cut(prepared.reference, item)
+        low, high = prepared.backgrounds if prepared.backgrounds and item.slice is not None else (None, None)
+        if is_empty(synthesized, stored[0], low) and is_empty(reference, stored[1], high):
+            skip = self._options.empty == "skip"
+            return prepared.notes, dict.fromkeys(regions, ("not_applicable", BOTH_EMPTY)) if skip else {}
+        return (*prepared.notes, *equal_note(item.pair_id, (synthesized, reference), stored)), {}
 
     def _prepare(self, item: Item) -> _Prepared:
         if item.axis is None:
@@ -198,7 +219,10 @@ class Loader:
         notes += tuple(
             note for image in (synthesized, reference) if image is not None for note in image.notes
         )
-        return _Prepared(synthesized, reference, limits, masks, labels, gaps, join_notes(notes))
+        backgrounds = None
+        if reference is not None and reference.is_volume:
+            backgrounds = float(synthesized.pixels.min()), float(reference.pixels.min())
+        return _Prepared(synthesized, reference, limits, masks, labels, gaps, notes, backgrounds)
 
     def _on_one_grid(self, synthesized: Image, reference: Image, pair: Pair) -> tuple[Image, Image]:
         if synthesized.is_volume != reference.is_volume:

@@ -13,6 +13,7 @@ from iqa_registry.images.intensity import IntensityRule, parse_intensity
 from iqa_registry.images.regions import check_regions, parse_foreground, parse_labels
 
 Axis = Literal["axial", "coronal", "sagittal"]
+Empty = Literal["skip", "score"]
 OutOfRange = Literal["clip", "error"]
 Precision = Literal["fp32", "bf16"]
 Geometry = Literal["check", "ignore"]
@@ -35,6 +36,7 @@ class OptionFields(TypedDict, total=False):
     resample: bool
     geometry: Geometry
     nan: NaN
+    empty: Empty
     resize: bool
     crop: bool
     components: bool
@@ -70,6 +72,8 @@ class Options:
             against voxel as the files store them, where only the shapes must agree.
         nan: ``error`` where a region holds NaN or infinite values (with a mask, those outside it do not matter), or
             ``exclude`` them from every region.
+        empty: ``skip`` pairs and slices in which both images are empty (0 everywhere under the intensity rule, or the
+            background of their volume), or ``score`` them.
         resize: resize the synthesized 2-D image to the size of the reference.
         crop: crop both images centrally to their common size.
         components: keep the components of a score as rows of their own.
@@ -102,6 +106,7 @@ class Options:
     resample: bool = False
     geometry: Geometry = "check"
     nan: NaN = "error"
+    empty: Empty = "skip"
     resize: bool = False
     crop: bool = False
     components: bool = False
@@ -135,6 +140,7 @@ class Options:
             ("precision", Precision),
             ("geometry", Geometry),
             ("nan", NaN),
+            ("empty", Empty),
         ):
             known = get_args(choices)
             if getattr(self, name) not in known:

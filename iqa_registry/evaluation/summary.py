@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import polars as pl
 
 from iqa_registry.errors import UsageError, nearest
-from iqa_registry.images.notes import split_notes
+from iqa_registry.evaluation.items import BOTH_EMPTY, OUTSIDE
+from iqa_registry.images.notes import BEYOND, EQUAL, split_notes
 from iqa_registry.statistics.bootstrap import mean_interval
 from iqa_registry.tables.schema import COMPONENT, METRIC, OK, REGION, STATUS, SUBJECT, with_component
 
@@ -20,8 +21,10 @@ SHIFT_LIMIT = 1.0
 def summarize(table: pl.DataFrame, group_by: Sequence[str] = (), resamples: int = 2000) -> pl.DataFrame:
     """Per metric, component, region and group: counts, mean, standard deviation, 95 % bootstrap interval of the mean.
 
-    The interval resamples subjects if the table has at least two, else rows. A mean that contains an
-    infinite score (PSNR of equal images) is infinite, and has no deviation or interval; ``n_infinite`` counts them.
+    The interval resamples subjects where they are known, since slices of one patient are not independent: one subject
+    has no interval. Where subjects are not known, it resamples images as if they were independent; ``interval_by`` is
+    ``subject`` or ``image``. A mean that contains an infinite score (PSNR of equal images) is infinite, and has no
+    deviation or interval; ``n_infinite`` counts them.
 
     Args:
         table: score rows, as :func:`iqa_registry.evaluate` gives them.
@@ -34,9 +37,7 @@ def summarize(table: pl.DataFrame, group_by: Sequence[str] = (), resamples: int 
     Raises:
         UsageError: a column that the table does not have.
     """
-    for name in group_by:
-        if name not in table.columns:
-            raise UsageError(f"The table has no column {name!r}.{nearest(name, table.columns)}")
+    check_groups(group_by, table.columns)
     table = with_component(table)
     keys = [METRIC, COMPONENT, REGION, "dimensions", *group_by]
     rows = [
@@ -44,6 +45,17 @@ def summarize(table: pl.DataFrame, group_by: Sequence[str] = (), resamples: int 
         for key, group in table.group_by(keys, maintain_order=True)
     ]
     return pl.DataFrame(rows, infer_schema_length=None).select([*group_by, *_ordered(rows, group_by)])
+
+
+def check_groups(group_by: Sequence[str], columns: Collection[str]) -> None:
+    """Refuse a column that the table does not have.
+
+    Raises:
+        UsageError: there is none of that name; the nearest is offered.
+    """
+    for name in group_by:
+        if name not in columns:
+            raise UsageError(f"The table has no column {name!r}.{nearest(name, columns)}")
 
 
 def _ordered(rows: Sequence[dict[str, Any]], group_by: Sequence[str]) -> list[str]:
@@ -55,11 +67,11 @@ def _statistics(group: pl.DataFrame, resamples: int) -> dict[str, Any]:
     scores = scored["score"].to_numpy()
     infinite = int((~scored["score"].is_finite()).sum())
     plain = len(scores) > 0 and infinite == 0
+    clusters = scored[SUBJECT]
+    known = clusters.null_count() == 0
     low, high = (math.nan, math.nan)
-    if plain and len(scores) > 1:
-        clusters = scored[SUBJECT]
-        several = clusters.null_count() == 0 and clusters.n_unique() > 1
-        low, high = mean_interval(scores, clusters.to_numpy() if several else None, resamples=resamples)
+    if plain and len(scores) > 1 and resamples:
+        low, high = mean_interval(scores, clusters.to_numpy() if known else None, resamples=resamples)
     direction = group["higher_is_better"].drop_nulls()
     return {
         "n": len(scores),
@@ -67,6 +79,8 @@ def _statistics(group: pl.DataFrame, resamples: int) -> dict[str, Any]:
         "std": float(scores.std(ddof=1)) if plain and len(scores) > 1 else None,
         "ci_low": None if math.isnan(low) else low,
         "ci_high": None if math.isnan(high) else high,
+        "interval_by": None if math.isnan(low) else "subject" if known else "image",
+        "n_subjects": clusters.n_unique() if known else None,
         "higher_is_better": direction[0] if len(direction) else None,
         "n_error": int((group["status"] == "error").sum()),
         "n_not_applicable": int((group["status"] == "not_applicable").sum()),
@@ -90,6 +104,54 @@ def problems(table: pl.DataFrame) -> list[tuple[str, str, int]]:
     return [(row[0], row[1] or "", row[2]) for row in counted.iter_rows()]
 
 
+def interval_notes(summary: pl.DataFrame) -> list[str]:
+    """What a reader of the intervals of :func:`summarize` must know, a sentence each.
+
+    Example:
+        >>> rows = {"n": [9], "n_infinite": [0], "n_subjects": [1], "interval_by": [None]}
+        >>> interval_notes(pl.DataFrame(rows))
+        ['one subject gives no interval: its slices are not independent.']
+    """
+    notes = []
+    alone = (pl.col("n") > 1) & (pl.col("n_subjects") == 1) & (pl.col("n_infinite") == 0)
+    if summary.filter(alone).height:
+        notes.append("one subject gives no interval: its slices are not independent.")
+    if summary.filter(pl.col("interval_by") == "image").height:
+        notes.append(
+            "the intervals take the images as independent, since their subjects are not known. Name them with a "
+            "column subject in a manifest, or {subject} in a template of file names."
+        )
+    return notes
+
+
+def failures(table: pl.DataFrame) -> list[str]:
+    """Why a run was not a full success, a line each: what makes its exit code 1.
+
+    These are errors, pairs that a metric scored in no region, and metrics that scored nothing. A region that does not
+    reach an image is none, and neither is a pair whose images are both empty.
+
+    Example:
+        >>> rows = {"metric": ["psnr"] * 2, "component": [""] * 2, "status": ["ok", "not_applicable"]}
+        >>> rows |= {"pair_id": ["a"] * 2, "message": [None, "the mask is empty"]}
+        >>> failures(pl.DataFrame(rows))
+        []
+    """
+    table = with_component(table).filter(pl.col(COMPONENT) == "")
+    scored = (pl.col(STATUS) == OK).any()
+    harmless = (
+        (pl.col("message").is_in([BOTH_EMPTY, OUTSIDE]) & (pl.col(STATUS) != "error")).fill_null(False).any()
+    )
+    missed = (
+        table.filter(
+            ~scored.over(METRIC, "pair_id") & (~harmless.over(METRIC, "pair_id") | ~scored.over(METRIC))
+        )
+        if table.height
+        else table
+    )
+    wrong = pl.concat([table.filter(pl.col(STATUS) == "error"), missed])
+    return wrong["message"].drop_nulls().unique(maintain_order=True).to_list()
+
+
 def noted(table: pl.DataFrame) -> list[tuple[str, int]]:
     """The first note of each kind, and how many further ones of that kind differ from it.
 
@@ -102,7 +164,16 @@ def noted(table: pl.DataFrame) -> list[tuple[str, int]]:
         for text in table["notes"].drop_nulls().unique(maintain_order=True):
             for note in split_notes(text):
                 found.setdefault(note.kind, {}).setdefault(note.message)
+    if EQUAL in found and _all_equal(table):
+        only_within = all(BEYOND in message for message in found[EQUAL])
+        text = f"every synthesized image equals its reference{BEYOND if only_within else ''}."
+        found[EQUAL] = {text: None}
     return [(next(iter(messages)), len(messages) - 1) for messages in found.values()]
+
+
+def _all_equal(table: pl.DataFrame) -> bool:
+    scored = table.filter(pl.col(STATUS) == OK)["notes"].fill_null("")
+    return len(scored) > 0 and bool(scored.str.contains(rf"(^|; ){EQUAL}: ").all())
 
 
 def shifted_pairs(table: pl.DataFrame) -> tuple[int, float]:

@@ -6,6 +6,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+EQUAL = "equal"
+"""The kind of the notes about images that equal their references."""
+
+
+BEYOND = " within the limits of the intensity rule, but not beyond them"
+"""What such a note adds where only what the metrics see is equal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Note:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +15,68 @@ def test_folders_give_a_summary(iqa, folders):
     assert done.returncode == 0, done.stderr
     assert "mae ↓" in done.stdout
     assert "ssim ↑" in done.stdout
-    assert done.stderr == ""
+    (line,) = done.stderr.splitlines()
+    assert "as independent" in line
+    assert "{subject}" in line
+
+
+def test_a_wrong_group_is_named_before_anything_is_scored(iqa, folders):
+    (folders[0] / "1.png").write_bytes(b"no image")
+    done = iqa("evaluate", *folders, "--metric", "mae", "--group-by", "pair")
+    assert done.returncode == 2
+    assert done.stderr == "iqa: error: The table has no column 'pair'. Did you mean 'pair_id'?\n"
+
+
+def test_images_that_equal_their_references_are_said_once(iqa, folders):
+    done = iqa("evaluate", folders[0], folders[0], "--metric", "psnr")
+    assert done.stderr.count("note: every synthesized image equals its reference.") == 1
+    mixed = iqa("evaluate", *folders, "--metric", "psnr")
+    assert "equals" not in mixed.stderr
+
+
+def write_volume(path, values):
+    nib.save(nib.Nifti1Image(values.astype(np.float32), np.diag([-1.0, -1.0, 1.0, 1.0])), path)
+
+
+@pytest.fixture
+def tissue(tmp_path):
+    """A CT-like pair in which the last four of ten slices are air, -1000, in both."""
+    reference = np.full((16, 16, 10), -1000.0)
+    reference[2:14, 2:14, :6] = np.random.default_rng(3).uniform(0, 100, (12, 12, 6))
+    synthesized = reference.copy()
+    synthesized[2:14, 2:14, :6] += 20
+    write_volume(tmp_path / "f.nii.gz", synthesized)
+    write_volume(tmp_path / "r.nii.gz", reference)
+    return synthesized, reference
+
+
+def test_slices_that_are_empty_in_both_images_do_not_enter_the_mean(iqa, tissue):
+    command = ("evaluate", "f.nii.gz", "r.nii.gz", "--metric", "mae", "--intensity", "range=-2000,1000")
+    done = iqa(*command)
+    assert done.returncode == 0, done.stderr
+    expected = np.abs(tissue[0] - tissue[1])[:, :, :6].mean() / 3000
+    row = done.stdout.splitlines()[2].split()
+    assert row[4] == "6"
+    assert float(row[5]) == pytest.approx(expected, abs=6e-5)
+    assert "both images are empty (score them with --empty score) (4 rows)" in done.stderr
+    scored = iqa(*command, "--empty", "score")
+    assert scored.stdout.splitlines()[2].split()[4] == "10"
+
+
+def test_a_mask_that_does_not_reach_a_slice_is_no_failure(iqa, tissue):
+    mask = np.zeros((16, 16, 10))
+    mask[4:8, 4:8, :3] = 1
+    write_volume("mask.nii.gz", mask)
+    limits = ("--intensity", "range=-2000,1000", "--mask", "mask.nii.gz")
+    done = iqa("evaluate", "f.nii.gz", "r.nii.gz", "--metric", "mae", *limits)
+    assert done.returncode == 0, done.stderr
+    assert "the mask is empty (3 rows)" in done.stderr
+
+
+def test_one_subject_gives_no_interval_and_says_why(iqa, tissue):
+    done = iqa("evaluate", "f.nii.gz", "r.nii.gz", "--metric", "mae")
+    assert " to " not in done.stdout
+    assert "one subject gives no interval" in done.stderr
 
 
 def test_csv_is_the_table(iqa, folders):

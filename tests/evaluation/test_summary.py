@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from iqa_registry.errors import UsageError
-from iqa_registry.evaluation.summary import problems, shifted_pairs, summarize
+from iqa_registry.evaluation.summary import failures, problems, shifted_pairs, summarize
 
 
 @pytest.fixture
@@ -30,6 +30,29 @@ def test_it_equals_plain_statistics(table):
     row = summarize(table).row(0, named=True)
     assert (row["n"], row["mean"], row["std"], row["n_error"]) == (3, 3.0, 2.0, 1)
     assert row["ci_low"] <= 3.0 <= row["ci_high"]
+
+
+def test_subjects_that_are_not_known_give_a_marked_interval(table):
+    unknown = table.with_columns(subject=pl.lit(None, pl.String))
+    row = summarize(unknown).row(0, named=True)
+    assert (row["interval_by"], row["n_subjects"]) == ("image", None)
+    assert row["ci_low"] < 3.0 < row["ci_high"]
+    assert summarize(table).row(0, named=True)["interval_by"] == "subject"
+
+
+def test_one_subject_has_no_interval(table):
+    row = summarize(table.with_columns(subject=pl.lit("1"))).row(0, named=True)
+    assert (row["ci_low"], row["ci_high"], row["interval_by"], row["n_subjects"]) == (None, None, None, 1)
+
+
+def test_what_makes_a_run_fail(table):
+    assert failures(table) == ["d.png: truncated"]
+    status = pl.Series(["ok", "ok", "ok", "not_applicable"])
+    for message, expected in (("both images are empty", []), ("too small", ["too small"])):
+        changed = table.with_columns(status=status, message=pl.Series([None, None, None, message]))
+        assert failures(changed) == expected
+    nothing = table.with_columns(status=pl.lit("not_applicable"), message=pl.lit("both images are empty"))
+    assert failures(nothing) == ["both images are empty"]
 
 
 def test_groups(table):
