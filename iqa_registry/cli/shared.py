@@ -208,7 +208,7 @@ SHARED: dict[str, Shared] = {
     ),
     "output": Shared("Output", "Folder for the results.", {"metavar": "FOLDER", "type": FOLDER}, letter="-o"),
     "table": _text("Output", "File for the table; its suffix gives the format.", "FILE", type=TableFile()),
-    "fresh": _flag("Output", "Discard what the folder holds and start over."),
+    "fresh": _flag("Output", "Discard what the folder holds."),
     "force": _flag("Output", "Replace files that exist."),
     "plot": _flag("Output", "Draw figures into the folder (PNG and SVG)."),
     "json": _flag("Output", "Print as JSON.", name="as_json"),

@@ -48,7 +48,7 @@ def summarize(table: pl.DataFrame, group_by: Sequence[str] = (), resamples: int 
 
 
 def check_groups(group_by: Sequence[str], columns: Collection[str]) -> None:
-    """Refuse a column that the table does not have.
+    """Check that the table has the columns.
 
     Raises:
         UsageError: there is none of that name; the nearest is offered.
@@ -128,7 +128,7 @@ def failures(table: pl.DataFrame) -> list[str]:
     """Why a run was not a full success, a line each: what makes its exit code 1.
 
     These are errors, pairs that a metric scored in no region, and metrics that scored nothing. A region that does not
-    reach an image is none, and neither is a pair whose images are both empty.
+    reach an image does not count, and neither does a pair whose images are both empty.
 
     Example:
         >>> rows = {"metric": ["psnr"] * 2, "component": [""] * 2, "status": ["ok", "not_applicable"]}
