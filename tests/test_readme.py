@@ -8,7 +8,7 @@ import pytest
 
 from source_tree import ROOT, registry
 
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/architecture.md")]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/loss.md")]
 
 
 def blocks(text, language):
