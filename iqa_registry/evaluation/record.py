@@ -11,6 +11,7 @@ from typing import Any
 
 from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.options import Options
+from iqa_registry.images.formats import on_disk
 from iqa_registry.images.image import LazyImage, Source
 from iqa_registry.images.pair import Pair
 from iqa_registry.metrics import Metric
@@ -81,7 +82,7 @@ def _source_state(source: Source | None) -> bytes:
         values: Any = source
         return hashlib.sha256(memoryview(values).cast("B") if hasattr(source, "dtype") else b"").digest()
     try:
-        state = Path(source).stat()
+        state = on_disk(source).stat()
     except OSError:
         return b"absent"
     return repr((str(source), state.st_size, state.st_mtime_ns)).encode()

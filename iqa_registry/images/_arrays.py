@@ -6,13 +6,14 @@ import io
 import math
 import struct
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
 
-from iqa_registry.errors import ImageError
+from iqa_registry.errors import ImageError, nearest
 from iqa_registry.images._guard import check_size, full_scale_of, picture, reading, to_float32
 from iqa_registry.images.image import Array, Image, ImageInfo
 
@@ -86,7 +87,7 @@ def from_values(values: Array | Tensor, name: str = "array") -> Image:
 def probe_values(values: Array | Tensor, name: str = "array") -> ImageInfo:
     """What :func:`from_values` will give."""
     array = to_array(values)
-    return _info(array.shape, array.dtype, name)
+    return info_of(array.shape, array.dtype, name)
 
 
 def _layout(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> str:
@@ -101,7 +102,8 @@ def _layout(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> str:
     )
 
 
-def _info(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> ImageInfo:
+def info_of(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> ImageInfo:
+    """What :func:`from_values` gives for an array of this shape and type."""
     layout = _layout(shape, dtype, name)
     if layout == "volume":
         return ImageInfo(shape, True, name, 4 * math.prod(shape))
@@ -120,7 +122,7 @@ def probe_npy(path: Path) -> ImageInfo:
     name = str(path)
     with reading(name, "npy"), path.open("rb") as stream:
         shape, _, dtype = _header(stream, name)
-    return _info(shape, dtype, name)
+    return info_of(shape, dtype, name)
 
 
 def read_npy(path: Path) -> Image:
@@ -130,31 +132,58 @@ def read_npy(path: Path) -> Image:
         return from_values(_values(stream, path.stat().st_size, name), name)
 
 
-def probe_npz(path: Path) -> ImageInfo:
-    """What the header of the one array in a ``.npz`` file says."""
+def probe_npz(path: Path, member: str | None = None) -> ImageInfo:
+    """What the header of an array in a ``.npz`` file says."""
     name = str(path)
-    with reading(name, "npz"), zipfile.ZipFile(path) as archive, archive.open(_only(archive, name)) as stream:
+    with (
+        reading(name, "npz"),
+        zipfile.ZipFile(path) as archive,
+        archive.open(_entry(archive, name, member)) as stream,
+    ):
         shape, _, dtype = _header(stream, name)
-    return _info(shape, dtype, name)
+    return info_of(shape, dtype, name)
 
 
-def read_npz(path: Path) -> Image:
-    """Read a ``.npz`` file that holds exactly one array."""
+def read_npz(path: Path, member: str | None = None) -> Image:
+    """Read the array ``member`` of a ``.npz`` file, or the only one."""
     name = str(path)
-    with reading(name, "npz"), zipfile.ZipFile(path) as archive, archive.open(_only(archive, name)) as stream:
-        return from_values(_values(stream, _only(archive, name).file_size, name), name)
+    with reading(name, "npz"), zipfile.ZipFile(path) as archive:
+        entry = _entry(archive, name, member)
+        with archive.open(entry) as stream:
+            shown = name if member is None else f"{name}:{member}"
+            return from_values(_values(stream, entry.file_size, shown), shown)
 
 
-def _only(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    entries = archive.infolist()
-    if len(entries) != 1:
-        found = ", ".join(sorted(entry.filename.removesuffix(".npy") for entry in entries)[:5]) or "none"
-        raise ImageError(
-            f"{name}: expected exactly one array, found {len(entries)} ({found}); save the image alone."
-        )
-    if entries[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+def _entry(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.ZipInfo:
+    entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+    entry = entries[choose_array(name, member, list(entries), list(entries))]
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ImageError(f"{name}: compressed in a way that numpy does not write; save it with numpy.savez.")
-    return entries[0]
+    return entry
+
+
+def choose_array(name: str, member: str | None, known: Sequence[str], images: Sequence[str]) -> str:
+    """The array of a file that is meant: ``member``, or the only one that may be an image.
+
+    Raises:
+        ImageError: no such array, or several to choose from.
+
+    Example:
+        >>> choose_array("both.npz", "fake", ["fake", "real"], ["fake", "real"])
+        'fake'
+    """
+    shown = ", ".join(sorted(known)[:5]) or "none"
+    if member is not None:
+        if member not in known:
+            raise ImageError(f"{name}: has no array {member!r} ({shown}).{nearest(member, known)}")
+        return member
+    if len(images) != 1:
+        found = ", ".join(sorted(images)[:5]) or shown
+        example = f"{Path(name).name}:{min(images)}" if images else "FILE:NAME"
+        raise ImageError(
+            f"{name}: expected exactly one array, found {len(images)} ({found}); choose one with {example}."
+        )
+    return images[0]
 
 
 def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -33,7 +33,7 @@ _LARGEST_RATIO = 1100  # deflate cannot shrink more than 1032-fold
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
     """Where a file keeps its voxels, and what they are."""
 
     shape: tuple[int, int, int]
@@ -53,7 +53,7 @@ class _Layout:
 def probe_nifti(path: Path) -> ImageInfo:
     """What the header of a NIfTI file says."""
     name = str(path)
-    with reading(name, "NIfTI"), _stream(path) as (stream, _):
+    with reading(name, "NIfTI"), open_stream(path) as (stream, _):
         layout = _layout(stream.read(_HEADER_BYTES), name)
         shape = canonical_shape(layout.shape, layout.affine, name)
     return ImageInfo(shape, True, name, check_size(name, shape))
@@ -68,10 +68,10 @@ def read_nifti(path: Path) -> Image:
     from nibabel.volumeutils import apply_read_scaling
 
     name = str(path)
-    with reading(name, "NIfTI"), _stream(path) as (stream, packed):
+    with reading(name, "NIfTI"), open_stream(path) as (stream, packed):
         layout = _layout(stream.read(_HEADER_BYTES), name)
-        _check_plausible(path, layout, packed, name)
-        data = _voxels(stream, layout, name)
+        check_plausible(path, layout, packed, name)
+        data = read_voxels(stream, layout, name)
         values = np.frombuffer(data, layout.dtype).reshape(layout.shape, order="F")
         if layout.slope is not None or layout.intercept is not None:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -80,7 +80,7 @@ def read_nifti(path: Path) -> Image:
 
 
 @contextmanager
-def _stream(path: Path) -> Iterator[tuple[IO[bytes], bool]]:
+def open_stream(path: Path) -> Iterator[tuple[IO[bytes], bool]]:
     """The uncompressed bytes, and whether they are compressed in the file; the suffix is not trusted."""
     with path.open("rb") as raw:
         packed = raw.read(2) == _GZIP_MAGIC
@@ -92,7 +92,7 @@ def _stream(path: Path) -> Iterator[tuple[IO[bytes], bool]]:
             yield raw, False
 
 
-def _layout(head: bytes, name: str) -> _Layout:
+def _layout(head: bytes, name: str) -> Layout:
     header = _header(head, name)
     dims = [int(value) for value in header["dim"]]
     if not 2 <= dims[0] <= 7 or min(dims[1 : dims[0] + 1]) < 1:
@@ -112,7 +112,7 @@ def _layout(head: bytes, name: str) -> _Layout:
             f"{name}: the NIfTI header puts the voxels at byte {offset:.0f}; the file is damaged."
         )
     slope, intercept = header.get_slope_inter()
-    return _Layout(
+    return Layout(
         shape=(shape[0], shape[1], shape[2] if len(shape) == 3 else 1),
         dtype=_plain_type(header, name),
         offset=int(offset),
@@ -170,7 +170,7 @@ def _plain_type(header: Any, name: str) -> np.dtype[Any]:
     return dtype
 
 
-def _check_plausible(path: Path, layout: _Layout, packed: bool, name: str) -> None:
+def check_plausible(path: Path, layout: Layout, packed: bool, name: str) -> None:
     """Reject a file that is too short for what its header declares, without reading it."""
     size, needed = path.stat().st_size, layout.offset + layout.nbytes
     if size * (_LARGEST_RATIO if packed else 1) < needed:
@@ -180,7 +180,7 @@ def _check_plausible(path: Path, layout: _Layout, packed: bool, name: str) -> No
         )
 
 
-def _voxels(stream: IO[bytes], layout: _Layout, name: str) -> bytes:
+def read_voxels(stream: IO[bytes], layout: Layout, name: str) -> bytes:
     """Exactly the bytes of the voxels; whatever follows must be short."""
     stream.seek(layout.offset)
     data = stream.read(layout.nbytes)

@@ -7,6 +7,7 @@ a small file cannot fill the memory. Every fault is an :class:`~iqa_registry.err
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -43,12 +44,14 @@ __all__ = [
     "as_volume",
     "is_bare_dicom",
     "is_series",
+    "on_disk",
     "probe_image",
     "read_image",
     "read_labels",
     "read_scan",
     "restore_sections",
     "source_key",
+    "split_member",
     "stack_sections",
     "stem",
     "suffix",
@@ -67,9 +70,18 @@ _READERS = {
     ".npz": ("_arrays", "npz"),
     **dict.fromkeys((".mha", ".mhd", ".nrrd", ".nhdr"), ("_itk", "itk")),
     **dict.fromkeys(_DICOM, ("_dicom", "file")),
+    **dict.fromkeys((".mgz", ".mgh"), ("_mgh", "mgh")),
+    ".mnc": ("_by_nibabel", "minc"),
+    ".img": ("_by_nibabel", "analyze"),
+    **dict.fromkeys((".h5", ".hdf5"), ("_containers", "hdf5")),
+    ".mat": ("_containers", "matlab"),
 }
 """The module that reads a format, and the end of the names of its functions ``probe_...`` and ``read_...``."""
 _PICTURE_READERS = {"PNG": ("_pictures", "png"), "JPEG": ("_pictures", "jpeg"), "TIFF": ("_tiff", "tiff")}
+
+_CONTAINERS = (".npz", ".h5", ".hdf5", ".mat")
+"""Formats that hold several arrays by name."""
+_MEMBER = re.compile(r"(?P<file>.+\.(npz|h5|hdf5|mat)):(?P<member>[^:]+)", re.IGNORECASE)
 
 SUFFIXES = (*_PICTURES, *_READERS)
 """The suffixes of all formats that can be read."""
@@ -119,6 +131,8 @@ def _read(source: Source) -> Image:
     ending = _known_suffix(path)
     if ending in _PICTURES:
         return _function("read", *_PICTURE_READERS[_picture_kind(path)])(path, False)
+    if ending in _CONTAINERS:
+        return _function("read", *_READERS[ending])(*split_member(path))
     return _function("read", *_READERS[ending])(path)
 
 
@@ -148,6 +162,8 @@ def probe_image(source: Source) -> ImageInfo:
     ending = _known_suffix(path)
     if ending in _PICTURES:
         return _function("probe", *_PICTURE_READERS[_picture_kind(path)])(path)
+    if ending in _CONTAINERS:
+        return _function("probe", *_READERS[ending])(*split_member(path))
     return _function("probe", *_READERS[ending])(path)
 
 
@@ -168,8 +184,24 @@ def suffix(path: str | Path) -> str:
         >>> suffix("a.b/T1.NII.GZ"), suffix("notes.txt")
         ('.nii.gz', '')
     """
-    name = Path(path).name.lower()
+    name = on_disk(path).name.lower()
     return next((ending for ending in SUFFIXES if name.endswith(ending)), "")
+
+
+def split_member(path: str | Path) -> tuple[Path, str | None]:
+    """A file, and the array in it that ``FILE:NAME`` chooses.
+
+    Example:
+        >>> split_member("runs/both.npz:fake")[1], split_member("a:b.png")[1]
+        ('fake', None)
+    """
+    match = _MEMBER.fullmatch(str(path))
+    return (Path(match["file"]), match["member"]) if match else (Path(path), None)
+
+
+def on_disk(path: str | Path) -> Path:
+    """The file itself, whatever array in it is chosen."""
+    return split_member(path)[0]
 
 
 def stem(path: str | Path) -> str:
@@ -179,8 +211,9 @@ def stem(path: str | Path) -> str:
         >>> stem("a/t1.5T.nii.gz"), stem("series.1/IM0001")
         ('t1.5T', 'IM0001')
     """
-    name = Path(path).name
-    return name[: len(name) - len(suffix(name))]
+    file, member = split_member(path)
+    name = file.name[: len(file.name) - len(suffix(file))]
+    return name if member is None else f"{name}-{member.replace('/', '-')}"
 
 
 def is_series(folder: Path) -> bool:
@@ -200,11 +233,16 @@ def _known_suffix(path: Path) -> str:
     ending = suffix(path)
     if ending:
         return ending
+    if path.suffix.lower() == ".hdr":  # its .img is what folders list
+        return ".img"
     name = str(path)
     with reading(name, "an image"):
         if _of("_dicom", "is_dicom")(path):
             return ".dcm"
-    raise ImageError(f"{name}: unknown format; expected a DICOM file or one of {' '.join(SUFFIXES)}.")
+    raise ImageError(
+        f"{name}: unknown format; expected a DICOM file or one of {' '.join(SUFFIXES)}. "
+        "Convert it to .nii.gz, .npy or .png."
+    )
 
 
 def _picture_kind(path: Path) -> str:

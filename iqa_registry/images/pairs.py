@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from iqa_registry.errors import UsageError
-from iqa_registry.images.formats import SUFFIXES, is_bare_dicom, is_series, stem, suffix
+from iqa_registry.images.formats import SUFFIXES, is_bare_dicom, is_series, on_disk, stem, suffix
 from iqa_registry.images.image import LazyImage
 from iqa_registry.images.pair import Group, Pair
 
@@ -48,7 +48,7 @@ def pair_paths(
     second = None if reference is None else Path(reference)
     further = {name: Path(path) for name, path in (("mask", mask), ("labels", labels)) if path is not None}
     for path in (first, second, *further.values()):
-        if path is not None and not path.exists():
+        if path is not None and not on_disk(path).exists():
             raise UsageError(f"{path}: no such file or folder.")
     if second is not None and _is_folder(first) != _is_folder(second):
         kinds = {True: "a folder of images", False: "one image"}

@@ -221,7 +221,7 @@ def test_notes_are_said_once_and_kept_in_the_table(tmp_path: Path, core: np.ndar
     files = [saved(tmp_path / "s.nii", reference + 1), saved(tmp_path / "r.nii", reference)]
     given = ["evaluate", *map(str, files), "--mask", str(soft), "-m", "mae", "--intensity", "range=0,400"]
     result = run_in_process(*given)
-    assert result.stderr.count("note: ") == 1
+    assert result.stderr.count("holds fractions") == 1
     assert "prob.nii holds fractions" in result.stderr
     table = evaluate([(*map(str, files), str(soft))], ["mae"], intensity="range=0,400")
     assert set(table["notes"]) == {f"mask: {soft} holds fractions; what is at least 0.5 counts as inside."}

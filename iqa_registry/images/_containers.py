@@ -1,0 +1,127 @@
+"""HDF5 and MATLAB files, which hold several arrays by name: ``file.h5:name`` chooses one. Nothing is unpickled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iqa_registry.errors import ImageError, MissingExtraError
+from iqa_registry.images._arrays import choose_array, from_values, info_of
+from iqa_registry.images._guard import check_size, reading
+from iqa_registry.images.image import Array, Image, ImageInfo
+
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_MATLAB_BLOCK = 512
+_MATLAB_NUMBERS = (
+    "double",
+    "single",
+    "logical",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+)
+
+
+def probe_hdf5(path: Path, member: str | None = None) -> ImageInfo:
+    """What the header of the chosen dataset says."""
+    name = _name(path, member)
+    with _dataset(path, member, name) as dataset:
+        return info_of(_checked(dataset.shape, dataset.dtype, name), dataset.dtype, name)
+
+
+def read_hdf5(path: Path, member: str | None = None) -> Image:
+    """Read a dataset of an HDF5 file; its axes are taken as those of an array.
+
+    Raises:
+        ImageError: no such dataset, several to choose from, damaged, too large, or kept in other files.
+        MissingExtraError: h5py is not installed.
+    """
+    name = _name(path, member)
+    with _dataset(path, member, name) as dataset:
+        _checked(dataset.shape, dataset.dtype, name)
+        return from_values(np.asarray(dataset[()]), name)
+
+
+def probe_matlab(path: Path, member: str | None = None) -> ImageInfo:
+    """What the header of the chosen variable says."""
+    name = _name(path, member)
+    if _is_hdf5(path, name):
+        with _dataset(path, member, name) as dataset:
+            return info_of(_checked(dataset.shape[::-1], dataset.dtype, name), dataset.dtype, name)
+    _, shape, kind = _variable(path, member, name)
+    dtype = np.dtype({"double": "f8", "single": "f4", "logical": "u1"}.get(kind, kind))
+    return info_of(_checked(shape, dtype, name), dtype, name)
+
+
+def read_matlab(path: Path, member: str | None = None) -> Image:
+    """Read a variable of a MATLAB file; version 7.3 is HDF5 with the axes in reverse order."""
+    from scipy.io import loadmat
+
+    name = _name(path, member)
+    if _is_hdf5(path, name):
+        with _dataset(path, member, name) as dataset:
+            _checked(dataset.shape[::-1], dataset.dtype, name)
+            return from_values(np.asarray(dataset[()]).T, name)
+    variable, shape, kind = _variable(path, member, name)
+    _checked(shape, np.dtype("f8"), name)
+    with reading(name, "MATLAB"):
+        values: Array = loadmat(path, variable_names=[variable], mat_dtype=False)[variable]
+        return from_values(values.astype(np.uint8) if kind == "logical" else values, name)
+
+
+def _name(path: Path, member: str | None) -> str:
+    return str(path) if member is None else f"{path}:{member}"
+
+
+def _checked(shape: Sequence[int], dtype: Any, name: str) -> tuple[int, ...]:
+    if np.dtype(dtype).kind not in "buif":
+        raise ImageError(f"{name}: holds {dtype}, expected integers or floats.")
+    check_size(name, shape)
+    return tuple(int(side) for side in shape)
+
+
+def _is_hdf5(path: Path, name: str) -> bool:
+    with reading(name, "MATLAB"), path.open("rb") as stream:
+        starts = [stream.read(8), stream.seek(_MATLAB_BLOCK) and stream.read(8)]
+    return _HDF5_MAGIC in starts
+
+
+def _variable(path: Path, member: str | None, name: str) -> tuple[str, tuple[int, ...], str]:
+    """Name, shape and class of the variable that is meant, in a MATLAB file up to version 7."""
+    from scipy.io import whosmat
+
+    with reading(name, "MATLAB"), path.open("rb") as stream:
+        found = {
+            str(item[0]): item for item in whosmat(stream) if item[2] in _MATLAB_NUMBERS and min(item[1]) > 0
+        }
+        images = [key for key, item in found.items() if sorted(item[1])[-2] > 1]
+        chosen = choose_array(str(path), member, list(found), images)
+        _, shape, kind = found[chosen]
+        return chosen, tuple(shape), kind
+
+
+@contextmanager
+def _dataset(path: Path, member: str | None, name: str) -> Iterator[Any]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtraError(
+            f'{name}: reading HDF5 needs h5py. Run: pip install "iqa-registry[hdf5]"; or save the array as .npy.'
+        ) from error
+    with reading(name, "HDF5"), path.open("rb") as raw, h5py.File(raw, "r") as file:
+        found: dict[str, Any] = {}
+
+        def visit(key: str, item: Any) -> None:  # hard links alone: others could lead to other files
+            if isinstance(item, h5py.Dataset) and item.dtype.kind in "buif":
+                found[key] = item
+
+        file.visititems(visit)
+        images = [key for key, item in found.items() if item.ndim >= 2 and not key.startswith("#")]
+        dataset = found[
+            choose_array(str(path), None if member is None else member.strip("/"), list(found), images)
+        ]
+        if dataset.external or dataset.is_virtual:
+            raise ImageError(f"{name}: keeps its values in other files; save them as one file.")
+        yield dataset
