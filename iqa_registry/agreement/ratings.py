@@ -52,6 +52,7 @@ class Rated:
         single: ``(n, k)`` individual ratings, NaN where a rater did not see an image; ``None`` if only means are
             known.
         notes: what was left out, one line each.
+        remarks: what was done to join the two, one line each.
     """
 
     scores: Scores
@@ -59,6 +60,7 @@ class Rated:
     raters: Sequence[str] = ()
     single: Array | None = None
     notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def only(self, rows: NDArray[np.bool_]) -> Rated:
         """Some of the images.
@@ -122,7 +124,20 @@ def rate(
     else:
         table, place = read_table(Path(ratings), how.identity), str(ratings)
     wide = _wide(with_identity(table, how.identity, ID, place), how, place)
-    return _joined(scores, wide, how, _unmatched(scores, among or scores, wide, place))
+    scores, among, pooled = _by_volume(scores, among or scores, wide)
+    joined = _joined(scores, wide, how, _unmatched(scores, among, wide, place))
+    return replace(joined, remarks=pooled)
+
+
+def _by_volume(scores: Scores, among: Scores, ratings: pl.DataFrame) -> tuple[Scores, Scores, list[str]]:
+    """Slices' scores pooled by volume, where the raters saw volumes: their ratings name these and no slice."""
+    if scores.by_volume is None or scores.table[ID].is_in(ratings[ID].implode()).any():
+        return scores, among, []
+    pooled = scores.by_volume()
+    if not pooled.table[ID].is_in(ratings[ID].implode()).any():
+        return scores, among, []
+    note = "the ratings are of volumes: the scores of their slices are pooled, weighted by the size of the region."
+    return pooled, among.by_volume() if among.by_volume else pooled, [note]
 
 
 def _own(scores: Scores, how: HowRated) -> pl.DataFrame:

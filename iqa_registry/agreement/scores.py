@@ -5,17 +5,20 @@ Long and wide are explained in :mod:`iqa_registry.tables.schema`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from iqa_registry.errors import UsageError, nearest
+from iqa_registry.evaluation.pooling import pool
 from iqa_registry.evaluation.store import read_run
 from iqa_registry.tables.reading import column_of, read_table, some, with_identity
 from iqa_registry.tables.schema import (
+    LEVEL,
     METRIC,
     PAIR_ID,
     REGION,
@@ -45,12 +48,14 @@ class Scores:
         higher_is_better: metric to direction.
         place: where the scores come from, for messages.
         notes: what was left out, one line each.
+        by_volume: gives the scores of slices pooled by volume; ``None`` where the table does not have slices as rows.
     """
 
     table: pl.DataFrame
     higher_is_better: Mapping[str, bool]
     place: str
     notes: list[str] = field(default_factory=list)
+    by_volume: Callable[[], Scores] | None = field(default=None, repr=False, compare=False)
 
     @property
     def metrics(self) -> list[str]:
@@ -126,8 +131,13 @@ def make_scores(
     """
     wanted = wanted or Wanted()
     table, notes = _identified(table, wanted.identity, place)
+    by_volume = None
     if set(table.columns) >= LONG:
-        table, metrics, stated = _from_long(table, wanted, place)
+        long = table
+        pooled = pool(table, "volume").filter(pl.col(LEVEL) == "volume")
+        if pooled.height and LEVEL not in table.columns:
+            by_volume = partial(make_scores, pooled.drop(LEVEL), registry, wanted, place)
+        table, metrics, stated = _from_long(long, wanted, place)
     else:
         metrics, stated = _metrics_of(table, wanted, registry), {}
         table = _from_wide(table, metrics, place)
@@ -138,7 +148,7 @@ def make_scores(
             f"{place}: has no scores: neither columns metric and score nor a column named as a metric "
             "(name others with --metric and --direction)."
         )
-    return Scores(table, known, place, notes)
+    return Scores(table, known, place, notes, by_volume)
 
 
 def _identified(table: pl.DataFrame, identity: Sequence[str], place: str) -> tuple[pl.DataFrame, list[str]]:
@@ -286,7 +296,13 @@ def select(scores: Scores, conditions: Sequence[str]) -> Scores:
             seen = [str(value) for value in column.unique(maintain_order=True)]
             raise UsageError(f"{scores.place}: --where {condition}: no image; {name} is {some(seen, 6)}.")
         table = table.filter(met)
-    return Scores(table, scores.higher_is_better, scores.place, scores.notes)
+    by_volume = None if scores.by_volume is None else partial(_select_volumes, scores, conditions)
+    return Scores(table, scores.higher_is_better, scores.place, scores.notes, by_volume)
+
+
+def _select_volumes(scores: Scores, conditions: Sequence[str]) -> Scores:
+    assert scores.by_volume is not None  # noqa: S101 - for mypy; the caller checked it
+    return select(scores.by_volume(), conditions)
 
 
 def _among(column: pl.Series, values: str) -> pl.Series:

@@ -116,6 +116,8 @@ def agree(
 
     registry = build_registry()
     rated = _rated(scores, registry, options)
+    for line in rated.remarks:
+        render.warn(f"note: {line}")
     column = _trend(trend, rated)
     settings = _settings(options)
     chosen = registry.ranker(ranker)

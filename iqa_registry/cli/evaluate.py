@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -45,6 +46,12 @@ DEFAULT_METRICS = ("psnr", "ssim")
     default=True,
 )
 @option("group-by")
+@option(
+    "pool",
+    note="Adds the mean by volume, or by subject, weighted by the size of the region.",
+    type=click.Choice(("volume", "subject")),
+    default=None,
+)
 @option("device")
 @option("precision")
 @option("batch-size")
@@ -65,6 +72,7 @@ def evaluate(
     output: Path | None,
     fresh: bool,
     group_by: tuple[str, ...],
+    pool: Literal["volume", "subject"] | None,
     as_json: bool,
     as_csv: bool,
     **settings: Any,
@@ -93,7 +101,7 @@ def evaluate(
     _check_groups(inputs, group_by)
     started = _start(registry, list(metric or DEFAULT_METRICS), options)
     outcome = _evaluate(inputs, started, options, registry, output, fresh)
-    _print(outcome, list(group_by), "json" if as_json else "csv" if as_csv else None)
+    _print(_pooled(outcome, pool, group_by), list(group_by), "json" if as_json else "csv" if as_csv else None)
     _report(outcome, output)
 
 
@@ -131,9 +139,31 @@ def _evaluate(
         return engine.evaluate(inputs, started, options, registry, folder, progress)
 
 
+def _pooled(
+    outcome: Outcome, level: Literal["volume", "subject"] | None, group_by: tuple[str, ...]
+) -> Outcome:
+    if level is None:
+        return outcome
+    from iqa_registry.evaluation.pooling import mixed_columns, pool
+
+    table = pool(outcome.table, level, group_by)
+    if table.height == outcome.table.height:
+        what = "no volumes" if level == "volume" else "no subjects that are known"
+        render.warn(f"note: --pool {level} adds nothing: there are {what}.")
+    for name, values in mixed_columns(outcome.table, group_by).items() if level == "subject" else ():
+        some = ", ".join(map(str, values[:3]))
+        render.warn(
+            f"note: the scores of a subject are pooled over its values of {name} ({some}); "
+            f"keep these apart with --group-by {name}."
+        )
+    return replace(outcome, table=table)
+
+
 def _print(outcome: Outcome, group_by: list[str], form: str | None) -> None:
     if form == "json":
-        render.echo_json(outcome.table.to_dicts())
+        from iqa_registry.tables.writing import as_json
+
+        click.echo(as_json(outcome.table), nl=False)
     elif form == "csv":
         from iqa_registry.tables.writing import as_csv
 
@@ -155,6 +185,7 @@ def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, 
         shown = {name: row[name] for name in group_by} | {
             "metric": f"{wide_name(row['metric'], row['component'])} {render.ARROWS[row['higher_is_better']]}",
             "region": row["region"],
+            **({"level": row["level"]} if "level" in row else {}),
             "dims": f"{row['dimensions']}-D",
             "n": row["n"],
             "mean": render.number(row["mean"]),

@@ -129,13 +129,13 @@ def interval(row: Mapping[str, Any], name: str, form: Callable[[float | None], s
 
 
 def echo_json(value: Any) -> None:
-    """Print JSON that any parser reads: infinities as strings, never bare ``Infinity``."""
+    """Print JSON that any parser reads: infinities are null, never bare ``Infinity``."""
     click.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, default=str))
 
 
 def _jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+        return None
     if isinstance(value, Mapping):
         return {str(key): _jsonable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

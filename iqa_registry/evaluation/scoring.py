@@ -85,6 +85,7 @@ class Scorer:
                 row = base | {
                     "region": region,
                     "region_fraction": 1.0 if mask is None else float(mask.float().mean()),
+                    "pixels": loaded.synthesized[0].numel() if mask is None else int(mask.sum()),
                 }
                 if region in loaded.reasons:
                     status, reason = loaded.reasons[region]

@@ -12,7 +12,7 @@ from iqa_registry.errors import UsageError, nearest
 from iqa_registry.evaluation.items import BOTH_EMPTY, OUTSIDE
 from iqa_registry.images.notes import BEYOND, EQUAL, split_notes
 from iqa_registry.statistics.bootstrap import mean_interval
-from iqa_registry.tables.schema import COMPONENT, METRIC, OK, REGION, STATUS, SUBJECT, with_component
+from iqa_registry.tables.schema import COMPONENT, LEVEL, METRIC, OK, REGION, STATUS, SUBJECT, with_component
 
 SHIFT_LIMIT = 1.0
 """Residual shift in pixels from which a pair is warned about."""
@@ -39,7 +39,8 @@ def summarize(table: pl.DataFrame, group_by: Sequence[str] = (), resamples: int 
     """
     check_groups(group_by, table.columns)
     table = with_component(table)
-    keys = [METRIC, COMPONENT, REGION, "dimensions", *group_by]
+    levels = [LEVEL] if LEVEL in table.columns else []
+    keys = [METRIC, COMPONENT, REGION, "dimensions", *levels, *group_by]
     rows = [
         dict(zip(keys, key, strict=True)) | _statistics(group, resamples)
         for key, group in table.group_by(keys, maintain_order=True)

@@ -19,6 +19,7 @@ from iqa_registry.errors import UsageError
 PAIR_ID, SUBJECT, RATER = "pair_id", "subject", "rater"
 ORDER, REGION, METRIC, COMPONENT, SCORE, STATUS = "order", "region", "metric", "component", "score", "status"
 DIRECTION = "higher_is_better"
+LEVEL, NATIVE, INFINITE = "level", "score_native", "infinite"
 OK = "ok"
 """The status of a row that has a score."""
 IDENTIFIERS = (PAIR_ID, SUBJECT, RATER)
@@ -57,11 +58,13 @@ COLUMNS = (
     Column(METRIC, pl.String, "score", "Metric, as you asked for it."),
     Column(COMPONENT, pl.String, "score", "Component of the score; empty for the score itself."),
     Column(SCORE, pl.Float64, "score", "The score; empty unless `status` is `ok`."),
+    Column(NATIVE, pl.Float64, "score", "The score in the unit of the stored values (HU), where it has one."),
     Column(STATUS, pl.String, "score", "`ok`, `error` or `not_applicable`."),
     Column("message", pl.String, "score", "Why there is no score."),
     Column(DIRECTION, pl.Boolean, "score", "Direction of the metric."),
     Column("dimensions", pl.Int64, "score", "2 if slices or 2-D images were scored, 3 if volumes were."),
     Column("region_fraction", pl.Float64, "score", "Share of the image that the region covers, 0 to 1."),
+    Column("pixels", pl.Int64, "score", "Pixels or voxels of the region."),
     Column("shift", pl.Float64, "reading", "Residual shift between the two images in pixels."),
     Column("intensity", pl.String, "reading", "Intensity rule that scaled the stored values to [0, 1]."),
     Column("synthesized_low", pl.Float64, "reading", "Stored value of the synthesized image that became 0."),
@@ -170,6 +173,15 @@ def with_component(table: pl.DataFrame) -> pl.DataFrame:
         >>> with_component(pl.DataFrame({"metric": ["ours", "ours[edges]"]})).rows()
         [('ours', ''), ('ours', 'edges')]
     """
+    if STATUS in table.columns and SCORE in table.columns and (table[STATUS] == INFINITE).any():
+        infinite = pl.col(STATUS) == INFINITE
+        table = table.with_columns(
+            pl.when(infinite)
+            .then(float("inf"))
+            .otherwise(pl.col(SCORE).cast(pl.Float64, strict=False))
+            .alias(SCORE),
+            pl.when(infinite).then(pl.lit(OK)).otherwise(pl.col(STATUS)).alias(STATUS),
+        )
     if COMPONENT in table.columns:
         return table.with_columns(pl.col(COMPONENT).cast(pl.String).fill_null(""))
     component = table[METRIC].str.extract(_LEGACY, 2).fill_null("").alias(COMPONENT)

@@ -16,6 +16,7 @@ import polars as pl
 from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.files import write_atomically
 from iqa_registry.tables.reading import need_excel
+from iqa_registry.tables.schema import INFINITE, OK, SCORE, STATUS
 
 Rows = pl.DataFrame | Sequence[Mapping[str, Any]]
 """A table, or its rows."""
@@ -53,14 +54,14 @@ def as_csv(rows: Rows, separator: str = ",") -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: infinity is the text ``inf``, NaN is null.
+    """A value as JSON can hold it: infinities and NaN are null.
 
     Example:
         >>> plain({"psnr": [math.inf, math.nan, 20.5]})
-        {'psnr': ['inf', None, 20.5]}
+        {'psnr': [None, None, 20.5]}
     """
     if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
+        return None
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -71,12 +72,23 @@ def plain(value: Any) -> Any:
 def as_json(value: Any) -> str:
     r"""A table, rows or anything made of lists and mappings as JSON that every parser reads, see :func:`plain`.
 
+    In a score table an infinite score is null, and its status ``infinite`` instead of ``ok``.
+
     Example:
         >>> as_json({"n": 2})
         '{\n  "n": 2\n}\n'
     """
-    content = value.to_dicts() if isinstance(value, pl.DataFrame) else value
+    content = _marked(value).to_dicts() if isinstance(value, pl.DataFrame) else value
     return json.dumps(plain(content), indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def _marked(table: pl.DataFrame) -> pl.DataFrame:
+    if not {SCORE, STATUS} <= set(table.columns) or not table.schema[SCORE].is_float():
+        return table
+    infinite = pl.col(SCORE).is_infinite().fill_null(False) & (pl.col(STATUS) == OK)
+    return table.with_columns(
+        pl.when(infinite).then(pl.lit(INFINITE)).otherwise(pl.col(STATUS)).alias(STATUS)
+    )
 
 
 def as_markdown(rows: Rows, digits: int = 4) -> str:

@@ -92,7 +92,8 @@ def test_csv_is_the_table(iqa, folders):
 
 def test_json_is_strict_json(iqa, folders):
     done = iqa("evaluate", folders[0], folders[0], "--metric", "psnr", "--json")
-    assert [row["score"] for row in json.loads(done.stdout)] == ["inf"] * 3
+    rows = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert [(row["score"], row["status"]) for row in rows] == [(None, "infinite")] * 3
 
 
 def test_without_images_the_sample_is_scored(iqa):

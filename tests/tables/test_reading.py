@@ -23,7 +23,11 @@ READABLE = [suffix for suffix in writing.SUFFIXES if suffix in reading.SUFFIXES]
 @pytest.mark.parametrize("suffix", READABLE)
 def test_every_kind_of_file_gives_back_what_was_written(tmp_path, suffix):
     table = read_table(writing.write_table(tmp_path / f"table{suffix}", ROWS))
-    assert table.to_dicts() == ROWS
+    # JSON has no infinity: it is null there, and a score table says so in its status.
+    infinite = None if suffix == ".json" else float("inf")
+    assert table.to_dicts() == [
+        {**row, "psnr": infinite if row["psnr"] == float("inf") else row["psnr"]} for row in ROWS
+    ]
     assert table["epoch"].dtype == pl.Int64
 
 
