@@ -56,6 +56,13 @@ def test_compiles_without_graph_break(built):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["mae", "mse", "nrmse", "fsim", "nlpd", "vif"])
+def test_further_metrics_compile(name):
+    assert_compiles(metric(name), "aot_eager")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_compiles_with_inductor():
     for name in ("psnr", "ssim", "gmsd"):
         assert_compiles(metric(name), "inductor")
@@ -193,6 +200,16 @@ def test_metric_stays_in_evaluation_mode():
     assert model[0].training
     assert not loss.metric.training
     assert copy.deepcopy(loss)(*pair(loss.metric)).isfinite()
+
+
+@pytest.mark.parametrize("name", ["mae", "mse", "nrmse", "fsim", "nlpd", "vif"])
+def test_further_unchecked_losses_never_wait(name):
+    loss = metric(name).as_loss(check=False)
+    synthesized, reference = pair(loss.metric)
+    loss(synthesized, reference)  # filters of this size are made once, on the CPU
+    images = synthesized.clone().requires_grad_()
+    with NoWaiting():
+        loss(images, reference).backward()
 
 
 @pytest.mark.parametrize("name", ["mae", "psnr", "ssim", "ms_ssim", "gmsd", "vif", "nlpd", "fsim", "nrmse"])

@@ -151,11 +151,13 @@ def score_range(subject: Subject) -> str:
     seen = []
     for name, (images, others) in pairs.items():
         scores = subject.scores(images, others)
-        require(not scores.isnan().any(), f"{name} give NaN")
-        inside = (scores >= low - _slack(low)) & (scores <= high + _slack(high))
+        # Whether a metric applies to images without structure is the matter of another check.
+        structured = others is reference
+        require(not (structured and scores.isnan().any()), f"{name} give NaN")
+        inside = (scores >= low - _slack(low)) & (scores <= high + _slack(high)) | scores.isnan()
         shown = show(scores[~inside][:1])
         require(bool(inside.all()), f"declares a range from {low:g} to {high:g}, but {name} give {shown}")
-        seen.append(scores)
+        seen.append(scores[~scores.isnan()])
     found = torch.cat(seen)
     return f"seen {found.min().item():.4g} to {found.max().item():.4g} within {low:g} to {high:g}"
 

@@ -50,11 +50,11 @@ class FilterBank(NamedTuple):
     Attributes:
         filters: ``(orientations, scales, H, W)``, complex with no imaginary part (a product of complex numbers is
             faster than one that converts), zero frequency at the corner.
-        thresholds: the noise threshold of each orientation, for a median amplitude of 1 at the finest scale.
+        thresholds: ``(orientations,)``, the noise thresholds for a median amplitude of 1 at the finest scale.
     """
 
     filters: Tensor
-    thresholds: tuple[float, ...]
+    thresholds: Tensor
 
 
 def _frequencies(side: int) -> Tensor:
@@ -79,7 +79,7 @@ def _angular(theta: Tensor, orientation: int, orientations: int) -> Tensor:
     return torch.exp(-(distance**2) / (2 * deviation**2))
 
 
-def _threshold(filters: Tensor) -> float:
+def _threshold(filters: Tensor) -> Tensor:
     """Noise threshold of one orientation, ``(scales, H, W)``, per unit of the median finest amplitude.
 
     If the finest response is noise, its squared amplitude is exponentially distributed, and its median is ln 2 times
@@ -89,7 +89,7 @@ def _threshold(filters: Tensor) -> float:
     # The even part of a filter is the transform of the real part of its impulse response.
     even = (filters + filters.flip(-2, -1).roll((1, 1), (-2, -1))) / 2
     power = even.sum(dim=0).square().sum() / (math.log(2) * filters[0].square().sum())
-    tau = math.sqrt(power)
+    tau = power.sqrt()
     mean, deviation = math.sqrt(math.pi / 2) * tau, math.sqrt(2 - math.pi / 2) * tau
     return (mean + NOISE_DEVIATIONS * deviation) / NOISE_RESCALING
 
@@ -102,7 +102,7 @@ def log_gabor_bank(
 
     Example:
         >>> bank = log_gabor_bank(32, 32, 4, 4, torch.device("cpu"))
-        >>> round(bank.filters.real.max().item(), 4), round(bank.thresholds[0], 4)
+        >>> round(bank.filters.real.max().item(), 4), round(bank.thresholds[0].item(), 4)
         (0.9952, 2.0566)
     """
     # Kept tensors must not be inference tensors, which a later call that needs gradients could not use.
@@ -113,8 +113,8 @@ def log_gabor_bank(
         radius[0, 0] = 1
         radial = torch.stack([_radial(radius, scale) for scale in range(scales)])
         banks = [radial * _angular(theta, index, orientations) for index in range(orientations)]
-        thresholds = tuple(_threshold(bank) for bank in banks)
-        return FilterBank(torch.stack(banks).to(torch.complex64).to(device), thresholds)
+        thresholds = torch.stack([_threshold(bank) for bank in banks]).float()
+        return FilterBank(torch.stack(banks).to(torch.complex64).to(device), thresholds.to(device))
 
 
 def lower_median(values: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ def lower_median(values: Tensor) -> Tensor:
         >>> lower_median(torch.tensor([[3.0, 1.0, 2.0, 4.0]])).tolist()
         [2.0]
     """
-    if values.device.type != "cpu":
+    if values.device.type != "cpu" or torch.compiler.is_compiling():
         return values.median(dim=1).values
     middle = (values.shape[1] - 1) // 2
     order = np.argpartition(values.detach().numpy(), middle, axis=1)
