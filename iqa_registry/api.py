@@ -112,8 +112,8 @@ def evaluate(
 
 
 def agree(
-    scores: str | Path | pl.DataFrame,
-    ratings: str | Path | pl.DataFrame | None = None,
+    scores: Any,
+    ratings: Any = None,
     *,
     ranker: str = "levels",
     registry: Registry | None = None,
@@ -122,9 +122,9 @@ def agree(
     """Measure how well metrics agree with human ratings.
 
     Args:
-        scores: a run folder, a score table or its file (long or wide), or a dataset that brings scores
-            (``nirps:PATH``).
-        ratings: a table of ratings or its file; by default they are in the scores' table.
+        scores: a run folder, a score table (a polars or pandas frame, long or wide) or its file, or a dataset that
+            brings scores (``nirps:PATH``).
+        ratings: a table of ratings (polars or pandas) or its file; by default they are in the scores' table.
         ranker: brings scores onto the raters' scale; by default Algorithm 4 of K-CROSS.
         registry: where names are looked up.
         **options: fields of :class:`~iqa_registry.agreement.judging.Settings`: ``group_by``, ``cluster``,
@@ -150,15 +150,18 @@ def agree(
     from iqa_registry.agreement.report import metric_rows
     from iqa_registry.agreement.scores import make_scores, read_scores
     from iqa_registry.agreement.study import judge
+    from iqa_registry.tables.reading import as_frame
 
     known = [field.name for field in fields(Settings)]
     unknown = [name for name in options if name not in known]
     if unknown:
         raise UsageError(f"agree has no option {unknown[0]!r}.{nearest(unknown[0], known)}")
     registry = registry or build_registry()
-    if isinstance(scores, pl.DataFrame):
-        rated = rate(make_scores(scores, registry), ratings)
+    table = as_frame(scores, "scores")
+    judged = ratings if ratings is None else as_frame(ratings, "ratings")
+    if isinstance(table, pl.DataFrame):
+        rated = rate(make_scores(table, registry), judged)
     else:
-        rated = rate(read_scores(scores, registry), ratings)
+        rated = rate(read_scores(table, registry), judged)
     groups = judge(rated, registry.ranker(ranker), Settings(**options))
     return pl.DataFrame(metric_rows(groups), infer_schema_length=None)

@@ -11,10 +11,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from iqa_registry.agreement.derived import derived_columns
+from iqa_registry.agreement.matching import differences, explain
 from iqa_registry.agreement.scores import ID, Scores
 from iqa_registry.errors import UsageError
 from iqa_registry.statistics.arrays import Array
-from iqa_registry.tables.reading import column_of, read_table, some, with_identity
+from iqa_registry.tables.numbers import MARKS, first_word
+from iqa_registry.tables.reading import Cells, column_of, read_cells, some, with_identity
 from iqa_registry.tables.schema import RATER
 
 RATING = "rating"
@@ -28,7 +31,7 @@ class HowRated:
     Attributes:
         rating: the column of ratings, one for each image.
         raters: columns of individual raters; by default those that begin with ``rater_``.
-        identity: columns that identify an image.
+        identity: columns of the ratings that identify an image.
         higher_is_better: whether a larger rating is better; if not, the scale is reversed.
         pool: how individual raters become one rating: ``trimmed-mean`` (without the highest and the lowest), ``mean``
             or ``median``.
@@ -52,7 +55,7 @@ class Rated:
         single: ``(n, k)`` individual ratings, NaN where a rater did not see an image; ``None`` if only means are
             known.
         notes: what was left out, one line each.
-        remarks: what was done to join the two, one line each.
+        remarks: how the ratings were read and joined, where that is not plain, one line each.
     """
 
     scores: Scores
@@ -118,15 +121,77 @@ def rate(
     """
     how = how or HowRated()
     if ratings is None:
-        return _joined(scores, _own(scores, how), how, [])
-    if isinstance(ratings, pl.DataFrame):
-        table, place = ratings, "the ratings"
-    else:
-        table, place = read_table(Path(ratings), how.identity), str(ratings)
-    wide = _wide(with_identity(table, how.identity, ID, place), how, place)
+        wide, remarks = _raters_only(_own(scores, how), how)
+        return replace(_joined(scores, wide, how, []), remarks=remarks)
+    source = _Source.of(ratings, how)
+    wide, remarks = _raters_only(_wide(source, how), how)
     scores, among, pooled = _by_volume(scores, among or scores, wide)
-    joined = _joined(scores, wide, how, _unmatched(scores, among, wide, place))
-    return replace(joined, remarks=pooled)
+    joined = _joined(scores, wide, how, _unmatched(scores, among, wide, source.place), source.place)
+    return replace(joined, remarks=[*source.remarks(wide.columns), *remarks, *pooled])
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A table of ratings with its text, which messages quote."""
+
+    table: pl.DataFrame
+    place: str
+    cells: Cells
+
+    @classmethod
+    def of(cls, ratings: str | Path | pl.DataFrame, how: HowRated) -> _Source:
+        if isinstance(ratings, pl.DataFrame):
+            cells, table, place = Cells(ratings), ratings, "the ratings"
+        else:
+            cells, place = read_cells(Path(ratings)), str(ratings)
+            table = cells.values(how.identity, commas=True)
+        if list(how.identity) == [ID] and ID not in table.columns:
+            text = [name for name in table.columns if table[name].dtype == pl.String] or table.columns
+            raise UsageError(
+                f"{place}: has no column {ID!r} (--id). It has {', '.join(table.columns[:12])}; "
+                f"name the one that identifies an image, for example --id {ID}={text[0]}."
+            )
+        return cls(with_identity(table, how.identity, ID, place), place, cells)
+
+    def number(self, column: pl.Series) -> pl.Series:
+        """The ratings as numbers; a message names the value and its row."""
+        text = self.cells.table[column.name]
+        row = first_word(text) if text.dtype == pl.String else None
+        where = None if row is None else f"{self.cells.place(row)} has {text[row]!r}"
+        return _number(column, self.place, where)
+
+    def remarks(self, names: Sequence[str]) -> list[str]:
+        """What was read as missing, and decimal commas."""
+        lines = []
+        text = [
+            self.cells.table[name]
+            for name in self.table.columns
+            if name in (*names, RATING)
+            and self.cells.table.schema.get(name) == pl.String
+            and not self.cells.typed
+        ]
+        marked = [column.filter(column.is_in(MARKS)) for column in text]
+        count = sum(map(len, marked))
+        if count:
+            marks = list(dict.fromkeys(mark for column in marked for mark in column))
+            lines.append(f"{count} ratings are missing ({', '.join(map(repr, marks))}) in {self.place}")
+        commas = self.cells.with_commas(self.cells.table.select(column.name for column in text))
+        if commas:
+            lines.append(f"{self.place} has decimal commas in {some(commas)}, read as decimal points")
+        return lines
+
+
+def _raters_only(table: pl.DataFrame, how: HowRated) -> tuple[pl.DataFrame, list[str]]:
+    """The table without columns computed from the raters' (``rater_mean``), and what is to be said of them."""
+    names = [name for name in table.columns if name not in (ID, how.rating)]
+    found = derived_columns(table, names, _PREFIX)
+    if how.raters:
+        return table, [f"{name} seems not to be a rater: {reason}" for name, reason in found.items()]
+    remarks = [
+        f"{name} is not used as a rater: {reason}; to use it, name it with --raters"
+        for name, reason in found.items()
+    ]
+    return table.drop(found), remarks
 
 
 def _by_volume(scores: Scores, among: Scores, ratings: pl.DataFrame) -> tuple[Scores, Scores, list[str]]:
@@ -153,10 +218,11 @@ def _own(scores: Scores, how: HowRated) -> pl.DataFrame:
     )
 
 
-def _wide(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
+def _wide(source: _Source, how: HowRated) -> pl.DataFrame:
     """One row per image: :data:`ID`, the rating or the raters' columns."""
+    table, place = source.table, source.place
     if RATER in table.columns:
-        return _from_long(table, how, place)
+        return _from_long(source, how)
     names = _rater_columns(table, how, place)
     found = [name for name in (how.rating, *names) if name in table.columns]
     if not found:
@@ -166,12 +232,13 @@ def _wide(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
         raise UsageError(
             f"{place}: {some(twins)} are listed twice. Keep one row each, or add a column {RATER!r}."
         )
-    numbers = table.select(ID, *(_number(table[name], place) for name in found))
+    numbers = table.select(ID, *(source.number(table[name]) for name in found))
     return numbers.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in found))
 
 
-def _from_long(table: pl.DataFrame, how: HowRated, place: str) -> pl.DataFrame:
-    rating = _number(column_of(table, how.rating, place, "--rating"), place)
+def _from_long(source: _Source, how: HowRated) -> pl.DataFrame:
+    table, place = source.table, source.place
+    rating = source.number(column_of(table, how.rating, place, "--rating"))
     table = table.select(ID, pl.col(RATER).cast(pl.String), rating.alias(RATING)).drop_nulls()
     twins = table.filter(table.select(ID, RATER).is_duplicated())
     if twins.height:
@@ -188,10 +255,12 @@ def _rater_columns(table: pl.DataFrame, how: HowRated, place: str) -> list[str]:
     return [name for name in table.columns if name.startswith(_PREFIX)]
 
 
-def _number(column: pl.Series, place: str) -> pl.Series:
+def _number(column: pl.Series, place: str, where: str | None = None) -> pl.Series:
     if not column.dtype.is_numeric() and column.null_count() < len(column):
+        words = column.drop_nulls()
         raise UsageError(
-            f"{place}: column {column.name!r} does not hold only numbers. Fix it or name another."
+            f"{place}: column {column.name!r} does not hold only numbers: {where or f'it has {words[0]!r}'}. "
+            "Write a number with a decimal point there, or name another column."
         )
     numbers = column.cast(pl.Float64).fill_nan(None)
     if numbers.is_infinite().any():
@@ -206,17 +275,25 @@ def _unmatched(scores: Scores, among: Scores, ratings: pl.DataFrame, place: str)
         (scores.table, ratings, f"in {scores.place} have no rating in {place}"),
         (ratings, among.table, f"in {place} have no score in {scores.place}"),
     ):
-        lost = (
-            there.join(other, on=ID, how="anti", maintain_order="left")[ID]
-            .unique(maintain_order=True)
-            .to_list()
-        )
+        lost = _lost(there, other)
         if lost:
             notes.append(f"{len(lost)} images {text}: {some(lost)}")
+    if len(notes) > 1:
+        first, second = _lost(among.table, ratings), _lost(ratings, among.table)
+        if causes := differences(first, second):
+            notes[-1] += f"; ids of the two sides differ in {' and '.join(causes)}"
     return notes
 
 
-def _joined(scores: Scores, ratings: pl.DataFrame, how: HowRated, notes: list[str]) -> Rated:
+def _lost(there: pl.DataFrame, other: pl.DataFrame) -> list[str]:
+    return (
+        there.join(other, on=ID, how="anti", maintain_order="left")[ID].unique(maintain_order=True).to_list()
+    )
+
+
+def _joined(
+    scores: Scores, ratings: pl.DataFrame, how: HowRated, notes: list[str], place: str = "the ratings"
+) -> Rated:
     """The images with both, in the order of the scores."""
     names = [name for name in ratings.columns if name not in (ID, how.rating)]
     if ratings.height == scores.table.height and ratings[ID].equals(scores.table[ID]):
@@ -237,9 +314,10 @@ def _joined(scores: Scores, ratings: pl.DataFrame, how: HowRated, notes: list[st
     if missing and not notes:
         notes = [f"{len(missing)} images have no rating: {some(missing)}"]
     if not there.any():
-        raise UsageError(
-            f"{scores.place}: no image has both a score and a rating. Check that the pair ids agree."
-        )
+        scored, rated = (table[ID].unique(maintain_order=True).to_list() for table in (scores.table, ratings))
+        shared = not rated or not set(scored).isdisjoint(rated)
+        why = "All ratings are missing." if shared else explain(scored, rated, (scores.place, place))
+        raise UsageError(f"{scores.place}: no image has both a score and a rating. {why}")
     return Rated(scores, rating, names if single is not None else (), single, notes).only(there)
 
 

@@ -106,7 +106,7 @@ def _open(source: str, registry: Registry, identity: Sequence[str]) -> pl.DataFr
         raise UsageError(
             f"{source}: no such file, and no dataset {name!r}.{nearest(name, registry.datasets)}"
         )
-    return read_table(path, identity)
+    return read_table(path, identity, commas=True)
 
 
 def make_scores(

@@ -221,6 +221,11 @@ def _mark_best(group: Group, apart: Sequence[str]) -> None:
     """Mark the most consistent metric and those that are not distinguishable from it."""
     if not group.judged:
         return
+    # Where all ratings are equal no metric is better than another.
+    if group.judged[0].row["chance"] == 0:
+        for judged in group.judged:
+            judged.row["best"] = False
+        return
     first = group.judged[0].metric
     worse = {
         row["second"] if row["first"] == first else row["first"]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     type=COLUMNS,
     default="pair_id",
     metavar="COLUMNS",
-    help="Columns that identify an image.",
+    help="Columns that identify an image. If the ratings call one otherwise: pair_id=COLUMN.",
 )
 @option("--rating", section="Input", default="rating", metavar="COLUMN", help="Column with the ratings.")
 @option(
@@ -135,13 +135,15 @@ def _rated(scores: str, registry: Registry, options: Mapping[str, Any]) -> Rated
     from iqa_registry.agreement.ratings import HowRated, rate
     from iqa_registry.agreement.scores import Wanted, read_scores, select
 
-    identity = list(options["identity"])
+    # NAME=OTHER: what the scores call NAME, the ratings call OTHER.
+    named = [column.partition("=") for column in options["identity"]]
+    identity = [name.strip() for name, _, _ in named]
     directions = {name: way == "higher" for name, way in options["direction"]}
     wanted = Wanted(options["metric"], identity, directions)
     how = HowRated(
         rating=options["rating"],
         raters=list(options["raters"]),
-        identity=identity,
+        identity=[other.strip() or name.strip() for name, _, other in named],
         higher_is_better=not options["lower_rating_is_better"],
         pool=options["pool"],
     )

@@ -106,7 +106,7 @@ def _correlate(
     from iqa_registry.agreement import systems
     from iqa_registry.tables.reading import read_table
 
-    table = read_table(path)
+    table = read_table(path, commas=True)
     try:
         columns = systems.choose_columns(table, targets, metrics, list(group_by), system)
         return systems.correlate(table, columns, order, seed)

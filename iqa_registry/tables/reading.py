@@ -16,24 +16,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from iqa_registry.errors import MissingExtraError, UsageError, nearest
+from iqa_registry.tables.numbers import MISSING, has_decimal_commas, numbers, with_points
 from iqa_registry.tables.schema import IDENTIFIERS, as_text, names_as_text
 
 TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 SUFFIXES = (*TEXT, ".parquet", ".pq", ".json", ".xlsx")
-MISSING = ("", "NA", "N/A", "nan", "NaN")
-"""What stands for no value in text."""
-
 _LINE = "\0line"
-_INTEGER = r"^-?(?:0|[1-9][0-9]{0,17})$"
-# More digits than a whole number in memory has are an identifier, not a number.
-_NUMBER = (
-    r"^[+-]?(?:(?:0|[1-9][0-9]{0,17})(?:[eE][+-]?[0-9]+)?"
-    r"|(?:0|[1-9][0-9]*)?\.[0-9]+(?:[eE][+-]?[0-9]+)?|(?:0|[1-9][0-9]*)\.(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?))$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +37,40 @@ class Cells:
         table: text of a text file or a spreadsheet, values of another.
         lines: the line of each row, counted from 1, in a text file.
         typed: whether the file knows what is a number, so that text is text.
+        separator: what separates the columns of a text file.
     """
 
     table: pl.DataFrame
     lines: Sequence[int] | None = None
     typed: bool = False
+    separator: str = ""
 
     def place(self, row: int) -> str:
         """Where a row is in the file, for messages: ``line 3`` or ``row 2``."""
         return f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
 
-    def values(self, names: Collection[str] = ()) -> pl.DataFrame:
-        """The table with names as text, numbers as numbers, and null for :data:`MISSING` and NaN.
+    def values(self, names: Collection[str] = (), commas: bool = False) -> pl.DataFrame:
+        """The table with names as text, numbers as numbers, and null for missing values and NaN.
 
         Args:
             names: columns that are read as text, beside the identifiers.
+            commas: whether columns of numbers with decimal commas become numbers.
         """
         text = {*IDENTIFIERS, *names}
-        return self.table.with_columns(self._column(name, name in text) for name in self.table.columns)
+        table = self.table.with_columns(self._column(name, name in text) for name in self.table.columns)
+        if not commas or self.typed:
+            return table
+        return table.with_columns(with_points(table[name]) for name in self.with_commas(table, text))
+
+    def with_commas(self, table: pl.DataFrame, names: Collection[str] = ()) -> list[str]:
+        """The columns of text that hold numbers with decimal commas."""
+        return [
+            name
+            for name in table.columns
+            if name not in names
+            and table[name].dtype == pl.String
+            and has_decimal_commas(table[name], self.separator)
+        ]
 
     def _column(self, name: str, is_name: bool) -> pl.Series:
         column = self.table[name]
@@ -72,26 +81,17 @@ class Cells:
         if self.typed:
             return column
         text = column.set(column.is_in(MISSING), None)
-        return text if is_name else _numbers(text)
+        return text if is_name else numbers(text)
 
 
-def _numbers(text: pl.Series) -> pl.Series:
-    """A column of text as numbers if all of its values are numbers."""
-    if text.null_count() == len(text):
-        return text
-    for pattern, dtype in ((_INTEGER, pl.Int64), (_NUMBER, pl.Float64)):
-        if text.str.contains(pattern).all():
-            return text.cast(dtype)
-    return text
-
-
-def read_table(path: Path, names: Collection[str] = ()) -> pl.DataFrame:
+def read_table(path: Path, names: Collection[str] = (), commas: bool = False) -> pl.DataFrame:
     r"""Read a table.
 
     Args:
         path: a file with one of :data:`SUFFIXES`; a CSV may be separated by comma, semicolon or tab. Of an Excel file
             the first sheet is read.
         names: columns that are read as text although they look like numbers, beside the identifiers.
+        commas: whether columns of numbers with decimal commas (``4,33``) become numbers.
 
     Returns:
         The table: columns that hold only numbers are numbers, empty cells and NaN are null.
@@ -108,7 +108,7 @@ def read_table(path: Path, names: Collection[str] = ()) -> pl.DataFrame:
         ...     read_table(file).rows()
         [('7', '007', 0.5), ('8', '012', None)]
     """
-    return read_cells(path).values(names)
+    return read_cells(path).values(names, commas)
 
 
 def read_cells(path: Path) -> Cells:
@@ -206,7 +206,7 @@ def parse_text(content: bytes, place: object) -> Cells:
     split = _with_quotes if '"' in text else _without_quotes
     rows, lines = split(text, separator, place)
     table = _without_empty_rows(_stripped(rows).with_columns(lines.alias(_LINE)), but=_LINE)
-    return Cells(table.drop(_LINE), table[_LINE].to_list())
+    return Cells(table.drop(_LINE), table[_LINE].to_list(), separator=separator)
 
 
 def _without_quotes(text: str, separator: str, place: object) -> tuple[pl.DataFrame, pl.Series]:
@@ -256,6 +256,39 @@ def _stripped(table: pl.DataFrame) -> pl.DataFrame:
 
 def _without_empty_rows(table: pl.DataFrame, but: str = "") -> pl.DataFrame:
     return table.filter(pl.any_horizontal(pl.exclude(but).is_not_null())) if table.width else table
+
+
+def as_frame(value: object, what: str) -> pl.DataFrame | str | Path:
+    """A table from Python, or the name of its file: polars and pandas frames are taken.
+
+    Args:
+        value: the frame, or a path.
+        what: what it is, for the message.
+
+    Raises:
+        UsageError: it is something else.
+
+    Example:
+        >>> as_frame(pl.DataFrame({"psnr": [20.0]}).lazy(), "scores").height
+        1
+    """
+    if isinstance(value, pl.DataFrame | str | Path):
+        return value
+    if isinstance(value, pl.LazyFrame):
+        return value.collect()
+    if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "columns"):
+        # By columns: from_pandas would need pyarrow for text.
+        columns = {str(name): _from_pandas(value[name]) for name in value.columns}  # type: ignore[index]
+        return pl.DataFrame(columns)
+    raise UsageError(
+        f"{what}: got {type(value).__name__}. Give a polars or pandas DataFrame, or the path of a table."
+    )
+
+
+def _from_pandas(column: Any) -> pl.Series:
+    if getattr(column.dtype, "kind", "O") in "biufmM":
+        return pl.Series(column.to_numpy())
+    return _mixed([None if missing else value for value, missing in zip(column, column.isna(), strict=True)])
 
 
 def column_of(table: pl.DataFrame, name: str, place: object, option: str) -> pl.Series:

@@ -107,3 +107,13 @@ def test_an_output_that_is_a_file(iqa, table):
     done = iqa("agree", table, "--resamples", 0, "-o", table)
     assert done.returncode == 2
     assert "is a file, and this option takes a folder. Name a folder." in done.stderr
+
+
+def test_the_column_of_ids_has_another_name_in_the_ratings(iqa, tmp_path, table):
+    ratings = pl.read_csv(table, schema_overrides={"pair_id": pl.String}).select("pair_id", "rating")
+    ratings.rename({"pair_id": "Bild"}).write_csv(tmp_path / "r.csv")
+    done = iqa("agree", table, "--ratings", "r.csv", "--resamples", 0)
+    assert done.returncode == 2
+    assert "for example --id pair_id=Bild" in done.stderr
+    done = iqa("agree", table, "--ratings", "r.csv", "--resamples", 0, "--id", "pair_id=Bild", "--json")
+    assert {row["n"] for row in json.loads(done.stdout)} == {60}
