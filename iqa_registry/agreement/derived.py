@@ -1,4 +1,4 @@
-"""Columns among the raters that are no raters: means and counts that somebody computed from them."""
+"""Columns among the raters that hold no rater's scores: means and counts computed from them."""
 
 from __future__ import annotations
 

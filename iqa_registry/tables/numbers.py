@@ -1,4 +1,4 @@
-"""Text that stands for numbers: marks for missing values, decimal commas, and what is no number at all."""
+"""Text that stands for numbers: marks for missing values, decimal commas, and words where a number should be."""
 
 from __future__ import annotations
 
