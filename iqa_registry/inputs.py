@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iqa_registry.errors import UsageError
+from iqa_registry.images.objects import to_source
 from iqa_registry.images.pair import Pair
 from iqa_registry.images.pairs import Pairing, make_pairs, pair_paths, read_manifest
 
@@ -91,7 +92,7 @@ def open_inputs(
     if isinstance(pairs, str | Path):
         return _from_pairing(read_manifest(Path(pairs)), arguments)
     if pairs is not None:
-        made = make_pairs(pairs)
+        made = _with_sources(make_pairs(pairs))
         return Inputs(made, arguments=arguments | {"pairs": f"{len(made)} pairs"})
     from iqa_registry.sample import MANIFEST, NOTICE
 
@@ -109,6 +110,22 @@ def _from_dataset(dataset: str | Dataset, registry: Registry | None, arguments: 
         dataset = (registry or build_registry()).dataset(dataset)
     pairs = list(dataset.pairs())
     return Inputs(pairs, list(dataset.left_out), dataset, arguments)
+
+
+def _with_sources(pairs: Sequence[Pair]) -> list[Pair]:
+    """Pairs whose images of other libraries are read; an object that several pairs share is read once."""
+    read: dict[tuple[int, bool], Any] = {}
+
+    def take(pair: Pair, role: str) -> Any:
+        value = getattr(pair, role)
+        labels = role in ("mask", "labels")
+        key = (id(value), labels)
+        if key not in read:
+            read[key] = to_source(value, f"{pair.pair_id}: {role}", labels)
+        return read[key]
+
+    roles = ("synthesized", "reference", "mask", "labels")
+    return [replace(pair, **{role: take(pair, role) for role in roles}) for pair in pairs]
 
 
 def _absolute(path: str | Path | None) -> str | None:

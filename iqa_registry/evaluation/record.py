@@ -9,10 +9,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.options import Options
+from iqa_registry.images._arrays import to_array
 from iqa_registry.images.formats import on_disk
-from iqa_registry.images.image import LazyImage, Source
+from iqa_registry.images.image import Array, Image, LazyImage, Source
 from iqa_registry.images.pair import Pair
 from iqa_registry.metrics import Metric
 
@@ -78,11 +81,20 @@ def _source_state(source: Source | None) -> bytes:
         return b"-"
     if isinstance(source, LazyImage):
         return source.key.encode()
+    if isinstance(source, Image):
+        arrays = (source.pixels, source.affine, source.valid)
+        return b"".join(_array_state(array) for array in arrays if array is not None)
     if not isinstance(source, str | Path):
-        values: Any = source
-        return hashlib.sha256(memoryview(values).cast("B") if hasattr(source, "dtype") else b"").digest()
+        return _array_state(to_array(source))
     try:
         state = on_disk(source).stat()
     except OSError:
         return b"absent"
     return repr((str(source), state.st_size, state.st_mtime_ns)).encode()
+
+
+def _array_state(array: Array) -> bytes:
+    """The same for equal values of one type, however they lie in memory."""
+    digest = hashlib.sha256(repr((array.shape, array.dtype.str)).encode())
+    digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+    return digest.digest()

@@ -27,8 +27,10 @@ def to_array(values: Array | Tensor) -> Array:
     """A tensor's values as an array, whatever device and float type it has; arrays as they are."""
     if isinstance(values, np.ndarray):
         return values
-    values = values.detach().cpu()
-    return (values.float() if values.is_floating_point() else values).numpy()
+    values = values.detach().cpu().resolve_conj().resolve_neg()
+    wide = values.is_floating_point() and values.itemsize < 4
+    found: Array = np.asarray((values.float() if wide else values).numpy())
+    return found
 
 
 def as_picture(values: Array | Tensor, name: str = "array") -> Image:
