@@ -157,6 +157,8 @@ def test_the_core_names_nothing_of_a_plugin(path):
     found = [item for item in found if (path.name, item[1]) != ("arguments.py", "lesions")]
     # The package that an adapter is for has the name of a segmenter.
     found = [item for item in found if (path.parent.name, item[1]) != ("adapters", "monai")]
+    # And the package whose tensors are read.
+    found = [item for item in found if (path.name, item[1]) != ("objects.py", "monai")]
     assert not found, "; ".join(f"{path}:{line}: {word}" for line, word in found)
 
 
