@@ -57,7 +57,7 @@ def to_source(value: Any, name: str = "array", labels: bool = False) -> Source |
         labels: whether it is a mask or label map, of which a palette gives its indices.
 
     Raises:
-        UsageError: an object that is no image.
+        UsageError: an object that is not an image.
         ImageError: an image that cannot be scored: several volumes in one, or not a number for each pixel.
 
     Example:
@@ -78,7 +78,7 @@ def to_source(value: Any, name: str = "array", labels: bool = False) -> Source |
             array = np.empty(0, object)
         if array.dtype.kind in "buif":
             return array
-    raise UsageError(f"{name} is of type {type(value).__name__}, which is no image. Give {ACCEPTED}.")
+    raise UsageError(f"{name} is of type {type(value).__name__}, which is not an image. Give {ACCEPTED}.")
 
 
 def _is_array(value: Any) -> bool:

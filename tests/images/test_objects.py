@@ -91,6 +91,6 @@ def test_what_is_absent_and_what_is_no_image() -> None:
     assert not is_image(pandas.DataFrame())
     for value in ({"a": 1}, [[1], [2, 3]], ["a.png"], 7, pandas.DataFrame()):
         with pytest.raises(
-            UsageError, match=r"mask is of type .*, which is no image. Give a path, a NumPy array"
+            UsageError, match=r"mask is of type .*, which is not an image. Give a path, a NumPy array"
         ):
             to_source(value, "mask")
