@@ -79,6 +79,8 @@ class MetricSpec:
         extra: the pip extra it needs, for example ``pyiqa``.
         uses_labels: names of the labels that ``encode`` takes as keywords, for example ``("lesions",)``.
         provides_map: whether :meth:`~iqa_registry.metrics.FullReferenceMetric.local_map` is implemented.
+        native_units: whether the score grows with the values' scale, as a mean error does, so that it can be given in
+            the unit of the stored values too.
 
     Example:
         >>> spec = MetricSpec(
@@ -116,6 +118,7 @@ class MetricSpec:
     extra: str | None = None
     uses_labels: tuple[str, ...] = ()
     provides_map: bool = False
+    native_units: bool = False
 
     def check(self) -> None:
         """Raise :class:`SpecError` naming the fields that cannot be right."""

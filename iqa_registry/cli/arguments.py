@@ -18,8 +18,9 @@ The grammar of the command line, which commands of plugins follow too:
 
 Names that are kept for commands to come, with the one meaning that each will have: ``--shard K/N`` (this part of the
 work), ``--engine NAME`` (what runs it), ``--config FILE`` (TOML; options override it), ``--preset NAME`` (settings by
-name), ``--units COLUMNS`` (what counts as one observation), ``--pool HOW`` (how several values become one:
-raters' by ``mean``, scores of slices by ``volume``). Verbs:
+name), ``--pool HOW`` (how several values become one:
+raters' by ``mean``, scores of slices by ``volume``). ``--units`` is the unit of what is shown (``scaled`` or
+``native``). Verbs:
 ``pairs``, ``stress``, ``fit``, ``plan``, ``evaluate-sets``, ``systems``, ``compare``, ``rank``, ``report``, ``worst``,
 ``study``, ``show``, ``rerun``, ``diff``, ``cite``, ``merge``.
 """

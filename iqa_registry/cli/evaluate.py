@@ -52,6 +52,14 @@ DEFAULT_METRICS = ("psnr", "ssim")
     type=click.Choice(("volume", "subject")),
     default=None,
 )
+@option(
+    "units",
+    "--units",
+    type=click.Choice(("scaled", "native")),
+    default="scaled",
+    help="Show errors scaled to [0, 1], or in the unit of the stored values (HU), as the column score_native has them.",
+    section="Statistics",
+)
 @option("device")
 @option("precision")
 @option("batch-size")
@@ -75,6 +83,7 @@ def evaluate(
     pool: Literal["volume", "subject"] | None,
     as_json: bool,
     as_csv: bool,
+    units: str,
     **settings: Any,
 ) -> None:
     """Score synthesized images against their references.
@@ -101,7 +110,8 @@ def evaluate(
     _check_groups(inputs, group_by)
     started = _start(registry, list(metric or DEFAULT_METRICS), options)
     outcome = _evaluate(inputs, started, options, registry, output, fresh)
-    _print(_pooled(outcome, pool, group_by), list(group_by), "json" if as_json else "csv" if as_csv else None)
+    form = "json" if as_json else "csv" if as_csv else None
+    _print(_pooled(outcome, pool, group_by), list(group_by), form, units)
     _report(outcome, output)
 
 
@@ -159,7 +169,7 @@ def _pooled(
     return replace(outcome, table=table)
 
 
-def _print(outcome: Outcome, group_by: list[str], form: str | None) -> None:
+def _print(outcome: Outcome, group_by: list[str], form: str | None, units: str) -> None:
     if form == "json":
         from iqa_registry.tables.writing import as_json
 
@@ -169,11 +179,14 @@ def _print(outcome: Outcome, group_by: list[str], form: str | None) -> None:
 
         click.echo(as_csv(outcome.table), nl=False)
     else:
-        from iqa_registry.evaluation.summary import interval_notes, summarize
+        from iqa_registry.evaluation.summary import in_native_units, interval_notes, summarize
 
-        summary = summarize(outcome.table, group_by)
+        table, notes = in_native_units(outcome.table) if units == "native" else (outcome.table, [])
+        if table.is_empty():
+            table = outcome.table
+        summary = summarize(table, group_by)
         click.echo(render.table(_summary_rows(summary, group_by)))
-        for line in interval_notes(summary):
+        for line in [*notes, *interval_notes(summary)]:
             render.warn(f"note: {line}")
 
 

@@ -13,6 +13,7 @@ from iqa_registry.evaluation.encoding import Encoded, Encoder, Failure, Stack
 from iqa_registry.evaluation.items import WHOLE_IMAGE, Failed, Item, Loaded
 from iqa_registry.evaluation.options import Options
 from iqa_registry.metrics import Comparison, FullReferenceMetric, Metric, NoReferenceMetric
+from iqa_registry.tables.schema import NATIVE
 
 Row = dict[str, Any]
 Status = Literal["ok", "error", "not_applicable"]
@@ -81,6 +82,7 @@ class Scorer:
         rows: list[Row] = []
         for loaded, results in zip(stack.loaded, found, strict=True):
             base = _base_row(loaded, metric) | {"seconds": seconds}
+            width = _native_width(loaded, metric)
             for region, mask in loaded.regions.items():
                 row = base | {
                     "region": region,
@@ -93,7 +95,7 @@ class Scorer:
                 elif isinstance(results, Failure):
                     rows.append(row | {"status": results.status, "message": results.message})
                 else:
-                    rows += _result_rows(row, results[region])
+                    rows += _result_rows(row, results[region], width)
         return rows
 
     def _compare(self, metric: Metric, encoded: Encoded) -> list[dict[str, Result]]:
@@ -180,9 +182,21 @@ def _failure_row(failed: Failed, metric: Metric) -> Row:
     return row | {"region": WHOLE_IMAGE, "status": "error", "message": failed.message}
 
 
-def _result_rows(row: Row, result: Result) -> list[Row]:
+def _native_width(loaded: Loaded, metric: Metric) -> float | None:
+    """What a score of 1 is in stored values; ``None`` where the metric does not scale or the two images differ."""
+    limits = loaded.columns
+    ends = [(limits.get(f"{name}_low"), limits.get(f"{name}_high")) for name in ("synthesized", "reference")]
+    if metric.spec is None or not metric.spec.native_units or ends[0] != ends[1] or None in ends[0]:
+        return None
+    return float(limits["reference_high"]) - float(limits["reference_low"])
+
+
+def _result_rows(row: Row, result: Result, width: float | None) -> list[Row]:
     parts = {"": result, **result.components}
+    if width is not None and result.score is not None:
+        row = row | {NATIVE: result.score * width}
     return [
-        row | {"component": name, "score": part.score, "status": part.status, "message": part.message}
+        (row if not name else row | {NATIVE: None})
+        | {"component": name, "score": part.score, "status": part.status, "message": part.message}
         for name, part in parts.items()
     ]

@@ -12,7 +12,17 @@ from iqa_registry.errors import UsageError, nearest
 from iqa_registry.evaluation.items import BOTH_EMPTY, OUTSIDE
 from iqa_registry.images.notes import BEYOND, EQUAL, split_notes
 from iqa_registry.statistics.bootstrap import mean_interval
-from iqa_registry.tables.schema import COMPONENT, LEVEL, METRIC, OK, REGION, STATUS, SUBJECT, with_component
+from iqa_registry.tables.schema import (
+    COMPONENT,
+    LEVEL,
+    METRIC,
+    NATIVE,
+    OK,
+    REGION,
+    STATUS,
+    SUBJECT,
+    with_component,
+)
 
 SHIFT_LIMIT = 1.0
 """Residual shift in pixels from which a pair is warned about."""
@@ -46,6 +56,29 @@ def summarize(table: pl.DataFrame, group_by: Sequence[str] = (), resamples: int 
         for key, group in table.group_by(keys, maintain_order=True)
     ]
     return pl.DataFrame(rows, infer_schema_length=None).select([*group_by, *_ordered(rows, group_by)])
+
+
+def in_native_units(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """The table with the scores that have one in the unit of the stored values (HU), and what must be known of them.
+
+    Example:
+        >>> rows = {"metric": ["mae", "ssim"], "score": [0.1, 0.9], "score_native": [200.0, None]}
+        >>> rows["clipped"] = [0.2, 0.2]
+        >>> found, notes = in_native_units(pl.DataFrame(rows))
+        >>> found.rows(), notes[0]
+        ([('mae', 200.0, 200.0, 0.2)], 'some values were clipped: errors in native units are lower bounds.')
+    """
+    found = table.filter(pl.col(NATIVE).is_not_null()).with_columns(pl.col(NATIVE).alias("score"))
+    notes = []
+    shares = [name for name in ("clipped", "clipped_reference") if name in found.columns]
+    if found.height and any((found[name].fill_null(0) > 0).any() for name in shares):
+        notes.append("some values were clipped: errors in native units are lower bounds.")
+    others = sorted(set(table[METRIC]) - set(found[METRIC]))
+    if others:
+        notes.append(
+            f"no native unit for {', '.join(others)}: only errors that scale with the values have one."
+        )
+    return found, notes
 
 
 def check_groups(group_by: Sequence[str], columns: Collection[str]) -> None:

@@ -73,6 +73,25 @@ def test_a_mask_that_does_not_reach_a_slice_is_no_failure(iqa, tissue):
     assert "the mask is empty (3 rows)" in done.stderr
 
 
+def test_errors_in_hounsfield_units(iqa, tissue):
+    command = (
+        "evaluate",
+        "f.nii.gz",
+        "r.nii.gz",
+        "--metric",
+        "mae:dimensions=3",
+        "--metric",
+        "rmse:dimensions=3",
+    )
+    done = iqa(*command, "--intensity", "range=-1000,2000", "--units", "native")
+    difference = tissue[0] - tissue[1]
+    means = [float(line.split()[5]) for line in done.stdout.splitlines()[2:]]
+    assert means == pytest.approx([np.abs(difference).mean(), np.sqrt((difference**2).mean())], abs=1e-3)
+    assert "lower bounds" not in done.stderr
+    clipped = iqa(*command, "--intensity", "range=-1000,50", "--units", "native")
+    assert "errors in native units are lower bounds" in clipped.stderr
+
+
 def test_one_subject_gives_no_interval_and_says_why(iqa, tissue):
     done = iqa("evaluate", "f.nii.gz", "r.nii.gz", "--metric", "mae")
     assert " to " not in done.stdout
