@@ -79,6 +79,34 @@ class WeightsError(IQAError):
 class MissingExtraError(IQAError):
     """An optional package that is not installed; the message holds the exact pip command."""
 
+    @classmethod
+    def of(cls, problem: str, extra: str, distribution: str = "iqa-registry") -> MissingExtraError:
+        """The error for an extra, with the one command that adds it.
+
+        The command names the installed distribution, so that pip keeps it and adds only what the extra lists. It
+        therefore works after an installation from a clone, from a wheel, and from an index.
+
+        Args:
+            problem: what needs which package.
+            extra: name of the extra.
+            distribution: whose extra it is.
+
+        Example:
+            >>> str(MissingExtraError.of("writing .xlsx needs xlsxwriter", "excel"))
+            'writing .xlsx needs xlsxwriter. Run: pip install "iqa-registry[excel]"'
+        """
+        return cls(f"{problem}. Run: {install_command(extra, distribution)}")
+
+
+def install_command(extra: str, distribution: str = "iqa-registry") -> str:
+    """The command that adds an extra to an installed distribution.
+
+    Example:
+        >>> install_command("excel")
+        'pip install "iqa-registry[excel]"'
+    """
+    return f'pip install "{distribution}[{extra}]"'
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest known names, or an empty string; case does not matter.

@@ -11,6 +11,7 @@ from .errors import (
     UnknownNameError as UnknownNameError,
     UsageError as UsageError,
     WeightsError as WeightsError,
+    install_command as install_command,
     nearest as nearest,
 )
 from .files import write_atomically as write_atomically

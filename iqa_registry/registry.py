@@ -383,7 +383,7 @@ def _import(target: str, spec: FactorySpec) -> Any:
 def _missing(spec: FactorySpec, error: ImportError) -> Exception:
     distribution = spec.origin.distribution
     if spec.extra:
-        return MissingExtraError(
-            f'{spec.name} needs {error.name or "a package"}: pip install "{distribution}[{spec.extra}]"'
+        return MissingExtraError.of(
+            f"{spec.name} needs {error.name or 'a package'}", spec.extra, distribution
         )
     return PluginError(f"{spec.name}: cannot import {error.name or error} ({distribution}).")

@@ -169,7 +169,7 @@ def test_a_configuration_takes_what_it_does_not_declare_from_its_base(registry):
         ("", UsageError, "expected NAME or NAME:KEY=VALUE"),
         ("power:", UsageError, "expected NAME or NAME:KEY=VALUE"),
         ("absent", PluginError, r"absent: cannot import no_such_package \(third-party\)."),
-        ("absent-extra", MissingExtraError, r'no_such_package: pip install "third-party\[more\]"'),
+        ("absent-extra", MissingExtraError, r'no_such_package\. Run: pip install "third-party\[more\]"'),
         ("renamed", PluginError, r"renamed: demo_plugin_\d+ has no 'Gone' \(third-party 1.2 \(demo\)\)."),
     ],
 )

@@ -103,7 +103,7 @@ def _add_holm(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for their number by Holm's step-down method (statsmodels); NaN stay NaN and do not count.
+    """P-values corrected for their number by Holm's step-down method; NaN stay NaN and do not count.
 
     Source: Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6 (1979).
 
@@ -114,7 +114,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     known = [value for value in p_values if not math.isnan(value)]
     if not known:
         return list(p_values)
-    from statsmodels.stats.multitest import multipletests
-
-    corrected = iter(multipletests(known, method="holm")[1].tolist())
-    return [value if math.isnan(value) else round(next(corrected), 12) for value in p_values]
+    ascending = np.argsort(known, kind="stable")
+    scaled = np.asarray(known)[ascending] * np.arange(len(known), 0, -1)
+    corrected = np.empty(len(known))
+    corrected[ascending] = np.minimum(np.maximum.accumulate(scaled), 1)
+    remaining = iter(corrected.tolist())
+    return [value if math.isnan(value) else round(next(remaining), 12) for value in p_values]

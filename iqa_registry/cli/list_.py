@@ -11,7 +11,7 @@ import click
 
 from iqa_registry.cli import arguments, render
 from iqa_registry.cli.arguments import flag, option
-from iqa_registry.errors import UsageError
+from iqa_registry.errors import UsageError, install_command
 from iqa_registry.licenses import allows_commercial_use, license_text
 from iqa_registry.registry import Registry, build_registry
 from iqa_registry.specs import KINDS, MetricKind, Registered, RegisteredMetric, RegisteredWeights
@@ -155,7 +155,7 @@ def _rows(registry: Registry, specs: list[Registered]) -> list[dict[str, str]]:
     for spec in specs:
         row = {spec.noun: spec.name} | _columns(registry, spec)
         if not ready:
-            needs = f'pip install "{spec.origin.distribution}[{getattr(spec, "extra", "")}]"'
+            needs = install_command(getattr(spec, "extra", ""), spec.origin.distribution)
             row["needs"] = "" if is_ready(spec) else needs
         if license_text(spec):
             row["license"] = license_text(spec)

@@ -181,7 +181,7 @@ def need_excel(package: str, purpose: str) -> None:
         MissingExtraError: it is not.
     """
     if find_spec(package) is None:
-        raise MissingExtraError(f'{purpose} needs {package}. Run: pip install "iqa-registry[excel]"')
+        raise MissingExtraError.of(f"{purpose} needs {package}", "excel")
 
 
 def parse_text(content: bytes, place: object) -> Cells:

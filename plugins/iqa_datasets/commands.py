@@ -11,7 +11,7 @@ import click
 from iqa_registry.cli import arguments, render
 from iqa_registry.cli.arguments import PATH, Assignment, group, option
 from iqa_registry.cli.progress import progress_bar
-from iqa_registry.plugin import Registry, UsageError, build_registry
+from iqa_registry.plugin import Registry, UsageError, build_registry, install_command
 from iqa_registry.registry import find
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def list_datasets(as_json: bool) -> None:
     shown = [
         {
             "dataset": row["name"],
-            "ready": "yes" if row["ready"] else f'pip install "{row["distribution"]}[{row["extra"]}]"',
+            "ready": "yes" if row["ready"] else install_command(row["extra"], row["distribution"]),
             "license": row["license"],
             "from": f"{row['distribution']} {row['version']}",
             "summary": row["summary"],

@@ -28,6 +28,7 @@ from iqa_registry.plugin import (
     NoReferenceMetric,
     NotApplicableError,
     WeightsError,
+    install_command,
 )
 
 if TYPE_CHECKING:
@@ -187,9 +188,9 @@ def _refuse(name: str, error: OSError) -> NoReturn:
 
 
 def _missing(name: str, error: ImportError) -> str:
-    command = 'pip install "iqa-registry[pyiqa]"'
+    command = install_command("pyiqa")
     if error.name == "pyiqa":
-        return f"{name} needs pyiqa, which is not installed. Install it with: {command}"
+        return f"{name} needs pyiqa, which is not installed. Run: {command}"
     lacking = f"{error.name!r} is not installed" if error.name else str(error)
     return f"{name}: pyiqa needs more than it brings along: {lacking}. Install that beside: {command}"
 

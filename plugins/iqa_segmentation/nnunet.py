@@ -1,4 +1,4 @@
-"""nnU-Net v2 as a segmenter: a trained-model folder, read and run by nnU-Net's own code in this process.
+"""nnU-Net v2 as a segmenter: a trained-model folder, read and run in this process.
 
 F. Isensee, P. F. Jaeger, S. A. A. Kohl, J. Petersen, K. H. Maier-Hein, "nnU-Net: a self-configuring method for deep
 learning-based biomedical image segmentation", Nature Methods 18, 203-211, 2021, DOI 10.1038/s41592-020-01008-z.
@@ -18,7 +18,7 @@ from torch import Tensor
 from iqa_registry.plugin import ImageError, Segmenter
 from iqa_segmentation.frames import as_tensor, spacing_of, without_specks
 from iqa_segmentation.nnunet_folder import SHIPPED, read_folder
-from iqa_segmentation.nnunet_predictor import Predictor
+from iqa_segmentation.nnunet_predictor import Predictor, need_nnunet
 from iqa_segmentation.nnunet_slices import SliceReader, read_slices
 
 SHIPPED_MINIMUM = 20
@@ -29,14 +29,16 @@ class NnUNet(Segmenter):
     """A model that nnU-Net v2 trained, or the small one that ships, which was trained on simulated images.
 
     Slices need a ``2d`` model; volumes take any, and a ``2d`` model goes through them slice by slice. The array's axes
-    are those that nnU-Net reads from files, ``(D, H, W)``. Where nothing has to be resampled and no slice is larger
-    than the model's patch, slices take a shorter way that gives the same labels.
+    are those that nnU-Net reads from files, ``(D, H, W)``. Where nothing has to be resampled, slices take a shorter way
+    that gives the same labels and, for plain networks, needs no package of nnU-Net. The rest is done by nnU-Net's own
+    code, which the extra ``nnunet`` adds.
 
     Reading a checkpoint: see :mod:`iqa_segmentation.nnunet_folder`. Give ``trust=true`` only for files whose origin
     you know, since they may run any code.
 
     Raises:
         WeightsError: the folder lacks something, or the model takes several channels.
+        MissingExtraError: the model is of a kind that only nnU-Net itself reads, and it is not installed.
 
     Example:
         >>> square = np.zeros((64, 64), np.float32)
@@ -79,6 +81,8 @@ class NnUNet(Segmenter):
         self.device = None if device is None else torch.device(device)
         self._predictor = Predictor(self.folder, mirror)
         self._slices: SliceReader | None = None if mirror else read_slices(self.folder)
+        if self._slices is None:
+            need_nnunet("mirror=true" if mirror else f"the model in {self.folder.path}")
 
     def __call__(self, image: NDArray[Any], affine: NDArray[Any] | None = None) -> NDArray[np.uint8]:
         """Label map of one image.

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iqa_registry.plugin import WeightsError
+from iqa_registry.plugin import MissingExtraError, WeightsError
 from iqa_segmentation.nnunet_folder import ModelFolder
+from iqa_segmentation.plain_unet import build_unet, is_plain
 
 NO_SPACING = 999.0
 """What nnU-Net takes as the distance of slices where there is only one."""
+
+
+def need_nnunet(what: str) -> None:
+    """Check that nnU-Net is installed.
+
+    Args:
+        what: what needs it, for the message.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if importlib.util.find_spec("nnunetv2") is None:
+        raise MissingExtraError.of(f"{what} needs nnU-Net", "nnunet")
 
 
 @contextlib.contextmanager
@@ -61,7 +76,12 @@ class Predictor:
         self.__dict__.update(state, _lock=threading.Lock())
 
     def segment(self, image: NDArray[Any], spacing: list[float], device: torch.device) -> NDArray[np.uint8]:
-        """Label map of ``(H, W)`` or ``(D, H, W)``; not all zero."""
+        """Label map of ``(H, W)`` or ``(D, H, W)``; not all zero.
+
+        Raises:
+            MissingExtraError: nnU-Net is not installed.
+        """
+        need_nnunet(_purpose(self.folder, image, self.mirror))
         volume = image.astype(np.float32).reshape((1,) * (4 - image.ndim) + image.shape)
         whole = [NO_SPACING] * (3 - len(spacing)) + spacing
         # One at a time: the predictor loads its weights into the network anew for each image.
@@ -70,6 +90,38 @@ class Predictor:
                 self._made[device] = make_predictor(self.folder, self.mirror, device)
             labels = self._made[device].predict_single_npy_array(volume, {"spacing": whole})
         return np.asarray(labels).reshape(image.shape).astype(np.uint8)
+
+
+def _purpose(folder: ModelFolder, image: NDArray[Any], mirror: bool) -> str:
+    """What of a request the short way for slices does not do."""
+    if mirror:
+        return "mirror=true"
+    if image.ndim == 3:
+        return "segmenting a whole volume"
+    return "resampling an image to the spacing of " + str(folder.path)
+
+
+def build_network(architecture: Mapping[str, Any], classes: int, name: str) -> torch.nn.Module:
+    """The network of the plans' entry ``architecture``, one channel in; by nnU-Net's own code where it is not plain.
+
+    Raises:
+        MissingExtraError: nnU-Net is needed and not installed; ``name`` says for what.
+    """
+    if is_plain(architecture):
+        return build_unet(architecture["arch_kwargs"], classes)
+    need_nnunet(f"the network of {name}")
+    with unchanged():
+        from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+
+        network: torch.nn.Module = get_network_from_plans(
+            architecture["network_class_name"],
+            architecture["arch_kwargs"],
+            architecture["_kw_requires_import"],
+            1,
+            classes,
+            deep_supervision=False,
+        )
+    return network
 
 
 def make_predictor(folder: ModelFolder, mirror: bool, device: torch.device) -> Any:

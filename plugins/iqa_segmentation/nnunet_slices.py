@@ -1,14 +1,16 @@
-"""The short way for slices: nnU-Net's preprocessing and network without its machinery for files and volumes.
+"""The short way for slices: what nnU-Net does with them, without its machinery for files and volumes.
 
-It serves 2-D models where nothing has to be resampled and no slice is larger than the patch, so that nnU-Net's sliding
-window has one position. Crop, normalization (nnU-Net's own class), padding, network and the half-precision average of
-the window are the same, and so are the labels; a test holds that.
+It serves 2-D models where nothing has to be resampled. Crop, normalization, padding, the places of the sliding window,
+network and the half-precision average of the windows are the same, and so are the labels; tests hold that. Plans of the
+plain kind, the shipped model's among them, need no package of nnU-Net; others take its networks and normalizations.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 
 from iqa_segmentation.frames import Box, nonzero_box, pad_to
 from iqa_segmentation.nnunet_folder import ModelFolder
-from iqa_segmentation.nnunet_predictor import load_weights, unchanged
+from iqa_segmentation.nnunet_predictor import build_network, load_weights, need_nnunet, unchanged
 
 _ON_GPU = 8
 """Slices that a GPU takes at once. The number never varies, since an image's labels must not depend on the rest of the
@@ -32,7 +34,7 @@ class SliceReader:
 
     Attributes:
         network: from ``(N, 1, *patch)`` to ``(N, classes, *patch)``.
-        normalization: nnU-Net's own object.
+        normalization: ``run(image, outside)`` of nnU-Net's own object, or of :class:`ZScore`.
         patch: rows and columns.
         spacing: of rows and columns, mm.
     """
@@ -48,10 +50,10 @@ class SliceReader:
         return SliceReader, (self.network, self.normalization, self.patch, self.spacing)
 
     def fits(self, shape: Sequence[int], spacing: Sequence[float]) -> bool:
-        """Whether slices of this shape need neither resampling nor several windows."""
+        """Whether slices of this shape need no resampling."""
         return all(
-            length <= limit and round(length * own / wanted) == length
-            for length, limit, own, wanted in zip(shape, self.patch, spacing, self.spacing, strict=True)
+            round(length * own / wanted) == length
+            for length, own, wanted in zip(shape, spacing, self.spacing, strict=True)
         )
 
     @torch.inference_mode()
@@ -60,14 +62,22 @@ class SliceReader:
         found = [np.zeros(tuple(image.shape), np.uint8) for image in images]
         full = [number for number, image in enumerate(images) if image.any()]
         step = 1 if not images or images[0].device.type == "cpu" else _ON_GPU
-        for start in range(0, len(full), step):
-            chosen = full[start : start + step]
-            prepared = [self._prepare(images[number]) for number in chosen]
+        prepared = [self._prepare(images[number]) for number in full]
+        windows = [
+            (number, place)
+            for number, (padded, _, _) in enumerate(prepared)
+            for place in self._places(padded)
+        ]
+        sums = [_Sum.like(padded) for padded, _, _ in prepared]
+        for start in range(0, len(windows), step):
+            chosen = windows[start : start + step]
             batch = torch.zeros(step, 1, *self.patch, device=images[0].device)
-            batch[: len(chosen), 0] = torch.stack([padded for padded, _, _ in prepared])
-            classes = self._classes(batch)
-            for number, (_, box, place), labels in zip(chosen, prepared, classes, strict=False):
-                found[number][box] = labels[place]
+            batch[: len(chosen), 0] = torch.stack([prepared[number][0][place] for number, place in chosen])
+            weight, logits = _window(self.patch, batch.device), self._logits(batch)
+            for (number, place), output in zip(chosen, logits, strict=False):
+                sums[number].add(output, weight, place)
+        for number, (_, box, place), total in zip(full, prepared, sums, strict=True):
+            found[number][box] = total.labels()[place]
         return found
 
     def _prepare(self, image: Tensor) -> tuple[Tensor, Box, Box]:
@@ -80,20 +90,79 @@ class SliceReader:
         padded, place = pad_to(normalized, self.patch)
         return padded, box, place
 
-    def _classes(self, batch: Tensor) -> NDArray[np.uint8]:
+    def _places(self, padded: Tensor) -> Iterator[Box]:
+        starts = itertools.starmap(_starts, zip(padded.shape, self.patch, strict=True))
+        for corner in itertools.product(*starts):
+            yield tuple(slice(start, start + size) for start, size in zip(corner, self.patch, strict=True))
+
+    def _logits(self, batch: Tensor) -> Tensor:
         # Mixed precision where nnU-Net uses it: on a GPU.
         with self.lock, torch.autocast(batch.device.type, enabled=batch.device.type == "cuda"):
-            logits = self.network.to(batch.device)(batch)
-        window = _window(self.patch, batch.device)
-        logits = (logits * window).half() / window
-        return logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
+            logits: Tensor = self.network.to(batch.device)(batch)
+        return logits
+
+
+@dataclass(slots=True)
+class _Sum:
+    """Weighted sum of the windows of one slice, in half precision as nnU-Net keeps it."""
+
+    weights: Tensor
+    logits: Tensor | None = None
+
+    @classmethod
+    def like(cls, padded: Tensor) -> _Sum:
+        return cls(torch.zeros(padded.shape, dtype=torch.half, device=padded.device))
+
+    def add(self, output: Tensor, weight: Tensor, place: Box) -> None:
+        if self.logits is None:
+            self.logits = self.weights.new_zeros(len(output), *self.weights.shape)
+        self.logits[(slice(None), *place)] += output * weight
+        self.weights[place] += weight
+
+    def labels(self) -> NDArray[np.uint8]:
+        assert self.logits is not None  # noqa: S101 - every slice has a window
+        found: NDArray[np.uint8] = (self.logits / self.weights).argmax(dim=0).to(torch.uint8).cpu().numpy()
+        return found
+
+
+def _starts(length: int, size: int) -> list[int]:
+    """Where windows begin along an axis: steps of half a window or less."""
+    last = math.ceil(2 * (length - size) / size)
+    return [round(index * (length - size) / last) for index in range(last + 1)] if last else [0]
 
 
 def _window(patch: tuple[int, ...], device: torch.device) -> Tensor:
-    from nnunetv2.inference.sliding_window_prediction import compute_gaussian
+    """Weights of a window's pixels: nearly Gaussian with a deviation of an eighth of the window, 10 in the middle."""
+    from scipy.ndimage import gaussian_filter
 
-    window: Tensor = compute_gaussian(patch, sigma_scale=1 / 8, value_scaling_factor=10, device=device)
-    return window
+    impulse = np.zeros(patch)
+    impulse[tuple(length // 2 for length in patch)] = 1
+    weights = gaussian_filter(impulse, [length / 8 for length in patch], mode="constant")
+    window = torch.from_numpy(weights / (weights.max() / 10)).to(device, torch.half)
+    return torch.where(window == 0, window[window != 0].min(), window)
+
+
+@dataclass(frozen=True, slots=True)
+class ZScore:
+    """nnU-Net's ``ZScoreNormalization``.
+
+    Attributes:
+        masked: take mean and deviation where the image is not zero, and leave the rest.
+
+    Example:
+        >>> ZScore(False).run(np.array([1.0, 3.0], np.float32), np.zeros(2, np.int8)).tolist()
+        [-1.0, 1.0]
+    """
+
+    masked: bool
+
+    def run(self, image: NDArray[np.float32], outside: NDArray[np.int8]) -> NDArray[np.float32]:
+        """The normalized image; ``outside`` is -1 where it is zero."""
+        inside = outside >= 0 if self.masked else np.ones(image.shape, bool)
+        values = image[inside] if self.masked else image
+        result = image.copy()
+        result[inside] = ((values - values.mean()) / max(values.std(), 1e-8)).ravel()
+        return result
 
 
 def read_slices(folder: ModelFolder) -> SliceReader | None:
@@ -130,29 +199,25 @@ def _normalize_in_place(network: nn.Module) -> None:
 
 
 def _make(folder: ModelFolder, settings: dict[str, Any]) -> SliceReader:
-    with unchanged():
-        from nnunetv2.preprocessing.normalization import default_normalization_schemes as schemes
-        from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-
-        architecture = settings["architecture"]
-        network = get_network_from_plans(
-            architecture["network_class_name"],
-            architecture["arch_kwargs"],
-            architecture["_kw_requires_import"],
-            1,
-            len(folder.dataset["labels"]),
-            deep_supervision=False,
-        )
+    network = build_network(settings["architecture"], len(folder.dataset["labels"]), str(folder.path))
     load_weights(network, folder)
     _normalize_in_place(network)
-    intensities = folder.plans.get("foreground_intensity_properties_per_channel", {}).get("0", {})
-    normalization = getattr(schemes, settings["normalization_schemes"][0])(
-        use_mask_for_norm=settings["use_mask_for_norm"][0], intensityproperties=intensities
-    )
     return SliceReader(
         # Channels last: twice as fast on CPUs with few channels.
         network.eval().requires_grad_(False).to(memory_format=torch.channels_last),
-        normalization,
+        _normalization(folder, settings),
         tuple(settings["patch_size"]),
         tuple(settings["spacing"]),
     )
+
+
+def _normalization(folder: ModelFolder, settings: dict[str, Any]) -> Any:
+    scheme, masked = settings["normalization_schemes"][0], settings["use_mask_for_norm"][0]
+    if scheme == "ZScoreNormalization":
+        return ZScore(masked)
+    need_nnunet(f"{scheme} of {folder.path}")
+    with unchanged():
+        from nnunetv2.preprocessing.normalization import default_normalization_schemes as schemes
+
+    intensities = folder.plans.get("foreground_intensity_properties_per_channel", {}).get("0", {})
+    return getattr(schemes, scheme)(use_mask_for_norm=masked, intensityproperties=intensities)

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from iqa_registry.plugin import UsageError
+from iqa_segmentation.nnunet_predictor import build_network as make
 
 CONFIGURATION = "2d"
 TRAINER = "nnUNetTrainer"
@@ -123,16 +124,6 @@ def _architecture(features: Sequence[int]) -> dict[str, Any]:
 
 
 def build_network(plans: dict[str, Any], classes: int = 2) -> nn.Module:
-    """The network of the plans, one channel in, by nnU-Net's own function; deep supervision off."""
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-
+    """The network of the plans, one channel in; deep supervision off."""
     architecture = plans["configurations"][CONFIGURATION]["architecture"]
-    network: nn.Module = get_network_from_plans(
-        architecture["network_class_name"],
-        architecture["arch_kwargs"],
-        architecture["_kw_requires_import"],
-        1,
-        classes,
-        deep_supervision=False,
-    )
-    return network
+    return make(architecture, classes, plans["plans_name"])

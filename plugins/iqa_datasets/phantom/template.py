@@ -66,7 +66,5 @@ def _nilearn_folder() -> Path:
     folder = Path(str(spec.origin)).parent if spec else None
     if folder is None or not all((folder / _FILE.format(name)).is_file() for name in ("gm", "wm", "t1")):
         state = "is not installed" if folder is None else f"in {folder} does not carry the ICBM 2009a maps"
-        raise MissingExtraError(
-            f'the phantom takes its anatomy from nilearn, which {state}: pip install -U "iqa-registry[phantom]"'
-        )
+        raise MissingExtraError.of(f"the phantom takes its anatomy from nilearn, which {state}", "phantom")
     return folder

@@ -11,4 +11,4 @@ def need_lightning() -> None:
 
     for package in ("lightning", "tensorboard"):
         if find_spec(package) is None:
-            raise MissingExtraError(f'training K-CROSS needs {package}: pip install "iqa-registry[train]"')
+            raise MissingExtraError.of(f"training K-CROSS needs {package}", "train")

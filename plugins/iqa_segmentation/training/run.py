@@ -85,7 +85,7 @@ def _check(plan: Plan, out: Path) -> None:
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: a network of MONAI is written to a file; name it *.safetensors.")
     if importlib.util.find_spec("monai") is None:
-        raise MissingExtraError('--segmenter monai needs monai: pip install "iqa-registry[segment]"')
+        raise MissingExtraError.of("--segmenter monai needs monai", "segment")
     make_shape(plan.architecture, plan.channels, 2, 2, plan.patch)
 
 
