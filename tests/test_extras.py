@@ -26,9 +26,14 @@ def test_every_extra_that_a_message_names_exists():
     assert set(named) <= set(EXTRAS), named
 
 
-def test_one_function_writes_the_command():
-    spelled = [path.name for path in SOURCES if re.search(r"pip install[^\n]*\[", path.read_text("utf-8"))]
-    assert spelled == ["errors.py"]
+def test_commands_that_are_spelled_out_have_the_form_that_works_everywhere():
+    spelled = {
+        found
+        for path in SOURCES
+        for found in re.findall(r'pip install "([^"{]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert spelled
+    assert spelled <= {f"iqa-registry[{name}]" for name in EXTRAS}
 
 
 def test_the_readme_lists_every_extra():
