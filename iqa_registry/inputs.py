@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from iqa_registry.errors import UsageError
 from iqa_registry.images.objects import to_source
-from iqa_registry.images.pair import Pair
-from iqa_registry.images.pairs import Pairing, make_pairs, pair_paths, read_manifest
+from iqa_registry.images.pair import Pair, Pairing
 
 if TYPE_CHECKING:
     from iqa_registry.datasets import Dataset
@@ -49,17 +48,19 @@ def open_inputs(
     labels: str | Path | None = None,
     pairs: str | Path | Iterable[Any] | None = None,
     dataset: str | Dataset | None = None,
+    axis: str = "axial",
     registry: Registry | None = None,
 ) -> Inputs:
     """Open what is to be scored; with no argument at all, the bundled sample.
 
     Args:
-        synthesized: an image, a folder of images, or a DICOM series.
+        synthesized: an image, a folder of images, a DICOM series, or a template such as ``fake/{model}/{case}.png``.
         reference: likewise; ``None`` where the metrics need none.
         mask: a mask, or a folder of masks matched by name.
         labels: a label map, or a folder of label maps matched by name.
         pairs: a manifest (CSV or Parquet), or Python objects, see :func:`iqa_registry.images.pairs.make_pairs`.
         dataset: ``NAME:PATH`` or ``NAME:KEY=VALUE,...``, or an open dataset.
+        axis: along which volumes are cut for 2-D images whose template has ``{slice}``.
         registry: where the dataset is looked up; by default a new one of the installed plugins.
 
     Raises:
@@ -70,6 +71,8 @@ def open_inputs(
         >>> len(sample.pairs), sample.pairs[0].groups["source"]
         (48, 't1')
     """
+    from iqa_registry.images.pairs import make_pairs, pair_paths, read_manifest
+
     given = {"images": synthesized, "--pairs": pairs, "--dataset": dataset}
     named = [name for name, value in given.items() if value is not None]
     if len(named) > 1:
@@ -88,7 +91,7 @@ def open_inputs(
     if dataset is not None:
         return _from_dataset(dataset, registry, arguments)
     if synthesized is not None:
-        return _from_pairing(pair_paths(synthesized, reference, mask, labels), arguments)
+        return _from_pairing(pair_paths(synthesized, reference, mask, labels, axis), arguments)
     if isinstance(pairs, str | Path):
         return _from_pairing(read_manifest(Path(pairs)), arguments)
     if pairs is not None:
@@ -100,7 +103,8 @@ def open_inputs(
 
 
 def _from_pairing(found: Pairing, arguments: Mapping[str, Any], notice: str | None = None) -> Inputs:
-    return Inputs(list(found.pairs), list(found.unmatched), None, arguments, notice)
+    said = "\n".join(filter(None, (notice, *(f"note: {remark}" for remark in found.remarks))))
+    return Inputs(list(found.pairs), list(found.unmatched), None, arguments, said or None)
 
 
 def _from_dataset(dataset: str | Dataset, registry: Registry | None, arguments: Mapping[str, Any]) -> Inputs:

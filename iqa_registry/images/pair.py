@@ -37,3 +37,16 @@ class Pair:
     def sources(self) -> tuple[Source | None, ...]:
         """Every image that the pair names, in a fixed order."""
         return (self.synthesized, self.reference, self.mask, self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Pairs, what was left over (each with the reason), and how many files of other kinds were passed over.
+
+    ``remarks`` is what the user must know of how they were paired.
+    """
+
+    pairs: list[Pair]
+    unmatched: list[str] = field(default_factory=list)
+    ignored: int = 0
+    remarks: list[str] = field(default_factory=list)

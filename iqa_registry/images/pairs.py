@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from iqa_registry.errors import UsageError
-from iqa_registry.images.formats import SUFFIXES, is_bare_dicom, is_series, on_disk, stem, suffix
-from iqa_registry.images.image import LazyImage
-from iqa_registry.images.pair import Group, Pair
+from iqa_registry.images.formats import on_disk, stem
+from iqa_registry.images.image import LazyImage, Source
+from iqa_registry.images.listing import images_of, is_folder, natural, present
+from iqa_registry.images.pair import Group, Pair, Pairing
+from iqa_registry.images.templates import is_template
+
+__all__ = ["Pair", "Pairing", "make_pairs", "natural", "pair_paths", "read_manifest"]
 
 _OWN = ("pair_id", "synthesized", "reference", "mask", "labels")
-
-
-@dataclass(frozen=True, slots=True)
-class Pairing:
-    """Pairs, what was left over (each with the reason), and how many files of other kinds were passed over."""
-
-    pairs: list[Pair]
-    unmatched: list[str] = field(default_factory=list)
-    ignored: int = 0
 
 
 def pair_paths(
@@ -31,46 +25,72 @@ def pair_paths(
     reference: str | Path | None,
     mask: str | Path | None = None,
     labels: str | Path | None = None,
+    axis: str = "axial",
 ) -> Pairing:
-    """Pair two files, or two folders by relative path without suffix; a DICOM series counts as one file.
+    """Pair two files, two folders by relative path without suffix, or by template; a DICOM series counts as one file.
 
     Args:
-        synthesized: a file, a folder of files, or a DICOM series.
+        synthesized: a file, a folder of files, a DICOM series, or a template such as ``fake/{model}/{case}.png``.
         reference: likewise; ``None`` where the metrics need none.
         mask: one mask for all pairs, or a folder of masks matched like the references.
         labels: one label map for all pairs, or a folder of label maps matched like the references; by default the
             mask serves as one.
+        axis: along which volumes are cut for 2-D images whose template has ``{slice}``.
 
     Raises:
         UsageError: a path that does not exist, a folder without images, two files of one name, or no match at all.
     """
+    given = {name: path for name, path in (("mask", mask), ("labels", labels)) if path is not None}
+    if any(is_template(path) for path in (synthesized, reference, *given.values())):
+        from iqa_registry.images.joining import pair_templates
+
+        return _without_twins(pair_templates(synthesized, reference, given, axis))
     first = Path(synthesized)
     second = None if reference is None else Path(reference)
-    further = {name: Path(path) for name, path in (("mask", mask), ("labels", labels)) if path is not None}
+    further = {name: Path(path) for name, path in given.items()}
     for path in (first, second, *further.values()):
         if path is not None and not on_disk(path).exists():
             raise UsageError(f"{path}: no such file or folder.")
-    if second is not None and _is_folder(first) != _is_folder(second):
+    if second is not None and is_folder(first) != is_folder(second):
         kinds = {True: "a folder of images", False: "one image"}
         raise UsageError(
-            f"{first} is {kinds[_is_folder(first)]}, {second} is {kinds[_is_folder(second)]}. "
+            f"{first} is {kinds[is_folder(first)]}, {second} is {kinds[is_folder(second)]}. "
             "Give two images or two folders."
         )
-    if _is_folder(first):
-        return _pair_folders(first, second, further)
+    if is_folder(first):
+        return _without_twins(_pair_folders(first, second, further))
     for name, path in further.items():
-        if _is_folder(path):
+        if is_folder(path):
             raise UsageError(f"{path} is a folder and {first} is one image. Give the {name} of that image.")
-    return Pairing(
-        [
-            Pair(
-                stem(first),
-                str(first),
-                _text(second),
-                _text(further.get("mask")),
-                labels=_text(further.get("labels", further.get("mask"))),
+    mask, labels = (_text(further.get(kind)) for kind in ("mask", "labels"))
+    pair = Pair(stem(first), str(first), _text(second), mask, labels=labels or mask)
+    return _without_twins(Pairing([pair]))
+
+
+def _without_twins(found: Pairing) -> Pairing:
+    """Refuse an image as its own mask, and say that images are compared with themselves."""
+    same = []
+    for pair in found.pairs:
+        if pair.mask is not None and str(pair.mask) in (str(pair.reference), str(pair.synthesized)):
+            image = "reference" if str(pair.mask) == str(pair.reference) else "synthesized image"
+            raise UsageError(
+                f"{pair.mask} is the mask of {pair.pair_id} and its {image} too. Give the masks by a template, "
+                "such as --mask 'masks/{case}.nii.gz'."
             )
-        ]
+        if pair.reference is not None and _is_same(pair.synthesized, pair.reference):
+            same.append(pair)
+    if not same:
+        return found
+    more = f" (and {len(same) - 1} more)" if len(same) > 1 else ""
+    remark = f"{same[0].synthesized} is compared with itself{more}, so that every score is that of a perfect image."
+    return replace(found, remarks=[*found.remarks, remark])
+
+
+def _is_same(first: Source, second: Source) -> bool:
+    return (
+        isinstance(first, str | Path)
+        and isinstance(second, str | Path)
+        and Path(first).resolve() == Path(second).resolve()
     )
 
 
@@ -78,13 +98,9 @@ def _text(path: str | Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not is_series(path)
-
-
 def _pair_folders(first: Path, second: Path | None, further: Mapping[str, Path]) -> Pairing:
-    ours, ignored = _images(first)
-    theirs, others = (dict.fromkeys(ours), 0) if second is None else _images(second)
+    ours, ignored = images_of(first)
+    theirs, others = (dict.fromkeys(ours), 0) if second is None else images_of(second)
     names = [name for name in ours if name in theirs]
     if not names:
         examples = [", ".join(list(found)[:2]) for found in (ours, theirs)]
@@ -96,10 +112,10 @@ def _pair_folders(first: Path, second: Path | None, further: Mapping[str, Path])
     unmatched += [f"{path} has no partner in {first}" for name, path in theirs.items() if name not in ours]
     found: dict[str, dict[str, str | None]] = {}
     for kind, path in further.items():
-        if not _is_folder(path):
+        if not is_folder(path):
             found[kind] = dict.fromkeys(names, str(path))
             continue
-        there = _images(path)[0]
+        there = images_of(path)[0]
         found[kind] = {name: _text(there.get(name)) for name in names}
         without = "; it is scored as a whole" if kind == "mask" else ""
         unmatched += [f"{ours[name]} has no {kind} in {path}{without}" for name in names if name not in there]
@@ -113,53 +129,6 @@ def _pair_folders(first: Path, second: Path | None, further: Mapping[str, Path])
         for name in names
     ]
     return Pairing(pairs, unmatched, ignored + others)
-
-
-def _images(folder: Path) -> tuple[dict[str, Path], int]:
-    """Images below a folder by relative path without suffix, in natural order, and the number of other files."""
-    found: dict[str, Path] = {}
-    ignored = 0
-    for path in sorted(_walk(folder), key=lambda item: natural(item.relative_to(folder).as_posix())):
-        if path.is_file() and not _is_image(path):
-            ignored += 1
-            continue
-        relative = path.relative_to(folder)
-        name = (relative if path.is_dir() else relative.with_name(stem(path))).as_posix()
-        if name in found:
-            raise UsageError(f"{found[name]} and {path} have one name; keep one of them, or give a manifest.")
-        found[name] = path
-    if not found:
-        others = f" ({ignored} files of other kinds)" if ignored else ""
-        raise UsageError(f"{folder} holds no images{others}; what can be read: DICOM, {' '.join(SUFFIXES)}.")
-    return found, ignored
-
-
-def _is_image(path: Path) -> bool:
-    return bool(suffix(path)) or is_bare_dicom(path)
-
-
-def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Files and DICOM series below a folder; hidden ones and links back to a folder above are left out."""
-    above = (*above, folder.resolve())
-    try:
-        entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise UsageError(f"{folder}: cannot be listed ({error.strerror}); make it readable.") from error
-    for path in entries:
-        if not path.is_dir() or is_series(path):
-            yield path
-        elif path.resolve() not in above:
-            yield from _walk(path, above)
-
-
-def natural(text: str) -> list[tuple[int, int | str]]:
-    """A sorting key by which numbers in names are compared as numbers.
-
-    Example:
-        >>> sorted(["s10", "s9"], key=natural)
-        ['s9', 's10']
-    """
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text)]
 
 
 def read_manifest(path: str | Path) -> Pairing:
@@ -195,7 +164,8 @@ def _manifest_pair(path: Path, place: str, row: Mapping[str, Any]) -> Pair:
         if column in row and row[column] is None:
             raise UsageError(f"{path}: {place} has no value in column {column!r}.")
     found = {
-        name: str(path.parent / str(row[name])) if row.get(name) is not None else None for name in _OWN[1:]
+        name: str(present(path.parent / str(row[name]))) if row.get(name) is not None else None
+        for name in _OWN[1:]
     }
     groups = {name: _group(value) for name, value in row.items() if name not in _OWN}
     own = Path(str(row["synthesized"]))

@@ -1,0 +1,40 @@
+"""A slice of a volume as an image of its own, for 2-D images that are compared with volumes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from iqa_registry.images.formats import on_disk, read_image
+from iqa_registry.images.image import AXES, Image, LazyImage
+
+SLICES_AS = {
+    "axial": "2-D images are compared with axial slices of {volumes}, counted from 0 at the lowest; their first row "
+    "is anterior and their first column the patient's right, else rotate or flip them, or choose --axis.",
+    "coronal": "2-D images are compared with coronal slices of {volumes}, counted from 0 at the back; their first row "
+    "is superior and their first column the patient's right, else rotate or flip them, or choose --axis.",
+    "sagittal": "2-D images are compared with sagittal slices of {volumes}, counted from 0 at the patient's left; "
+    "their first row is superior and their first column anterior, else rotate or flip them, or choose --axis.",
+}
+"""What is said once of the orientation, which a PNG file does not tell."""
+_HELD = 2
+
+
+def slice_of(path: Path, axis: str, index: int) -> LazyImage:
+    """Slice ``index`` of a volume in RAS+ along ``axis``, as :meth:`~iqa_registry.images.image.Image.section`.
+
+    The key has the time of the file's last change, so that a run that goes on does not take another file for it.
+    """
+    state = on_disk(path).stat().st_mtime_ns
+
+    def make() -> Image:
+        volume = _volume(str(path), state)
+        return Image(volume.section(AXES[axis], index), name=f"{path} ({axis} slice {index})")
+
+    return LazyImage(f"{path} ({axis} slice {index}, {state})", make)
+
+
+@lru_cache(maxsize=_HELD)
+def _volume(path: str, state: int) -> Image:
+    # The slices of a volume follow each other: it is read once for all of them.
+    return read_image(path)
