@@ -19,6 +19,7 @@ from iqa_registry.registry import Registry, build_registry
 
 OWN = {
     "evaluate": "iqa_registry.cli.evaluate:evaluate",
+    "pairs": "iqa_registry.cli.pairs:pairs",
     "maps": "iqa_registry.cli.maps:maps",
     "agree": "iqa_registry.cli.agree:agree",
     "correlate": "iqa_registry.cli.correlate:correlate",
@@ -33,7 +34,7 @@ OWN = {
 SECTIONS = {
     "Score": ("evaluate", "maps"),
     "Compare with ratings": ("agree", "correlate"),
-    "Data": (),
+    "Data": ("pairs",),
     "Models": ("weights",),
     "Registry": ("list", "info", "plugins", "plugin", "completion"),
 }

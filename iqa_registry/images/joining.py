@@ -88,7 +88,7 @@ def _side(given: str | Path) -> _Side:
         template = Template(text)
         if not template.names:
             raise UsageError(
-                f"{text}: has no placeholder. Name what tells the images apart, such as {{case}}."
+                f"{text}: has no placeholder. Name the part that differs between images, such as {{case}}."
             )
         return _Side(text, template.names, template.find())
     path = Path(text)
@@ -136,7 +136,7 @@ class _Index:
                 same = ", ".join(f"{name}={values[name]}" for name in self.shared)
                 raise UsageError(
                     f"{self._paths[key]} and {path} are both {same}. "
-                    f"Narrow {side.text} to one of them, or give both sides the placeholder that tells them apart."
+                    f"Narrow {side.text} to one of them, or give both sides the placeholder that differs."
                 )
             self._paths[key] = path
 
@@ -195,7 +195,7 @@ def _make(
         if identifier in made:
             raise UsageError(
                 f"{made[identifier].synthesized} and {path} are both {identifier!r}. "
-                f"Narrow {ours.text} to one of them, or add a placeholder that tells them apart."
+                f"Narrow {ours.text} to one of them, or add a placeholder for what differs."
             )
         found = {}
         for kind, index in further.items():

@@ -55,10 +55,10 @@ def pair_paths(
         kinds = {True: "a folder of images", False: "one image"}
         raise UsageError(
             f"{first} is {kinds[is_folder(first)]}, {second} is {kinds[is_folder(second)]}. "
-            "Give two images or two folders."
+            f"Give two images or two folders.{_for_slices(first, second)}"
         )
     if is_folder(first):
-        return _without_twins(_pair_folders(first, second, further))
+        return _without_twins(_pair_folders(first, second, further), first, second, further)
     for name, path in further.items():
         if is_folder(path):
             raise UsageError(f"{path} is a folder and {first} is one image. Give the {name} of that image.")
@@ -67,16 +67,29 @@ def pair_paths(
     return _without_twins(Pairing([pair]))
 
 
-def _without_twins(found: Pairing) -> Pairing:
-    """Refuse an image as its own mask, and say that images are compared with themselves."""
+def _for_slices(first: Path, second: Path) -> str:
+    """How slices in a folder are compared with a volume."""
+    if not is_folder(first):
+        return ""
+    from iqa_registry.images.proposals import number_slices
+
+    return number_slices(first, images_of(first)[0], second)
+
+
+def _without_twins(
+    found: Pairing,
+    first: Path | None = None,
+    second: Path | None = None,
+    further: Mapping[str, Path] | None = None,
+) -> Pairing:
+    """Reject an image as its own mask, and report that images are compared with themselves."""
     same = []
     for pair in found.pairs:
         if pair.mask is not None and str(pair.mask) in (str(pair.reference), str(pair.synthesized)):
             image = "reference" if str(pair.mask) == str(pair.reference) else "synthesized image"
-            raise UsageError(
-                f"{pair.mask} is the mask of {pair.pair_id} and its {image} too. Give the masks by a template, "
-                "such as --mask 'masks/{case}.nii.gz'."
-            )
+            command = _with_masks(first, second, (further or {}).get("mask"))
+            remedy = command or "Give the masks by a template, such as --mask 'masks/{case}.nii.gz'."
+            raise UsageError(f"{pair.mask} is the mask of {pair.pair_id} and its {image} too. {remedy}")
         if pair.reference is not None and _is_same(pair.synthesized, pair.reference):
             same.append(pair)
     if not same:
@@ -84,6 +97,17 @@ def _without_twins(found: Pairing) -> Pairing:
     more = f" (and {len(same) - 1} more)" if len(same) > 1 else ""
     remark = f"{same[0].synthesized} is compared with itself{more}, so that every score is that of a perfect image."
     return replace(found, remarks=[*found.remarks, remark])
+
+
+def _with_masks(first: Path | None, second: Path | None, masks: Path | None) -> str:
+    """The command line that gives the masks by a template, if one does."""
+    if first is None or second is None or masks is None or not is_folder(masks):
+        return ""
+    from iqa_registry.images.proposals import propose
+
+    folders = (images_of(folder)[0] for folder in (first, second, masks))
+    ours, theirs, there = folders
+    return propose(first, ours, second, theirs, {"mask": (masks, there)})
 
 
 def _is_same(first: Source, second: Source) -> bool:
@@ -98,16 +122,56 @@ def _text(path: str | Path | None) -> str | None:
     return None if path is None else str(path)
 
 
+def _no_match(
+    first: Path,
+    ours: Mapping[str, Path],
+    second: Path,
+    theirs: Mapping[str, Path],
+    further: Mapping[str, Path],
+) -> str:
+    from iqa_registry.images.proposals import propose
+
+    folders = {kind: (path, images_of(path)[0]) for kind, path in further.items() if is_folder(path)}
+    examples = [", ".join(list(found)[:2]) for found in (ours, theirs)]
+    command = propose(first, ours, second, theirs, folders) or propose(first, ours, second, theirs)
+    return (
+        f"no image of {first} ({examples[0]} ...) has a partner of the same name in {second} ({examples[1]} ...). "
+        f"{command or 'Give templates such as ' + repr(f'{first}/{{case}}_fake.png') + ', or a manifest with --pairs.'}"
+    )
+
+
+def _no_mask(
+    kind: str,
+    first: Path,
+    ours: Mapping[str, Path],
+    second: Path,
+    theirs: Mapping[str, Path],
+    folder: Path,
+    there: Mapping[str, Path],
+) -> str:
+    from iqa_registry.images.proposals import propose
+
+    command = propose(first, ours, second, theirs, {kind: (folder, there)})
+    return (
+        f"no image of {first} ({', '.join(list(ours)[:2])} ...) has a {kind} of the same name in {folder} "
+        f"({', '.join(list(there)[:2])} ...). {command or f'Give --{kind} as a template, or in a manifest.'}"
+    )
+
+
 def _pair_folders(first: Path, second: Path | None, further: Mapping[str, Path]) -> Pairing:
     ours, ignored = images_of(first)
-    theirs, others = (dict.fromkeys(ours), 0) if second is None else images_of(second)
+    theirs, others = (ours, 0) if second is None else images_of(second)
     names = [name for name in ours if name in theirs]
-    if not names:
-        examples = [", ".join(list(found)[:2]) for found in (ours, theirs)]
-        raise UsageError(
-            f"no image of {first} ({examples[0]} ...) has a partner of the same name in {second} ({examples[1]} ...). "
-            "Rename them, or give a manifest with --pairs."
-        )
+    if not names and second is not None:
+        raise UsageError(_no_match(first, ours, second, theirs, further))
+    if second is not None and first.resolve() == second.resolve():
+        from iqa_registry.images.proposals import propose_within
+
+        command = propose_within(first, ours)
+        if command:
+            raise UsageError(
+                f"{first} is given twice, so that each image would be compared with itself. {command}"
+            )
     unmatched = [f"{path} has no partner in {second}" for name, path in ours.items() if name not in theirs]
     unmatched += [f"{path} has no partner in {first}" for name, path in theirs.items() if name not in ours]
     found: dict[str, dict[str, str | None]] = {}
@@ -116,19 +180,37 @@ def _pair_folders(first: Path, second: Path | None, further: Mapping[str, Path])
             found[kind] = dict.fromkeys(names, str(path))
             continue
         there = images_of(path)[0]
+        if second is not None and not there.keys() & set(names):
+            raise UsageError(_no_mask(kind, first, ours, second, theirs, path, there))
         found[kind] = {name: _text(there.get(name)) for name in names}
         without = "; it is scored as a whole" if kind == "mask" else ""
         unmatched += [f"{ours[name]} has no {kind} in {path}{without}" for name in names if name not in there]
         unmatched += [
             f"{other} is the {kind} of no pair" for name, other in there.items() if name not in names
         ]
+    return Pairing(
+        _named_pairs(names, ours, None if second is None else theirs, found), unmatched, ignored + others
+    )
+
+
+def _named_pairs(
+    names: Iterable[str],
+    ours: Mapping[str, Path],
+    theirs: Mapping[str, Path] | None,
+    found: Mapping[str, Mapping[str, str | None]],
+) -> list[Pair]:
     masks = found.get("mask", {})
     labels = found.get("labels", masks)
-    pairs = [
-        Pair(name, str(ours[name]), _text(theirs[name]), masks.get(name), labels=labels.get(name))
+    return [
+        Pair(
+            name,
+            str(ours[name]),
+            None if theirs is None else str(theirs[name]),
+            masks.get(name),
+            labels=labels.get(name),
+        )
         for name in names
     ]
-    return Pairing(pairs, unmatched, ignored + others)
 
 
 def read_manifest(path: str | Path) -> Pairing:
@@ -148,7 +230,8 @@ def read_manifest(path: str | Path) -> Pairing:
     path = Path(path)
     pairs: dict[str, Pair] = {}
     places: dict[str, str] = {}
-    for place, row in read_rows(path):
+    rows, remarks = read_rows(path)
+    for place, row in rows:
         pair = _manifest_pair(path, place, row)
         if pair.pair_id in pairs:
             raise UsageError(
@@ -156,7 +239,7 @@ def read_manifest(path: str | Path) -> Pairing:
                 "give a column pair_id that tells them apart."
             )
         pairs[pair.pair_id], places[pair.pair_id] = pair, place
-    return Pairing(list(pairs.values()))
+    return Pairing(list(pairs.values()), remarks=remarks)
 
 
 def _manifest_pair(path: Path, place: str, row: Mapping[str, Any]) -> Pair:

@@ -16,7 +16,7 @@ SLICES_AS = {
     "sagittal": "2-D images are compared with sagittal slices of {volumes}, counted from 0 at the patient's left; "
     "their first row is superior and their first column anterior, else rotate or flip them, or choose --axis.",
 }
-"""What is said once of the orientation, which a PNG file does not tell."""
+"""What is reported once about the orientation, which a PNG file does not tell."""
 _HELD = 2
 
 

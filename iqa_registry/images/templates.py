@@ -63,7 +63,7 @@ class Template:
             inner = _INNER.fullmatch(found[1] or "")
             if inner is None or not found[0].endswith("}") or (inner[2] or "") not in _KINDS:
                 raise UsageError(
-                    f"{self.text}: {found[0]!r} is no placeholder. Write {{NAME}}, {{NAME:d}} for a whole number, "
+                    f"{self.text}: {found[0]!r} is not a placeholder. Write {{NAME}}, {{NAME:d}} for a whole number, "
                     "or {NAME:path} for several folders."
                 )
             names.setdefault(inner[1], inner[2] or "")

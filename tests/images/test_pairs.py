@@ -123,7 +123,7 @@ def test_a_link_to_a_folder_above_is_not_followed(fill: Callable[..., Path]) -> 
             ["a_fake.png"],
             ["a_real.png"],
             None,
-            r"no image of .*s \(a_fake .* partner .*r \(a_real .* manifest",
+            r"no image of .*s \(a_fake .* partner .*r \(a_real .* Try: iqa evaluate .*case.*_fake",
         ),
         (["a.png"], [], None, r"r holds no images; what can be read: DICOM, \.png"),
         (["a.txt", "b.csv"], ["a.png"], None, r"s holds no images \(2 files of other kinds\)"),

@@ -61,7 +61,7 @@ def test_a_name_that_reads_two_ways_is_refused():
 
 @pytest.mark.parametrize("text", ["{}.png", "{a b}.png", "{case.png", "case}.png", "{case:x}.png"])
 def test_what_is_no_placeholder_is_refused(text):
-    with pytest.raises(UsageError, match="is no placeholder"):
+    with pytest.raises(UsageError, match="is not a placeholder"):
         Template(text)
 
 
