@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from iqa_registry.errors import UsageError
 from iqa_registry.images.image import Source
@@ -61,7 +61,7 @@ class Dataset(ABC):
 
     spec: DatasetSpec | None = None
     """The declaration; set by the registry."""
-    label_names: ClassVar[Mapping[str, tuple[int, ...]]] = {}
+    label_names: Mapping[str, tuple[int, ...]] = {}
     """What the labels of the label maps are called, name to labels; names may overlap."""
 
     def __init__(self) -> None:

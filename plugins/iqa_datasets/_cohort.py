@@ -214,7 +214,7 @@ class Cohort(Dataset):
             published = self.naming.pattern.fullmatch(path.name)
             if subject is None:
                 self.left_out.append(f"{path}: its name has no subject of {self.path}")
-            elif published and published["modality"].lower() != self.settings.target:
+            elif published and self.naming.modality(published["modality"]) != self.settings.target:
                 self.left_out.append(
                     f"{path}: is {published['modality'].lower()} by its name, the target is {self.settings.target}"
                 )

@@ -25,12 +25,18 @@ class Naming:
         modalities: what there is, in lower case.
         example: a file's name, for messages.
         spelling: names and beginnings of names as they are published, since some copies are in lower case.
+        aliases: other names of modalities.
     """
 
     pattern: re.Pattern[str]
     modalities: tuple[str, ...]
     example: str
     spelling: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def modality(self, text: str) -> str:
+        """The modality that a part of a name means."""
+        return self.aliases.get(text.lower(), text.lower())
 
     def spelled(self, text: str) -> str:
         """The text with its beginning as it is published."""
@@ -103,7 +109,7 @@ def find_subjects(folder: Path, naming: Naming) -> dict[str, Files]:
             others.append(path)
             continue
         parts = match.groupdict()
-        subject, modality = naming.spelled(parts.pop("subject")), parts.pop("modality").lower()
+        subject, modality = naming.spelled(parts.pop("subject")), naming.modality(parts.pop("modality"))
         files = found.setdefault(subject.lower(), Files(subject))
         files.groups |= {name: naming.spelled(value) for name, value in parts.items() if value}
         files.by_modality.setdefault(modality, []).append(path)

@@ -3,8 +3,10 @@
 Source: RSNA-ASNR-MICCAI BraTS 2021 (Baid et al. 2021, arXiv 2107.02314; Menze et al. 2015, DOI
 10.1109/TMI.2014.2377694), under the terms of the challenge. One folder a patient,
 ``BraTS2021_00000/BraTS2021_00000_t1.nii.gz`` and ``_t1ce``, ``_t2``, ``_flair``, ``_seg``; 2017 to 2020 end the same
-way. All volumes of a patient lie on one grid of 240 x 240 x 155 voxels of 1 mm. Test sets have no ``_seg``. Simulated
-subjects that ``iqa phantom subjects`` writes (``sim-0001/sim-0001_t1.nii.gz``) are read as well.
+way. Since 2023 the names are ``BraTS-GLI-00000-000/BraTS-GLI-00000-000-t1n.nii.gz`` and ``-t1c``, ``-t2w``, ``-t2f``,
+``-seg``, and the enhancing tumor is label 3 (4 before). All volumes of a patient lie on one grid of 240 x 240 x 155
+voxels of 1 mm. Test sets have no ``_seg``. Simulated subjects that ``iqa phantom subjects`` writes
+(``sim-0001/sim-0001_t1.nii.gz``) are read as well.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pydantic import Field
 from iqa_datasets._cohort import Cohort, Settings
 from iqa_datasets._subjects import Files, Naming
 from iqa_datasets._volumes import Volume, lazy_mask, lazy_section, lazy_volume
-from iqa_registry.plugin import LazyImage, Subject
+from iqa_registry.plugin import LazyImage, Subject, UsageError
 
 Modality = Literal["t1", "t1ce", "t2", "flair"]
 SEGMENTATION = "seg"
@@ -27,9 +29,16 @@ LABELS = {
     "necrotic-core": (1,), "edema": (2,), "enhancing": (4,), "core": (1, 4), "tumor": TUMOR, "lesions": TUMOR,
 }  # fmt: skip
 """Names of labels; ``core`` and ``tumor`` as the challenge joins them, ``lesions`` for metrics that look at these."""
+LABELS_2023 = {
+    "necrotic-core": (1,), "edema": (2,), "enhancing": (3,), "core": (1, 3), "tumor": (1, 2, 3), "lesions": (1, 2, 3),
+}  # fmt: skip
+"""Since 2023; label 4 of treated tumors is the cavity of the resection, which is not tumor."""
+NAMES_2023 = {"t1n": "t1", "t1c": "t1ce", "t2w": "t2", "t2f": "flair"}
 
 _NAME = re.compile(
-    r"(?P<subject>BraTS.*?\d|sim-\d+)_(?P<modality>t1|t1ce|t2|flair|seg)\.nii(\.gz)?", re.IGNORECASE
+    r"(?P<subject>BraTS.*?\d|sim-\d+)(_(?=t1\.|t1ce|t2\.|flair|seg)|-(?=t1n|t1c\.|t2w|t2f|seg))"
+    r"(?P<modality>t1|t1ce|t2|flair|t1n|t1c|t2w|t2f|seg)\.nii(\.gz)?",
+    re.IGNORECASE,
 )
 """Also what `iqa phantom subjects` writes in this layout."""
 
@@ -66,13 +75,23 @@ class BraTS(Cohort):
         ('BraTS2021_00000', 648.0, None)
     """
 
-    naming = Naming(_NAME, ("t1", "t1ce", "t2", "flair"), "BraTS2021_00000_t1.nii.gz", ("BraTS",))
+    naming = Naming(_NAME, ("t1", "t1ce", "t2", "flair"), "BraTS2021_00000_t1.nii.gz", ("BraTS",), NAMES_2023)
     label = "brats"
     optional = (SEGMENTATION,)
     label_names = LABELS
 
     def __init__(self, path: Path | str, **settings: Any) -> None:
         super().__init__(BraTSSettings(path=Path(path), **settings))
+        new = {
+            _is_new(path) for files in self.found.values() for path in files.by_modality.get(SEGMENTATION, [])
+        }
+        if new == {True, False}:
+            raise UsageError(
+                f"{path}: has label maps named as before 2023 and since, whose label of enhancing tumor differs. "
+                "Give one of them at a time."
+            )
+        if new == {True}:
+            self.label_names = LABELS_2023
 
     def pair_mask(self, files: Files, target: Volume, index: int | None = None) -> LazyImage | None:
         """None: the images are published without the skull, so that the foreground is the brain."""
@@ -98,3 +117,8 @@ class BraTS(Cohort):
             slices=self.settings.range,
             groups={"split": self.parts[files.subject], "lesion": True},
         )
+
+
+def _is_new(path: Path) -> bool:
+    """Whether a label map is named as since 2023."""
+    return "-seg." in path.name.lower()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,7 @@ class Phantom(Dataset):
         [('sim-0001-01', 'residual-source', 0.8), ('sim-0001-02', 'residual-source+aliasing', 0.325)]
     """
 
-    label_names: ClassVar[Mapping[str, tuple[int, ...]]] = {
+    label_names: Mapping[str, tuple[int, ...]] = {
         "fluid": (1,),
         "gray": (2,),
         "white": (3,),
