@@ -233,6 +233,8 @@ def _report(outcome: Outcome, output: Path | None) -> None:
         render.warn(f"{status.replace('_', ' ')}: {message}{times}")
     if len(found) > 20:
         render.warn(f"... and {len(found) - 20} further reasons; see the column `message` of the table.")
+    for remark in outcome.remarks:
+        render.warn(f"note: {remark}")
     for message, more in outcome.notes:
         render.warn(f"note: {message}{f' (and {more} more; see the column notes)' if more else ''}")
     count, largest = shifted_pairs(outcome.table)

@@ -50,6 +50,7 @@ class Outcome:
         failed: the metrics that could not start, with the reason.
         left_out: what was passed over when the inputs were opened, a line each.
         stopped: the first row that was not scored, where the options are strict.
+        remarks: what was found of earlier scores in the run folder, a line each.
 
     The column ``notes`` of the table says what a reader of a score must know; :attr:`notes` says it once.
     """
@@ -58,6 +59,7 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     left_out: Sequence[str] = ()
     stopped: str | None = None
+    remarks: Sequence[str] = ()
 
     @property
     def notes(self) -> list[tuple[str, int]]:
@@ -190,16 +192,21 @@ class _Run:
         loading.close()
         names += self._score_sets(store) if not stopped else []
         table = store.table(names, [metric.text for metric in self.started.ready])
-        return Outcome(table, self.started.failed, self.inputs.left_out, stopped)
+        return Outcome(table, self.started.failed, self.inputs.left_out, stopped, store.remarks)
 
     def _missing(self, batch: Sequence[Item], rows: pl.DataFrame | None) -> list[Metric]:
         """The metrics that have no row yet for some item, or a row of status ``error``, which is tried again."""
         metrics = [m for m in self.metrics if any(item.suits(m.dimensions) for item in batch)]
         if rows is None:
             return metrics
-        there = set(rows["metric"])
+        there = set(rows.select("metric", "order").unique().rows())
         failed = set(rows.filter(pl.col("status") == "error")["metric"])
-        return [metric for metric in metrics if metric.text not in there or metric.text in failed]
+        return [
+            metric
+            for metric in metrics
+            if metric.text in failed
+            or any((metric.text, item.order) not in there for item in batch if item.suits(metric.dimensions))
+        ]
 
     def _score_sets(self, store: Store) -> list[str]:
         names = []

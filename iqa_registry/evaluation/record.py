@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ import numpy as np
 from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.options import Options
 from iqa_registry.images._arrays import to_array
-from iqa_registry.images.formats import on_disk
+from iqa_registry.images.formats import files_of
 from iqa_registry.images.image import Array, Image, LazyImage, Source
 from iqa_registry.images.pair import Pair
 from iqa_registry.metrics import Metric
 
 PACKAGES = ("iqa-registry", "torch", "torchvision", "numpy")
+READERS = ("nibabel", "pydicom", "SimpleITK", "pillow", "tifffile", "h5py", "scipy", "polars")
 
 
 def make_record(
@@ -49,14 +52,28 @@ def make_record(
         "pairs": {"count": len(pairs), "digest": _pairs_digest(pairs)},
         "versions": {name: metadata.version(name) for name in PACKAGES} | {"plugins": sorted(plugins)},
     }
-    return {"fixed": fixed, "not_started": dict(not_started), "python": platform.python_version()}
+    return {
+        "fixed": fixed,
+        "not_started": dict(not_started),
+        "python": platform.python_version(),
+        "readers": {name: version for name in READERS if (version := _version(name))},
+        "command": sys.argv,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def inputs_digest(batch: Sequence[Item]) -> str:
     """What the files of a batch are now; a part made from other files is computed again."""
     digest = hashlib.sha256()
     for item in batch:
-        digest.update(repr((item.order, item.pair_id)).encode())
+        digest.update(repr((item.order, item.pair_id, sorted(item.pair.groups.items()))).encode())
         for source in item.pair.sources:
             digest.update(_source_state(source))
     return digest.hexdigest()
@@ -86,11 +103,16 @@ def _source_state(source: Source | None) -> bytes:
         return b"".join(_array_state(array) for array in arrays if array is not None)
     if not isinstance(source, str | Path):
         return _array_state(to_array(source))
+    return repr((str(source), [_file_state(path) for path in files_of(source)])).encode()
+
+
+def _file_state(path: Path) -> tuple[object, ...]:
+    """A file that is rewritten and given its old time has another change time; one put in its place, another inode."""
     try:
-        state = on_disk(source).stat()
+        state = path.stat()
     except OSError:
-        return b"absent"
-    return repr((str(source), state.st_size, state.st_mtime_ns)).encode()
+        return (path.name, "absent")
+    return (path.name, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
 
 
 def _array_state(array: Array) -> bytes:

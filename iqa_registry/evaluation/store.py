@@ -2,12 +2,15 @@
 
 A run folder holds ``run.json`` (what was asked for, of which versions, and which parts make up the table) and
 ``scores/part-*.parquet``, one per batch. Each is written under a temporary name, synced and renamed, so that a part is
-either whole or not there. :func:`read_run` reads a folder.
+either whole or not there. A part carries a checksum of all its bytes, and digests of the settings and metrics it was
+made with. :func:`read_run` reads a folder.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +20,16 @@ from typing import Any
 import polars as pl
 
 from iqa_registry.errors import IQAError, UsageError
+from iqa_registry.evaluation.sealing import UNSEALED, DamagedError, read_sealed, sealed
 from iqa_registry.files import write_atomically
 from iqa_registry.tables.schema import in_table_order, with_component
 from iqa_registry.tables.writing import as_parquet
 
 RECORD = "run.json"
 PARTS = "scores/part-*.parquet"
+FORMAT = 2
+"""Written to ``run.json``: from 2 on, parts are sealed."""
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Store(ABC):
@@ -39,6 +46,11 @@ class Store(ABC):
     @abstractmethod
     def frames(self, parts: Sequence[str]) -> list[pl.DataFrame]:
         """The rows of the named parts."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the user should know of the scores that were there already, one line each."""
+        return []
 
     def expect(self, parts: Sequence[str]) -> None:  # noqa: B027 - a store that nobody else reads need not know
         """Say which parts the run consists of, before they are there."""
@@ -85,6 +97,23 @@ class RunFolder(Store):
         self._fresh = fresh
         self._scores = path / "scores"
         self._record: dict[str, Any] = {}
+        self._read_only = False
+        self._settings = ""
+        self._metrics: dict[str, str] = {}
+        self._made_with: dict[str, dict[str, str]] = {}
+        self._damaged: list[str] = []
+        self._remarks: list[str] = []
+
+    @property
+    def remarks(self) -> list[str]:
+        """See :attr:`Store.remarks`."""
+        if not self._damaged:
+            return self._remarks
+        more = f" (and {len(self._damaged) - 1} more parts)" if len(self._damaged) > 1 else ""
+        return [
+            *self._remarks,
+            f"{self._damaged[0]}{more}: was damaged or made by an earlier version, and was computed again.",
+        ]
 
     @contextlib.contextmanager
     def opened(self, record: Mapping[str, Any]) -> Iterator[RunFolder]:
@@ -93,31 +122,43 @@ class RunFolder(Store):
         Args:
             record: what the run is; ``record["fixed"]`` must agree with the record of an earlier start.
         """
+        self._check_folder()
+        lock = self._locked()
+        try:
+            if lock is not None:
+                self._remove_leftovers(parts=self._fresh)
+            if not self._fresh:
+                self._compare(record)
+            plain = _plain(record)
+            self._settings, self._metrics = _settings(plain), _metric_digests(plain)
+            self._record = {**plain, "format": FORMAT}
+            if lock is not None:
+                self.write_record(self._record)
+            yield self
+        finally:
+            if lock is not None:
+                # Removed while it is still held, so that no third process can be holding it.
+                (self.path / ".lock").unlink(missing_ok=True)
+                lock.release()
+
+    def _locked(self) -> Any:
+        """The lock on the folder, held; ``None`` where the folder has a run but cannot be written."""
         from filelock import FileLock, Timeout
 
-        self._check_folder()
-        try:
-            self._scores.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"{self.path}: cannot be written ({error.strerror}). Name another.") from error
         lock = FileLock(self.path / ".lock")
         try:
+            self._scores.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
             raise UsageError(
                 f"{self.path}: another process is writing to this run folder. Wait for it, or name another."
             ) from None
-        try:
-            self._remove_leftovers(parts=self._fresh)
-            if not self._fresh:
-                self._compare(record)
-            self._record = dict(record)
-            self.write_record(self._record)
-            yield self
-        finally:
-            # Removed while it is still held, so that no third process can be holding it.
-            (self.path / ".lock").unlink(missing_ok=True)
-            lock.release()
+        except OSError as error:
+            if error.errno in _UNWRITABLE and (self.path / RECORD).is_file() and not self._fresh:
+                self._read_only = True
+                return None
+            raise UsageError(f"{self.path}: cannot be written ({error.strerror}). Name another.") from error
+        return lock
 
     def _check_folder(self) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -142,11 +183,22 @@ class RunFolder(Store):
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UsageError(f"{path}: cannot be read ({error}). Discard the run with --fresh.") from error
+            raise UsageError(
+                f"{path}: cannot be read ({error}). Repeat the command of the run: its scores are kept."
+            ) from error
+        if not isinstance(record, dict):
+            raise UsageError(f"{path}: is damaged. Repeat the command of the run: its scores are kept.")
         return record
 
     def _compare(self, record: Mapping[str, Any]) -> None:
-        earlier = self.read_record()
+        try:
+            earlier = self.read_record()
+        except UsageError:
+            # Each part tells what it was made with, so that none is lost and none of other settings is taken.
+            self._remarks.append(
+                f"{self.path / RECORD}: was damaged and is written again; scores of the same settings are kept."
+            )
+            return
         if earlier is None:
             return
         then, now = dict(earlier.get("fixed", {})), dict(_plain(record["fixed"]))
@@ -176,12 +228,26 @@ class RunFolder(Store):
         path = self._part(part)
         if not path.exists():
             return None
-        with contextlib.suppress(pl.exceptions.PolarsError, OSError):
-            if pl.read_parquet_metadata(path).get("inputs") == digest:
-                return with_component(pl.read_parquet(path))
-        # Damaged, or of other files: it is computed again, and must not count if the run is interrupted before that.
-        path.unlink()
+        with contextlib.suppress(DamagedError, OSError):
+            rows, notes = read_sealed(path)
+            rows = with_component(rows)
+            if (notes.get("inputs"), notes.get("settings")) == (digest, self._settings):
+                made_with = json.loads(notes["metrics"])
+                other = [
+                    name for name in made_with if self._metrics.get(name, made_with[name]) != made_with[name]
+                ]
+                self._made_with[part] = {name: made_with[name] for name in made_with if name not in other}
+                return rows.filter(~pl.col("metric").is_in(other)) if other else rows
+            self._discard(path)
+            return None
+        self._damaged.append(str(path))
+        self._discard(path)
         return None
+
+    def _discard(self, path: Path) -> None:
+        """Remove a part that is computed again: it must not count if the run is interrupted before that."""
+        if not self._read_only:
+            path.unlink()
 
     def put(self, part: str, digest: str, rows: pl.DataFrame) -> None:
         """See :meth:`Store.put`.
@@ -189,13 +255,21 @@ class RunFolder(Store):
         Raises:
             IQAError: the disk is full or the folder cannot be written; earlier parts are untouched.
         """
-        _write(self._part(part), as_parquet(rows, {"inputs": digest}))
+        if self._read_only:
+            raise IQAError(
+                f"{self.path}: cannot be written, and does not hold all scores of this run. "
+                "Name another folder with -o, or make this one writable."
+            )
+        made_with = self._made_with.get(part, {}) | self._metrics
+        notes = {"inputs": digest, "settings": self._settings, "metrics": json.dumps(made_with)}
+        _write(self._part(part), sealed(as_parquet(rows, {**notes, **UNSEALED})))
 
     def expect(self, parts: Sequence[str]) -> None:
         """See :meth:`Store.expect`; a reader of the folder then knows which files count."""
         if self._record.get("parts") != list(parts):
             self._record["parts"] = list(parts)
-            self.write_record(self._record)
+            if not self._read_only:
+                self.write_record(self._record)
 
     def frames(self, parts: Sequence[str]) -> list[pl.DataFrame]:
         """See :meth:`Store.frames`.
@@ -203,7 +277,7 @@ class RunFolder(Store):
         Raises:
             UsageError: a part is damaged.
         """
-        return [_read_part(path) for path in map(self._part, parts) if path.exists()]
+        return [_read_part(path, required=True) for path in map(self._part, parts) if path.exists()]
 
     def _part(self, name: str) -> Path:
         return self._scores / f"part-{name}.parquet"
@@ -222,19 +296,35 @@ def read_run(path: Path) -> pl.DataFrame:
     record = folder.read_record() or {}
     parts = record.get("parts")
     old = sorted(path.glob(PARTS)) if parts is None else []
-    frames = [_read_part(part) for part in old] or folder.frames(parts or [])
+    required = record.get("format", 1) >= FORMAT
+    listed = [path / "scores" / f"part-{name}.parquet" for name in parts or []]
+    frames = [_read_part(part, required) for part in old or listed if part.exists()]
     if not frames:
         raise UsageError(f"{path}: is not a run folder with scores ({PARTS}). Give one of `iqa evaluate -o`.")
     return in_table_order(frames, list(record.get("fixed", {}).get("metrics", {})))
 
 
-def _read_part(path: Path) -> pl.DataFrame:
+def _read_part(path: Path, required: bool) -> pl.DataFrame:
     try:
-        return with_component(pl.read_parquet(path))
-    except (pl.exceptions.PolarsError, OSError) as error:
+        return with_component(read_sealed(path, required)[0])
+    except (DamagedError, OSError) as error:
         raise UsageError(
-            f"{path}: is damaged ({str(error).splitlines()[0]}). Repeat the command of the run to compute it again."
+            f"{path}: is damaged ({error}). Repeat the command of the run to compute it again."
         ) from error
+
+
+def _settings(record: Mapping[str, Any]) -> str:
+    """A digest of what must agree besides the metrics and the images, which a part tells of one by one."""
+    fixed = {key: value for key, value in record["fixed"].items() if key not in ("metrics", "pairs")}
+    return _digest(fixed)
+
+
+def _metric_digests(record: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _digest(made) for name, made in record["fixed"]["metrics"].items()}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -42,6 +42,7 @@ __all__ = [
     "Source",
     "as_picture",
     "as_volume",
+    "files_of",
     "is_bare_dicom",
     "is_series",
     "on_disk",
@@ -219,6 +220,25 @@ def stem(path: str | Path) -> str:
 def is_series(folder: Path) -> bool:
     """Whether ``folder`` holds the slices of a volume as DICOM files, and so counts as one image."""
     return bool(_of("_dicom", "is_series")(folder))
+
+
+def files_of(source: str | Path) -> list[Path]:
+    """All files that make an image count: the slices of a series, voxels kept beside their header.
+
+    Example:
+        >>> files_of("scans/t1.nii.gz")
+        [PosixPath('scans/t1.nii.gz')]
+    """
+    path = on_disk(source)
+    if path.is_dir():
+        # Every file: a slice that is added changes the volume.
+        return [path, *sorted(item for item in path.iterdir() if not item.name.startswith("."))]
+    ending = path.suffix.lower()
+    if ending in (".mhd", ".nhdr", ".mha", ".nrrd"):
+        return [path, *_of("_detached", "data_files")(path)]
+    if ending in (".img", ".hdr"):
+        return [path, path.with_suffix(".hdr" if ending == ".img" else ".img")]
+    return [path]
 
 
 def is_bare_dicom(path: Path) -> bool:

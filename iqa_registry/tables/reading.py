@@ -132,7 +132,15 @@ def read_cells(path: Path) -> Cells:
     return cells
 
 
-_DAMAGE = (OSError, EOFError, ValueError, zlib.error, csv.Error, pl.exceptions.PolarsError)
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    csv.Error,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+)
 
 
 def _read(path: Path, lower: str) -> Cells:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.options import Options
@@ -49,3 +50,46 @@ def test_the_record_names_metrics_weights_and_versions(registry):
     assert fixed["pairs"]["count"] == 1
     assert set(fixed["versions"]) == {"iqa-registry", "torch", "torchvision", "numpy", "plugins"}
     assert (fixed["device"], record["not_started"]) == ("cpu", {"lpips": "no weights"})
+
+
+def rewritten(path, content):
+    """Other bytes of the same length, with the old time."""
+    state = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def test_a_file_with_its_old_size_and_time_is_another_input(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"first")
+    first = inputs_digest(batch(str(path), str(path)))
+    rewritten(path, b"other")
+    assert inputs_digest(batch(str(path), str(path))) != first
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "data"),
+    [
+        ("a.mhd", "NDims = 3\nElementDataFile = a.raw\n", "a.raw"),
+        ("a.nhdr", "NRRD0004\ndata file: b.raw.gz\n", "b.raw.gz"),
+        ("a.mhd", "NDims = 3\nElementDataFile = LIST\ns1.raw\n", "s1.raw"),
+        ("a.img", "voxels", "a.hdr"),
+        ("series/1.dcm", "slice", "series/2.dcm"),
+    ],
+)
+def test_every_file_of_an_image_is_an_input(tmp_path, header, text, data):
+    (tmp_path / header).parent.mkdir(exist_ok=True)
+    (tmp_path / header).write_text(text)
+    (tmp_path / data).write_bytes(b"first")
+    source = str((tmp_path / header).parent if header.startswith("series") else tmp_path / header)
+    first = inputs_digest(batch(source, source))
+    assert inputs_digest(batch(source, source)) == first
+    (tmp_path / data).write_bytes(b"longer")
+    assert inputs_digest(batch(source, source)) != first
+
+
+def test_the_record_tells_when_and_with_which_readers():
+    record = make_record([Pair("p", np.zeros((8, 8)), np.zeros((8, 8)))], [], Options(), {}, {})
+    assert {"nibabel", "pydicom", "SimpleITK", "pillow", "tifffile"} <= record["readers"].keys()
+    assert record["date"].endswith("+00:00")
+    assert record["command"]

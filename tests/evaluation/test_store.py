@@ -11,6 +11,7 @@ from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.evaluation.store import read_run
 from iqa_registry.registry import build_registry
 from iqa_registry.tables.schema import wide_names
+from iqa_registry.tables.writing import as_parquet
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_a_full_disk_keeps_what_is_there(run, tmp_path, monkeypatch):
 
     def full(descriptor):
         written.append(descriptor)
-        if len(written) == 4:  # after the record, the list of parts, and one part
+        if len(written) == 7:  # after the record, the list of parts, and one part, each with its folder
             raise OSError(28, "No space left on device")
         real(descriptor)
 
@@ -196,12 +197,12 @@ def test_a_folder_whose_record_lists_no_parts_is_read_whole(run, tmp_path):
     table = run("toy-parts", components=True)
     path = tmp_path / "run" / "run.json"
     record = json.loads(path.read_text())
-    del record["parts"]
+    del record["parts"], record["format"]
     path.write_text(json.dumps(record))
     for part in parts(tmp_path):
         read = pl.read_parquet(part)
         earlier = read.with_columns(wide_names(read)).drop("component")
-        earlier.write_parquet(part, metadata=pl.read_parquet_metadata(part))
+        earlier.write_parquet(part, metadata={"inputs": pl.read_parquet_metadata(part)["inputs"]})
     assert read_run(tmp_path / "run").equals(table)
     assert same(run("toy-parts", components=True), table)
 
@@ -212,3 +213,80 @@ def test_a_damaged_part_is_named_in_one_line(run, tmp_path):
     with pytest.raises(UsageError, match=r"part-000001.parquet: is damaged .* Repeat the command") as caught:
         read_scores(tmp_path / "run", build_registry())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(6050, marks=pytest.mark.slow)])
+def test_every_flipped_bit_is_noticed(run, tmp_path, count):
+    run("ssim", "mae")
+    path = parts(tmp_path)[1]
+    content = path.read_bytes()
+    generator = np.random.default_rng(count)
+    # The footer, which holds the checksum and the schema, and any place of the file.
+    places = [*range(8 * (len(content) - 90), 8 * len(content), 8)]
+    places += generator.integers(0, 8 * len(content), count - len(places)).tolist()
+    unnoticed = []
+    for place in places:
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            read_run(tmp_path / "run")
+            unnoticed.append(place)
+        except UsageError as error:
+            if "is damaged" not in str(error):
+                unnoticed.append(place)
+    assert unnoticed == []
+
+
+def test_a_flipped_bit_is_computed_again(run, tmp_path):
+    first = run()
+    path = parts(tmp_path)[1]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    assert same(run(), first)
+    assert read_run(tmp_path / "run").equals(run())
+
+
+def test_without_its_record_parts_of_other_options_are_not_taken(run, tmp_path):
+    first = run()
+    (tmp_path / "run" / "run.json").unlink()
+    other = run(intensity="range=0,200")
+    assert other["score"].to_list() != first["score"].to_list()
+
+
+def test_a_half_written_record_costs_no_part(run, tmp_path):
+    first = run("toy-count")
+    record = tmp_path / "run" / "run.json"
+    record.write_bytes(record.read_bytes()[:100])
+    with pytest.raises(UsageError, match=r"run.json: cannot be read .* its scores are kept"):
+        read_run(tmp_path / "run")
+    toy_metrics.encoded.clear()
+    assert same(run("toy-count"), first)
+    assert toy_metrics.encoded == []
+
+
+def test_a_part_with_fewer_rows_than_its_batch_is_completed(run, tmp_path):
+    from iqa_registry.evaluation.sealing import UNSEALED, read_sealed, sealed
+
+    first = run()
+    rows, notes = read_sealed(parts(tmp_path)[1])
+    kept = {name: notes[name] for name in ("inputs", "settings", "metrics")}
+    parts(tmp_path)[1].write_bytes(sealed(as_parquet(rows.head(2), {**kept, **UNSEALED})))
+    assert same(run(), first)
+
+
+def test_a_finished_run_that_cannot_be_written_is_read(run, tmp_path, monkeypatch):
+    from filelock import FileLock
+
+    first = run()
+
+    def refused(*arguments, **options):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    monkeypatch.setattr("iqa_registry.evaluation.store._write", refused)
+    monkeypatch.setattr("pathlib.Path.unlink", refused)
+    assert run().equals(first)
+    with pytest.raises(IQAError, match="does not hold all scores"):
+        run("mae", "ssim", "psnr")
