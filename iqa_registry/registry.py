@@ -286,7 +286,7 @@ def read_settings(path: Path | None = None) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             return {**tomllib.load(file), "path": str(path)}
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # text that is not UTF-8 is a ValueError
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -115,6 +116,14 @@ class IQAGroup(Group):
             # The reader of our output (head, for example) has seen enough.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise click.exceptions.Exit(0) from None
+        except OSError as error:
+            if debugging() or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            click.echo(
+                "iqa: error: the output cannot be written: the disk is full. Make room, and rerun.", err=True
+            )
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(1) from None
 
 
 @contextmanager

@@ -161,6 +161,15 @@ class RunFolder(Store):
         return lock
 
     def _check_folder(self) -> None:
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL byte
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(
+                f"{str(self.path)[:60]!r}: cannot be a folder ({reason}). Name another."
+            ) from error
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path}: is a file. Name a folder for the run.")
         strange = self.path.is_dir() and not (self.path / RECORD).exists() and not self._scores.exists()

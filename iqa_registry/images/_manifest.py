@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ _INDEX = ("", "Unnamed: 0", "__index_level_0__")
 """What pandas calls the column of its row numbers."""
 _MISSING = ("", "nan", "na", "n/a", "none", "null", "<na>")
 _MISSPELLED = 0.85
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def read_rows(path: Path) -> tuple[list[tuple[str, Row]], list[str]]:
@@ -40,7 +42,14 @@ def read_rows(path: Path) -> tuple[list[tuple[str, Row]], list[str]]:
         )
     _check_columns(path, cells.table.columns)
     rows = cells.values(_NAMES).with_columns(_without_nan(cells.table.columns)).iter_rows(named=True)
-    return [(cells.place(number), row) for number, row in enumerate(rows)], remarks
+    placed = [(cells.place(number), row) for number, row in enumerate(rows)]
+    for place, row in placed:
+        for name in _NAMES:
+            if _CONTROL.search(str(row.get(name) or "")):
+                raise UsageError(
+                    f"{place}: the {name} {row[name]!r} holds a line break or another control character. Rename it."
+                )
+    return placed, remarks
 
 
 def _counts(cells: Cells, name: str) -> bool:

@@ -253,7 +253,11 @@ def _manifest_pair(path: Path, place: str, row: Mapping[str, Any]) -> Pair:
     groups = {name: _group(value) for name, value in row.items() if name not in _OWN}
     own = Path(str(row["synthesized"]))
     name = row.get("pair_id")
-    identifier = own.with_name(stem(own)).as_posix() if name is None else str(name)
+    if name is None:
+        # The folder "." has no name of its own, and ".png" none without its suffix.
+        last = stem(own) or own.name
+        name = own.with_name(last).as_posix() if own.name else (path.parent / own).resolve().name
+    identifier = str(name)
     return Pair(
         identifier,
         str(found["synthesized"]),

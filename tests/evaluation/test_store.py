@@ -290,3 +290,8 @@ def test_a_finished_run_that_cannot_be_written_is_read(run, tmp_path, monkeypatc
     assert run().equals(first)
     with pytest.raises(IQAError, match="does not hold all scores"):
         run("mae", "ssim", "psnr")
+
+
+def test_a_name_that_no_folder_can_have_is_refused(grey):
+    with pytest.raises(UsageError, match="cannot be a folder"):
+        iqa.evaluate([(grey(0), grey(1))], ["mae"], output="x" * 300)
