@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,3 +94,15 @@ def test_the_record_tells_when_and_with_which_readers():
     assert {"nibabel", "pydicom", "SimpleITK", "pillow", "tifffile"} <= record["readers"].keys()
     assert record["date"].endswith("+00:00")
     assert record["command"]
+
+
+@pytest.mark.parametrize("field", ["st_size", "st_mtime_ns", "st_ctime_ns", "st_ino"])
+def test_each_sign_of_a_change_alone_is_seen(tmp_path, monkeypatch, field):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"first")
+    seen = dict.fromkeys(("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino"), 5) | {"st_mode": 0o100644}
+    monkeypatch.setattr(Path, "stat", lambda self, **_: SimpleNamespace(**seen))
+    first = inputs_digest(batch(str(path), str(path)))
+    assert inputs_digest(batch(str(path), str(path))) == first
+    seen[field] = 6
+    assert inputs_digest(batch(str(path), str(path))) != first

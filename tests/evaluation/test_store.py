@@ -1,4 +1,5 @@
 import json
+import stat
 
 import numpy as np
 import polars as pl
@@ -295,3 +296,21 @@ def test_a_finished_run_that_cannot_be_written_is_read(run, tmp_path, monkeypatc
 def test_a_name_that_no_folder_can_have_is_refused(grey):
     with pytest.raises(UsageError, match="cannot be a folder"):
         iqa.evaluate([(grey(0), grey(1))], ["mae"], output="x" * 300)
+
+
+def test_a_file_is_replaced_whole_and_its_folder_is_synced(tmp_path, monkeypatch):
+    from iqa_registry import files
+
+    path = tmp_path / "part"
+    synced = []
+    real = files.os.fsync
+
+    def note(descriptor):
+        # What the name stands for while the new content and then the folder go to the disk.
+        synced.append((path.read_bytes(), stat.S_ISDIR(files.os.fstat(descriptor).st_mode)))
+        real(descriptor)
+
+    path.write_bytes(b"old")
+    monkeypatch.setattr(files.os, "fsync", note)
+    files.write_atomically(path, b"new", durable=True)
+    assert synced == [(b"old", False), (b"new", True)]
