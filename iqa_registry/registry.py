@@ -25,6 +25,7 @@ from iqa_registry.errors import (
     UsageError,
     nearest,
 )
+from iqa_registry.naming import canonical, similar
 from iqa_registry.parameters import (
     INJECTED,
     format_reference,
@@ -163,7 +164,7 @@ class Registry:
             >>> build_registry().metric_spec("ssim:window=7").identity_score
             1.0
         """
-        return find(self.metrics, parse_reference(text)[0], "metrics")
+        return find(self.metrics, canonical(self.metrics, parse_reference(text)[0]), "metrics")
 
     def resolve_metric(self, text: str) -> ResolvedMetric:
         """Check a metric string without building the metric.
@@ -174,7 +175,7 @@ class Registry:
             MissingExtraError: the metric needs a package that is not installed.
         """
         spec = self.metric_spec(text)
-        name, given = parse_reference(text)
+        name, given = spec.name, parse_reference(text)[1]
         values = validate_parameters(name, self.parameters(spec), {**spec.defaults, **given})
         return ResolvedMetric(format_reference(name, given), spec, values)
 
@@ -365,8 +366,9 @@ def find(known: Mapping[str, S], name: str, kind: str) -> S:
     if name in known:
         return known[name]
     command = "iqa list" if kind == "metrics" else f"iqa list {kind}"
+    hint = similar(known, name) if kind == "metrics" else ""
     raise UnknownNameError(
-        f"there is no {KINDS[kind].noun} {name!r}.{nearest(name, known)} `{command}` shows all."
+        f"there is no {KINDS[kind].noun} {name!r}.{hint or nearest(name, known)} `{command}` shows all."
     )
 
 

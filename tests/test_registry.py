@@ -111,12 +111,12 @@ def test_a_wrong_name_is_reported_without_torch():
     code = """
 import sys, iqa_registry
 try:
-    iqa_registry.metric("SSIM:window=7")
+    iqa_registry.metric("SSMI:window=7")
 except iqa_registry.errors.UnknownNameError as error:
     print(error, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "there is no metric 'SSIM'. Did you mean 'ssim'? `iqa list` shows all. False\n"
+    assert done.stdout == "there is no metric 'SSMI'. Did you mean 'ssim'? `iqa list` shows all. False\n"
 
 
 def test_everything_handed_out_has_an_origin(registry):

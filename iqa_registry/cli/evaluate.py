@@ -13,6 +13,7 @@ from iqa_registry.cli.arguments import flag, option
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.cli.request import open_request, read_options, warn_of_labels
 from iqa_registry.errors import IQAError, UsageError
+from iqa_registry.naming import split_metrics
 
 if TYPE_CHECKING:
     import polars as pl
@@ -100,6 +101,7 @@ def evaluate(
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
+    metric = tuple(split_metrics(metric, registry.metrics))
     for name in metric:
         registry.metric_spec(name)
     given = {
@@ -221,18 +223,19 @@ def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, 
 def _report(outcome: Outcome, output: Path | None) -> None:
     """Say on stderr what was not scored, and end with exit code 1 if there is any."""
     from iqa_registry.evaluation.items import BOTH_EMPTY
-    from iqa_registry.evaluation.summary import failures, problems, shifted_pairs
+    from iqa_registry.evaluation.summary import failures, gathered, problems, shifted_pairs
 
     if outcome.stopped:
         raise IQAError(f"stopped (--strict): {outcome.stopped}")
     found = problems(outcome.table)
-    for status, message, count in found[:20]:
+    lines = gathered(found)
+    for status, message, count in lines[:20]:
         times = f" ({count} rows)" if count > 1 else ""
         if message == BOTH_EMPTY:
             message += " (score them with --empty score)"
         render.warn(f"{status.replace('_', ' ')}: {message}{times}")
-    if len(found) > 20:
-        render.warn(f"... and {len(found) - 20} further reasons; see the column `message` of the table.")
+    if len(lines) > 20:
+        render.warn(f"... and {len(lines) - 20} further reasons; see the column `message` of the table.")
     for remark in outcome.remarks:
         render.warn(f"note: {remark}")
     for message, more in outcome.notes:

@@ -51,6 +51,7 @@ class KindChoice(click.Choice):
     section="Input",
 )
 @flag("--commercial-ok", "List only what allows commercial use, code and weights.", section="Input")
+@flag("--all", "List bridged metrics too, which another library computes (LIBRARY/NAME).", "Input")
 @option("json", note="Prints every declared field.")
 def list_metrics(
     things: str,
@@ -58,6 +59,7 @@ def list_metrics(
     license: str | None,  # noqa: A002 - the word users know
     plugin: str | None,
     commercial_ok: bool,
+    all: bool,  # noqa: A002 - the option's name
     as_json: bool,
 ) -> None:
     """List what is registered, metrics by default, and the plugins that could not be loaded.
@@ -77,7 +79,28 @@ def list_metrics(
         and (plugin is None or plugin in (spec.origin.plugin, spec.origin.distribution))
         and (not commercial_ok or allows_commercial_use(spec))
     ]
-    echo_list(registry, chosen, as_json)
+    bridged = [] if all or as_json or plugin is not None else [spec for spec in chosen if is_bridged(spec)]
+    if not chosen and not as_json:
+        click.echo(_nothing(things, kind))
+    echo_list(registry, [spec for spec in chosen if spec not in bridged], as_json)
+    if bridged:
+        libraries = sorted({spec.name.partition("/")[0] for spec in bridged})
+        click.echo(
+            f"\n{len(bridged)} metrics of {', '.join(libraries)} are hidden; `iqa list --all` shows them."
+        )
+
+
+def is_bridged(spec: Registered) -> bool:
+    """Whether another library computes the metric, which has the library's name before its own."""
+    return isinstance(spec, RegisteredMetric) and "/" in spec.name
+
+
+def _nothing(things: str, kind: str | None) -> str:
+    if kind == "distribution":
+        return (
+            "No metric of the kind distribution (such as FID, KID or FRD) is installed. Plugins can add them."
+        )
+    return f"None of the {things} installed fits{'' if kind is None else f' (kind {kind})'}. Run `iqa list {things}`."
 
 
 def echo_list(registry: Registry, specs: Iterable[Registered], as_json: bool) -> None:
@@ -92,7 +115,7 @@ def echo_list(registry: Registry, specs: Iterable[Registered], as_json: bool) ->
     if as_json:
         render.echo_json([describe(registry, spec) for spec in chosen])
     elif chosen:
-        click.echo(render.table(_rows(registry, chosen), ("summary", "from", "license")))
+        click.echo(render.table(_fitting(_rows(registry, chosen)), ("summary", "from", "license")))
         if isinstance(chosen[0], RegisteredWeights):
             click.echo(f"\nfolder: {registry.weights.directory}")
     render.show_failures(registry)
@@ -161,6 +184,20 @@ def _rows(registry: Registry, specs: list[Registered]) -> list[dict[str, str]]:
             row["license"] = license_text(spec)
         row["from"] = f"{spec.origin.distribution} {spec.origin.version}"
         rows.append(row | {"summary": spec.summary})
+    return rows
+
+
+def _fitting(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows without the columns that would leave no room for a readable summary; `iqa info` has them all."""
+    width = render.width()
+    for name in ("from", "license", "mask", "dims", "kind", "needs"):
+        others = sum(
+            max(len(key), *(len(row[key]) for row in rows)) + 2 for key in rows[0] if key != "summary"
+        )
+        longest = max(len(row["summary"]) for row in rows)
+        if width is None or others + min(longest, 40) <= width:
+            break
+        rows = [{key: value for key, value in row.items() if key != name} for row in rows]
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from iqa_registry.registry import Registry
 
 ARROWS = {True: "↑", False: "↓", None: ""}
+
+
+def width() -> int | None:
+    """Columns of the terminal, or what COLUMNS says; ``None`` where output goes to a file or another program."""
+    wanted = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return shutil.get_terminal_size().columns if wanted else None
 
 
 def table(rows: Sequence[Mapping[str, Any]], flexible: str | Sequence[str] = ()) -> str:
@@ -44,11 +51,11 @@ def table(rows: Sequence[Mapping[str, Any]], flexible: str | Sequence[str] = ())
         "colalign": align,
     }
     text = str(tabulate(shown, **style))
-    if not sys.stdout.isatty():
+    room_for_lines = width()
+    if room_for_lines is None:
         return text
-    width = shutil.get_terminal_size().columns
     for name in [flexible] if isinstance(flexible, str) else flexible:
-        over = max(len(line) for line in text.splitlines()) - width
+        over = max(len(line) for line in text.splitlines()) - room_for_lines
         if over > 0 and name in shown[0]:
             room = max(8, max(len(str(row[name])) for row in shown) - over)
             for row in shown:

@@ -21,6 +21,7 @@ from iqa_registry.evaluation.store import MemoryStore, RunFolder, Store
 from iqa_registry.evaluation.summary import noted
 from iqa_registry.inputs import Inputs
 from iqa_registry.metrics import DistributionMetric, Metric
+from iqa_registry.naming import split_metrics
 from iqa_registry.registry import Registry
 from iqa_registry.tables.schema import make_table, table_types
 
@@ -114,7 +115,9 @@ def start_metrics(registry: Registry, texts: Sequence[str], device: str) -> Star
         UsageError: an unknown name or a wrong parameter, which is wrong usage and stops everything.
     """
     started = Started(device)
-    resolved = {item.text: item for item in (registry.resolve_metric(text) for text in texts)}
+    resolved = {
+        item.text: item for item in map(registry.resolve_metric, split_metrics(texts, registry.metrics))
+    }
     for text, metric in resolved.items():
         try:
             started.ready.append(registry.metric(metric, device))

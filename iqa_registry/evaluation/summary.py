@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -184,6 +185,33 @@ def failures(table: pl.DataFrame) -> list[str]:
     )
     wrong = pl.concat([table.filter(pl.col(STATUS) == "error"), missed])
     return wrong["message"].drop_nulls().unique(maintain_order=True).to_list()
+
+
+_FILE = re.compile(r"[^\s'\"(),;]*[^\s'\"(),;.]\.[A-Za-z][A-Za-z0-9]{1,5}(?:\.gz)?(?![A-Za-z0-9])")
+
+
+def gathered(found: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
+    """Messages that differ only in the files that they name, as one: the first, with a second file as example.
+
+    Args:
+        found: see :func:`problems`.
+
+    Example:
+        >>> gathered([("error", f"{name}.png: truncated", 1) for name in "abc"])
+        [('error', 'a.png: truncated (3 such messages, also b.png)', 3)]
+    """
+    alike: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for status, message, count in found:
+        alike.setdefault((status, _FILE.sub("FILE", message)), []).append((message, count))
+    lines = []
+    for (status, _), items in alike.items():
+        message = items[0][0]
+        if len(items) > 1:
+            first, second = (_FILE.findall(text) for text, _ in items[:2])
+            other = next((name for name in second if name not in first), second[0])
+            message += f" ({len(items)} such messages, also {other})"
+        lines.append((status, message, sum(count for _, count in items)))
+    return lines
 
 
 def noted(table: pl.DataFrame) -> list[tuple[str, int]]:

@@ -147,3 +147,30 @@ def test_torch_is_not_imported(run_iqa, arguments):
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if "|" in line}
     assert "iqa_registry.registry" in imported
     assert not imported & {"torch", "polars", "pydantic"}
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_list_fits_the_terminal_with_readable_summaries(iqa, columns):
+    lines = iqa("list", COLUMNS=str(columns)).stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    (line,) = (line for line in lines if line.startswith("mae "))
+    assert "mean absolute error" in line
+
+
+def test_a_kind_without_metrics_says_so(iqa):
+    done = iqa("list", "--kind", "distribution")
+    assert (done.returncode, "No metric of the kind distribution" in done.stdout) == (0, True)
+
+
+def test_bridged_metrics_are_hidden_unless_asked_for(install, iqa):
+    install("""
+        from iqa_learned.plugin import pyiqa_spec
+
+        @hookimpl
+        def iqa_register_metrics(register):
+            register(pyiqa_spec("CKDN", True, True, "0, 1"))
+    """)
+    shown = iqa("list").stdout
+    assert "/ckdn" not in shown
+    assert "are hidden; `iqa list --all` shows them." in shown
+    assert "pyiqa/ckdn" in iqa("list", "--all").stdout
