@@ -15,7 +15,6 @@ ABOUT = {
     "pcc": "correlation",
     "nmi": "mutual information",
     "mi": "mutual information",
-    "rmse": "squared error",
     "nmse": "squared error",
     "l1": "absolute error",
     "l2": "squared error",

@@ -28,7 +28,7 @@ from source_tree import (
 )
 
 LAYERS = (
-    {"errors", "files"},
+    {"errors", "files", "naming"},
     {"specs", "statistics", "tables"},
     {"loss"},
     {"hookspecs", "licenses", "metrics", "ranker", "segmenter"},

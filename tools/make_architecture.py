@@ -37,7 +37,7 @@ FLOORS = (
     ),
     (
         "ground",
-        ("specs", "statistics", "tables", "errors", "files"),
+        ("specs", "statistics", "tables", "errors", "files", "naming"),
         "declarations, numbers, the score table",
     ),
 )
