@@ -20,6 +20,8 @@ PAIR_ID, SUBJECT, RATER = "pair_id", "subject", "rater"
 ORDER, REGION, METRIC, COMPONENT, SCORE, STATUS = "order", "region", "metric", "component", "score", "status"
 DIRECTION = "higher_is_better"
 LEVEL, NATIVE, INFINITE = "level", "score_native", "infinite"
+_INFINITIES = {INFINITE: float("inf"), f"-{INFINITE}": float("-inf")}
+"""What the status of a row in a JSON file, which cannot hold the number, says of the score."""
 OK = "ok"
 """The status of a row that has a score."""
 IDENTIFIERS = (PAIR_ID, SUBJECT, RATER)
@@ -173,15 +175,11 @@ def with_component(table: pl.DataFrame) -> pl.DataFrame:
         >>> with_component(pl.DataFrame({"metric": ["ours", "ours[edges]"]})).rows()
         [('ours', ''), ('ours', 'edges')]
     """
-    if STATUS in table.columns and SCORE in table.columns and (table[STATUS] == INFINITE).any():
-        infinite = pl.col(STATUS) == INFINITE
-        table = table.with_columns(
-            pl.when(infinite)
-            .then(float("inf"))
-            .otherwise(pl.col(SCORE).cast(pl.Float64, strict=False))
-            .alias(SCORE),
-            pl.when(infinite).then(pl.lit(OK)).otherwise(pl.col(STATUS)).alias(STATUS),
-        )
+    if STATUS in table.columns and SCORE in table.columns and table[STATUS].is_in(list(_INFINITIES)).any():
+        status, score = pl.col(STATUS), pl.col(SCORE).cast(pl.Float64, strict=False)
+        found = status.replace_strict(_INFINITIES, default=None, return_dtype=pl.Float64)
+        known = pl.when(found.is_not_null()).then(pl.lit(OK)).otherwise(status)
+        table = table.with_columns(pl.coalesce(found, score).alias(SCORE), known.alias(STATUS))
     if COMPONENT in table.columns:
         return table.with_columns(pl.col(COMPONENT).cast(pl.String).fill_null(""))
     component = table[METRIC].str.extract(_LEGACY, 2).fill_null("").alias(COMPONENT)

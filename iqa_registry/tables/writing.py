@@ -72,7 +72,7 @@ def plain(value: Any) -> Any:
 def as_json(value: Any) -> str:
     r"""A table, rows or anything made of lists and mappings as JSON that every parser reads, see :func:`plain`.
 
-    In a score table an infinite score is null, and its status ``infinite`` instead of ``ok``.
+    In a score table an infinite score is null, and its status ``infinite`` (``-infinite``) instead of ``ok``.
 
     Example:
         >>> as_json({"n": 2})
@@ -85,10 +85,10 @@ def as_json(value: Any) -> str:
 def _marked(table: pl.DataFrame) -> pl.DataFrame:
     if not {SCORE, STATUS} <= set(table.columns) or not table.schema[SCORE].is_float():
         return table
-    infinite = pl.col(SCORE).is_infinite().fill_null(False) & (pl.col(STATUS) == OK)
-    return table.with_columns(
-        pl.when(infinite).then(pl.lit(INFINITE)).otherwise(pl.col(STATUS)).alias(STATUS)
-    )
+    scored = pl.col(STATUS) == OK
+    best = pl.when(scored & (pl.col(SCORE) == math.inf)).then(pl.lit(INFINITE))
+    status = best.when(scored & (pl.col(SCORE) == -math.inf)).then(pl.lit(f"-{INFINITE}"))
+    return table.with_columns(status.otherwise(pl.col(STATUS)).alias(STATUS))
 
 
 def as_markdown(rows: Rows, digits: int = 4) -> str:

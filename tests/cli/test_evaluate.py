@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from iqa_registry import evaluate
+from iqa_registry.evaluation.store import read_run
+
 
 def test_folders_give_a_summary(iqa, folders):
     done = iqa("evaluate", *folders, "--metric", "mae", "--metric", "ssim")
@@ -113,6 +116,14 @@ def test_json_is_strict_json(iqa, folders):
     done = iqa("evaluate", folders[0], folders[0], "--metric", "psnr", "--json")
     rows = json.loads(done.stdout, parse_constant=pytest.fail)
     assert [(row["score"], row["status"]) for row in rows] == [(None, "infinite")] * 3
+
+
+def test_an_infinite_score_is_a_score_everywhere_but_in_json(iqa, folders, tmp_path):
+    done = iqa("evaluate", folders[0], folders[0], "--metric", "psnr", "--strict", "-o", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    table = evaluate([(folders[0] / "0.png", folders[0] / "0.png")], ["psnr"])
+    for kept in (table, read_run(tmp_path / "run")):
+        assert set(kept.select("score", "status").rows()) == {(float("inf"), "ok")}
 
 
 def test_without_images_the_sample_is_scored(iqa):

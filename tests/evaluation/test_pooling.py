@@ -97,8 +97,8 @@ def test_ratings_of_volumes_are_joined_to_the_scores_of_their_slices():
 
 
 def test_infinite_scores_survive_json_as_null_with_a_status(tmp_path, slices):
-    infinite = slices.with_columns(score=pl.Series([float("inf"), 1.0, 2.0, 3.0, 4.0, 5.0]))
+    infinite = slices.with_columns(score=pl.Series([float("inf"), -float("inf"), 2.0, 3.0, 4.0, 5.0]))
     path = write_table(tmp_path / "scores.json", infinite)
     rows = json.loads(path.read_text(), parse_constant=pytest.fail)
-    assert (rows[0]["score"], rows[0]["status"]) == (None, "infinite")
-    assert to_wide(read_table(path), ["pair_id"])["mae"].to_list()[:2] == [float("inf"), 1.0]
+    assert [(row["score"], row["status"]) for row in rows[:2]] == [(None, "infinite"), (None, "-infinite")]
+    assert to_wide(read_table(path), ["pair_id"])["mae"].to_list()[:3] == [float("inf"), -float("inf"), 2.0]

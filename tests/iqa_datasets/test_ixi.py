@@ -277,7 +277,8 @@ def test_a_damaged_file_is_an_error_of_its_pair_alone(ixi_folder, iqa):
     )
     rows = json.loads(done.stdout)
     assert {row["subject"] for row in rows if row["status"] == "error"} == {"IXI002"}
-    assert {row["subject"] for row in rows if row["status"] == "ok"} == {"IXI013", "IXI015"}
+    # PSNR of equal slices is infinite, which JSON cannot hold as a score.
+    assert {row["subject"] for row in rows if row["status"] == "infinite"} == {"IXI013", "IXI015"}
     assert "IXI002-Guys-0802-PD.nii.gz" in done.stderr
 
 
