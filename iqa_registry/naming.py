@@ -41,6 +41,7 @@ def split_metrics(texts: Iterable[str], known: Collection[str]) -> list[str]:
     """One text per metric: ``ssim,psnr`` are two; the commas of parameters stay.
 
     A part after a comma is a metric of its own if it begins with a known name, or if nothing before it has parameters.
+    A known name that holds a comma stays whole.
 
     Args:
         texts: what was given, each with one metric or several.
@@ -52,6 +53,9 @@ def split_metrics(texts: Iterable[str], known: Collection[str]) -> list[str]:
     """
     found: list[str] = []
     for text in texts:
+        if text in known:
+            found.append(text)
+            continue
         start, depth = len(found), 0
         for part in text.split(","):
             name = part.strip().partition(":")[0]
@@ -63,6 +67,16 @@ def split_metrics(texts: Iterable[str], known: Collection[str]) -> list[str]:
                 found.append(part.strip())
             depth += part.count("[") - part.count("]")
     return found
+
+
+def chosen(texts: Iterable[str], known: Collection[str]) -> list[str]:
+    """The columns of a table that are asked for; a text may name several, in any case.
+
+    Example:
+        >>> chosen(["SSIM,psnr"], ["ssim", "psnr", "ssim:window=7"])
+        ['ssim', 'psnr']
+    """
+    return list(dict.fromkeys(canonical(known, text) for text in split_metrics(texts, known)))
 
 
 def similar(metrics: Mapping[str, Any], name: str) -> str:

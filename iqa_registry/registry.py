@@ -164,7 +164,7 @@ class Registry:
             >>> build_registry().metric_spec("ssim:window=7").identity_score
             1.0
         """
-        return find(self.metrics, canonical(self.metrics, parse_reference(text)[0]), "metrics")
+        return find(self.metrics, parse_reference(text)[0], "metrics")
 
     def resolve_metric(self, text: str) -> ResolvedMetric:
         """Check a metric string without building the metric.
@@ -237,7 +237,7 @@ class Registry:
     def _resolve(self, text: str, known: Mapping[str, F], kind: str) -> tuple[F, dict[str, Any]]:
         name, given = parse_reference(text)
         spec = find(known, name, kind)
-        return spec, validate_parameters(name, self.parameters(spec), given)
+        return spec, validate_parameters(spec.name, self.parameters(spec), given)
 
     def _build(self, spec: FactorySpec, values: Mapping[str, Any]) -> Any:
         factory = self.factory(spec)
@@ -358,13 +358,14 @@ def _metric(
 
 
 def find(known: Mapping[str, S], name: str, kind: str) -> S:
-    """The spec of that name; ``kind`` is the word that ``iqa list`` takes for its like.
+    """The spec of that name, in any case; ``kind`` is the word that ``iqa list`` takes for its like.
 
     Raises:
         UnknownNameError: there is none; the nearest names are offered.
     """
-    if name in known:
-        return known[name]
+    registered = canonical(known, name)
+    if registered in known:
+        return known[registered]
     command = "iqa list" if kind == "metrics" else f"iqa list {kind}"
     hint = similar(known, name) if kind == "metrics" else ""
     raise UnknownNameError(

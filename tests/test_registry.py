@@ -116,7 +116,10 @@ except iqa_registry.errors.UnknownNameError as error:
     print(error, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "there is no metric 'SSMI'. Did you mean 'ssim'? `iqa list` shows all. False\n"
+    assert (
+        done.stdout
+        == "there is no metric 'SSMI'. Did you mean 'ssim' or 'srsim'? `iqa list` shows all. False\n"
+    )
 
 
 def test_everything_handed_out_has_an_origin(registry):

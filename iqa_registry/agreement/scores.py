@@ -16,6 +16,7 @@ import polars as pl
 from iqa_registry.errors import UsageError, nearest
 from iqa_registry.evaluation.pooling import pool
 from iqa_registry.evaluation.store import read_run
+from iqa_registry.naming import canonical, chosen
 from iqa_registry.tables.reading import column_of, read_table, some, with_identity
 from iqa_registry.tables.schema import (
     LEVEL,
@@ -100,7 +101,7 @@ def _open(source: str, registry: Registry, identity: Sequence[str]) -> pl.DataFr
     if path.is_dir():
         return read_run(path)
     name = source.partition(":")[0]
-    if not path.exists() and name in registry.datasets:
+    if not path.exists() and canonical(registry.datasets, name) in registry.datasets:
         return registry.dataset(source).table()
     if not path.exists() and ":" in source:
         raise UsageError(
@@ -172,14 +173,14 @@ def _from_long(
     table = with_component(table)
     names = wide_names(table)
     there = names.unique(maintain_order=True).to_list()
-    for name in wanted.metrics:
+    metrics = chosen(wanted.metrics, there) or there
+    for name in metrics:
         if name not in there:
             raise UsageError(
                 f"{place}: has no metric {name!r}.{nearest(name, there)} It has {', '.join(there)}."
             )
-    chosen = list(wanted.metrics) or there
-    table = table.filter(names.is_in(chosen))
-    return to_wide(table, _keys(table), place), chosen, directions(table)
+    table = table.filter(names.is_in(metrics))
+    return to_wide(table, _keys(table), place), metrics, directions(table)
 
 
 def _keys(table: pl.DataFrame) -> list[str]:
@@ -196,7 +197,7 @@ def _from_wide(table: pl.DataFrame, metrics: Sequence[str], place: str) -> pl.Da
 def _metrics_of(table: pl.DataFrame, wanted: Wanted, registry: Registry) -> list[str]:
     """The columns of a wide table that are metrics: those that are asked for, else those named as one."""
     if wanted.metrics:
-        return list(wanted.metrics)
+        return chosen(wanted.metrics, table.columns)
     return [
         name
         for name in table.columns

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from iqa_registry.errors import UsageError, nearest
+from iqa_registry.naming import chosen as chosen_columns
 from iqa_registry.statistics.correlation import (
     FEWEST,
     MONTE_CARLO,
@@ -119,6 +120,7 @@ def choose_columns(
     """
     import polars as pl
 
+    metrics = chosen_columns(metrics, table.columns)
     for name in (*targets, *metrics, *groups, *([system] if system else [])):
         if name not in table.columns:
             hint = nearest(name, table.columns)

@@ -17,6 +17,7 @@ from iqa_registry.cli import arguments, complete, render
 from iqa_registry.cli.arguments import option
 from iqa_registry.errors import PluginError, UnknownNameError, UsageError, nearest
 from iqa_registry.hookspecs import PROJECT
+from iqa_registry.naming import canonical
 from iqa_registry.parameters import parse_reference
 from iqa_registry.plugins import Candidate, PluginRecord
 from iqa_registry.registry import Registry, build_registry
@@ -73,7 +74,7 @@ def find_metrics(target: str) -> tuple[Registry, list[str]]:
     registry = build_registry()
     if not target.endswith(".py"):
         name, _ = parse_reference(target)
-        if name in registry.metrics:
+        if canonical(registry.metrics, name) in registry.metrics:
             return registry, [target]
     module = _module_name(target)
     installed = {

@@ -14,6 +14,7 @@ from iqa_registry.cli.arguments import option
 from iqa_registry.cli.list_ import KindChoice, describe, is_ready
 from iqa_registry.errors import UnknownNameError, nearest
 from iqa_registry.licenses import license_text
+from iqa_registry.naming import canonical, similar
 from iqa_registry.parameters import (
     check_names,
     format_reference,
@@ -61,12 +62,11 @@ def echo_info(registry: Registry, text: str, kind: str | None, as_json: bool) ->
         ParameterError: an unknown parameter or a value that it does not take.
     """
     name, given = parse_reference(text)
-    kinds = [word for word, specs in registry.kinds.items() if name in specs]
+    kinds = [word for word, specs in registry.kinds.items() if canonical(specs, name) in specs]
     if kind is None and not kinds:
         known = sorted({item for specs in registry.kinds.values() for item in specs})
-        raise UnknownNameError(
-            f"nothing is registered as {name!r}.{nearest(name, known)} `iqa list` shows the metrics."
-        )
+        hint = similar(registry.metrics, name) or nearest(name, known)
+        raise UnknownNameError(f"nothing is registered as {name!r}.{hint} `iqa list` shows the metrics.")
     chosen = kind or kinds[0]
     spec: Registered = find(registry.kinds[chosen], name, chosen)
     facts, tables = _explain(registry, spec, given)
@@ -75,7 +75,7 @@ def echo_info(registry: Registry, text: str, kind: str | None, as_json: bool) ->
         return
     _echo(spec, _lines(registry, spec, facts), facts.get("description", ""), tables)
     if kind is None and len(kinds) > 1:
-        others = ", ".join(f"`iqa info {name} --as {word}`" for word in kinds[1:])
+        others = ", ".join(f"`iqa info {spec.name} --as {word}`" for word in kinds[1:])
         click.echo(f"\nOther kinds have the same name: {others}")
 
 

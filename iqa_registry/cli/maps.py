@@ -12,6 +12,7 @@ from iqa_registry.cli.arguments import option
 from iqa_registry.cli.progress import progress_bar
 from iqa_registry.cli.request import open_request, read_options, warn_of_labels
 from iqa_registry.errors import IQAError
+from iqa_registry.naming import canonical
 
 if TYPE_CHECKING:
     from iqa_registry.evaluation.options import Options
@@ -110,9 +111,10 @@ def _start(registry: Registry, names: list[str], options: Options, limits: list[
     """The mapper, and whether a metric is missing in it because it cannot start."""
     from iqa_registry.evaluation.options import choose_device
     from iqa_registry.maps.engine import Mapper
-    from iqa_registry.maps.kinds import check_limits, parse_limits, start_maps
+    from iqa_registry.maps.kinds import check_limits, map_names, parse_limits, start_maps
 
-    scales = parse_limits(limits)
+    names = map_names(registry, names)
+    scales = {canonical(names, name): scale for name, scale in parse_limits(limits).items()}
     check_limits(scales, names)
     started = start_maps(registry, names, choose_device(options.device))
     for reason in started.failed.values():

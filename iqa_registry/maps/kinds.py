@@ -10,6 +10,7 @@ from torch import Tensor
 from iqa_registry.errors import IQAError, UnknownNameError, UsageError, nearest
 from iqa_registry.maps.scale import Scale
 from iqa_registry.metrics import FullReferenceMetric
+from iqa_registry.naming import canonical, similar, split_metrics
 from iqa_registry.parameters import parse_reference
 from iqa_registry.registry import Registry
 
@@ -109,6 +110,22 @@ def names_with_map(registry: Registry) -> list[str]:
     return [*ERRORS, *(name for name, spec in registry.metrics.items() if spec.provides_map)]
 
 
+def map_names(registry: Registry, texts: Iterable[str]) -> list[str]:
+    """What is to be mapped, each once and as it is registered; a text may name several, in any case.
+
+    Example:
+        >>> from iqa_registry.registry import build_registry
+        >>> map_names(build_registry(), ["Error,SSIM", "ssim:window=7"])
+        ['error', 'ssim', 'ssim:window=7']
+    """
+    known = {*ERRORS, *registry.metrics}
+    found = []
+    for text in split_metrics(texts, known):
+        name, colon, rest = text.partition(":")
+        found.append(f"{canonical(known, name)}{colon}{rest}")
+    return list(dict.fromkeys(found))
+
+
 @dataclass(slots=True)
 class StartedMaps:
     """The maps of a run: the metrics that are ready by the text that asked for them, and why others are not."""
@@ -125,7 +142,7 @@ def start_maps(registry: Registry, names: Iterable[str], device: str) -> Started
         UsageError: a metric without a map (those that have one are named), or a wrong parameter.
     """
     started = StartedMaps()
-    for text in dict.fromkeys(names):
+    for text in map_names(registry, names):
         if text in ERRORS:
             started.ready[text] = ERRORS[text]()
             started.ready[text].text = text
@@ -153,11 +170,10 @@ def check_has_map(registry: Registry, text: str) -> None:
     """
     name, _ = parse_reference(text)
     known = names_with_map(registry)
-    spec = registry.metrics.get(name)
+    spec = registry.metrics.get(canonical(registry.metrics, name))
     if spec is None:
-        raise UnknownNameError(
-            f"there is no map {name!r}.{nearest(name, known)} There are {', '.join(known)}."
-        )
+        hint = similar(registry.metrics, name) or nearest(name, known)
+        raise UnknownNameError(f"there is no map {name!r}.{hint} There are {', '.join(known)}.")
     if not spec.provides_map:
         raise UsageError(f"{name} has no map; choose among {', '.join(known)}.")
 

@@ -125,11 +125,27 @@ def test_a_name_of_two_kinds_is_the_metric_and_names_the_other(iqa):
     assert "sha256" in iqa("info", "deepiqa", "--as", "weights").stdout
 
 
-@pytest.mark.parametrize(("name", "meant"), [("sism", "ssim"), ("SSIM", "ssim"), ("bratz", "brats")])
+@pytest.mark.parametrize(("name", "meant"), [("sism", "ssim"), ("bratz", "brats")])
 def test_an_unknown_name_offers_the_nearest_of_any_kind(iqa, name, meant):
     done = iqa("info", name)
     assert done.returncode == 2
     assert f"nothing is registered as '{name}'. Did you mean '{meant}'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "registered"), [("SSIM:window=7", "ssim"), ("BraTS", "brats"), ("Levels", "levels")]
+)
+def test_names_are_found_in_any_case(iqa, name, registered):
+    assert iqa("info", name).stdout.startswith(f"{registered}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("fid", "compares two sets of images"), ("ncc", "correlation")]
+)
+def test_a_usual_metric_that_is_not_here_is_explained(iqa, name, message):
+    done = iqa("info", name)
+    assert done.returncode == 2
+    assert message in done.stderr
 
 
 def test_on_a_terminal_lines_fit(monkeypatch):

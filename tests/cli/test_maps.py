@@ -54,6 +54,14 @@ def test_folders_give_a_panel_for_each_metric(iqa, folders, tmp_path):
     assert {row["brightest"] for row in rows(tmp_path / "out") if row["metric"] == "error"} == {"0.25"}
 
 
+def test_names_in_any_case_and_several_in_one_text(iqa, folders, tmp_path):
+    done = iqa("maps", *folders, "-m", "Error,SSIM", "-m", "ssim", "--limits", "SSIM=1,0.5", "-o", "out")
+    assert done.exit_code == 0, done.output
+    found = rows(tmp_path / "out")
+    assert [row["metric"] for row in found] == ["error", "ssim"] * 3
+    assert {row["brightest"] for row in found if row["metric"] == "ssim"} == {"0.5"}
+
+
 def test_bare_picture_has_one_pixel_per_pixel(iqa, folders, tmp_path):
     image = np.asarray(Image.open(folders[1] / "1.png"))
     Image.fromarray(image).save(folders[0] / "1.png")
@@ -94,6 +102,7 @@ def test_mask_gives_rows_of_its_own(iqa, folders, tmp_path):
     [
         (["-m", "psnr"], "psnr has no map; choose among error"),
         (["-m", "eror"], "Did you mean 'error'"),
+        (["-m", "FID"], "compares two sets of images"),
         (["-m", "error", "--limits", "ssim=1,0"], "which is not drawn"),
         (["-m", "error", "--limits", "error"], "METRIC=EQUAL,FAR"),
         (["-m", "ssim:windw=7"], "no parameter 'windw'"),
