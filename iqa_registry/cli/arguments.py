@@ -36,6 +36,7 @@ import click
 
 from iqa_registry.cli import complete
 from iqa_registry.cli.command import Command, Group, OldArgument, Option, debug
+from iqa_registry.cli.expanded import MoreImages
 from iqa_registry.cli.shared import SHARED
 from iqa_registry.cli.values import (
     CHANNELS,
@@ -163,12 +164,18 @@ def metrics(help_text: str, names: Callable[[str], list[tuple[str, str]]]) -> Ca
     )
 
 
+def _more_images(function: F) -> F:
+    function.__dict__.setdefault("__click_params__", []).append(MoreImages())
+    return function
+
+
 as_json: Any = option("json")
 as_csv: Any = option("csv")
 images = together(
     # The type makes shells complete file names; what is there is checked where the pairs are made.
     click.argument("synthesized", required=False, type=click.Path()),
     click.argument("reference", required=False, type=click.Path()),
+    _more_images,
     option("pairs"),
     option("dataset"),
 )

@@ -80,6 +80,17 @@ def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
             yield from walk(path, above)
 
 
+def scheme(path: Path) -> str:
+    """The path with a mark for each number, which is equal for the images of one series; T1 and T2 are not numbers.
+
+    Example:
+        >>> scheme(Path("a_07.png")) == scheme(Path("a_12.png")), scheme(Path("t1.png")) == scheme(Path("t2.png"))
+        (True, False)
+    """
+    named = re.sub(r"(?i)(?<![a-z])t([12])(?!\d)", lambda found: f"t{'ab'[int(found[1]) - 1]}", path.name)
+    return (path.parent / re.sub(r"\d+", "#", named)).as_posix()
+
+
 def natural(text: str) -> list[tuple[int, int | str]]:
     """A sorting key by which numbers in names are compared as numbers.
 

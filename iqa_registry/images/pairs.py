@@ -11,7 +11,7 @@ from typing import Any
 from iqa_registry.errors import UsageError
 from iqa_registry.images.formats import on_disk, stem
 from iqa_registry.images.image import LazyImage, Source
-from iqa_registry.images.listing import images_of, is_folder, natural, present
+from iqa_registry.images.listing import images_of, is_folder, natural, present, scheme
 from iqa_registry.images.pair import Group, Pair, Pairing
 from iqa_registry.images.templates import is_template
 
@@ -58,13 +58,25 @@ def pair_paths(
             f"Give two images or two folders.{_for_slices(first, second)}"
         )
     if is_folder(first):
-        return _without_twins(_pair_folders(first, second, further), first, second, further)
+        found = _pair_folders(first, second, further)
+        return _without_twins(_with_expanded(found, first, second), first, second, further)
     for name, path in further.items():
         if is_folder(path):
             raise UsageError(f"{path} is a folder and {first} is one image. Give the {name} of that image.")
     mask, labels = (_text(further.get(kind)) for kind in ("mask", "labels"))
     pair = Pair(stem(first), str(first), _text(second), mask, labels=labels or mask)
-    return _without_twins(Pairing([pair]))
+    return _without_twins(_with_expanded(Pairing([pair]), first, second))
+
+
+def _with_expanded(found: Pairing, first: Path, second: Path | None) -> Pairing:
+    """Report two paths of one numbered series, which a shell gives where it finds two of them for ``f*.png``."""
+    if second is None or first == second or scheme(first) != scheme(second):
+        return found
+    remark = (
+        f"{first} is compared with {second}, whose name differs only in a number. If the shell replaced a * with these "
+        "names, give each side as a quoted template, such as 'fake_{case}.png' 'real_{case}.png'."
+    )
+    return replace(found, remarks=[*found.remarks, remark])
 
 
 def _for_slices(first: Path, second: Path) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import Any
 
 from iqa_registry.errors import UsageError
 from iqa_registry.images.formats import suffix
+from iqa_registry.images.listing import images_of, is_folder, scheme
 from iqa_registry.images.templates import Template
 
 _SAMPLE, _NEAREST = 40, 12
@@ -19,7 +22,7 @@ _SYNTHESIZED = re.compile(
     r"(?<![a-z])(fake|pred|prediction|syn|synth\w*|sct|gen\w*|output|recon\w*|est)(?![a-z])", re.IGNORECASE
 )
 _MASKS = re.compile(r"(?<![a-z])(mask|brain|roi|seg\w*|label\w*)(?![a-z])", re.I)
-Names = Mapping[str, Path]
+Names = Mapping[Any, Path]
 
 
 def propose(
@@ -62,6 +65,52 @@ def propose_within(folder: Path, names: Names) -> str:
     if found is None:
         return ""
     return f"Try: {shlex.join(['iqa', 'evaluate', _joined(folder, found[0]), _joined(folder, found[1])])}"
+
+
+def templates_for(paths: Sequence[Path]) -> tuple[str, str] | None:
+    """The templates of both sides for paths that were given one by one, as a shell writes them for ``f*.png r*.png``.
+
+    Args:
+        paths: files and folders, those of the synthesized images first.
+
+    Example:
+        >>> templates_for([Path(f"{name}{number}.png") for name in ("f", "r") for number in (1, 2)])
+        ('f{case}.png', 'r{case}.png')
+    """
+    schemes = [scheme(path) for path in paths]
+    change = next((place for place, found in enumerate(schemes) if found != schemes[0]), None)
+    if change is None:
+        return None
+    half = [len(paths) // 2] if len(paths) % 2 == 0 else []
+    for place in dict.fromkeys((*half, change, len(paths) - 1)):
+        try:
+            sides = [_files(paths[:place]), _files(paths[place:])]
+            folders = [Path(os.path.commonpath([file.parent for file in side])) for side in sides]
+        except (UsageError, ValueError):  # a folder without images, or no folder in common
+            continue
+        names = [
+            _relative(folder, dict(enumerate(side))) for folder, side in zip(folders, sides, strict=True)
+        ]
+        found = _best(*names)
+        if found is None:
+            continue
+        texts = _joined(folders[0], found[0]), _joined(folders[1], found[1])
+        fits = all(_matches(text, file) for text, side in zip(texts, sides, strict=True) for file in side)
+        if fits and not any(_matches(texts[0], file) for file in sides[1]):
+            return texts
+    return None
+
+
+def _matches(text: str, file: Path) -> bool:
+    template = Template(text)
+    return (
+        file.is_relative_to(template.root)
+        and template.match_path(file.relative_to(template.root)) is not None
+    )
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    return [file for path in paths for file in (images_of(path)[0].values() if is_folder(path) else [path])]
 
 
 def _relative(folder: Path, names: Names) -> list[str]:
@@ -150,22 +199,30 @@ def _keys(own: str, other: str) -> list[str]:
 
 def _put(name: str, key: str, mark: str) -> str:
     """The name with a placeholder for the key, as a whole word where the name has it as one."""
+    bare, ending = name[: len(name) - len(suffix(name))], name[len(name) - len(suffix(name)) :]
     word = re.compile(rf"(?<![A-Za-z\d]){re.escape(key)}(?![A-Za-z\d])")
-    return word.sub(mark, name) if word.search(name) else name.replace(key, mark)
+    return (word.sub(mark, bare) if word.search(bare) else bare.replace(key, mark)) + ending
 
 
-def _varied(names: Sequence[str]) -> list[int]:
-    """The folders of a path that differ from image to image, by their place."""
+def _varied(names: Sequence[str]) -> dict[int, str]:
+    """The folders of a path that differ from image to image, by their place, with what all of them begin with."""
     parts = [name.split("/")[:-1] for name in names]
     depth = min(len(part) for part in parts)
-    return [place for place in range(depth) if len({part[place] for part in parts}) > 1]
+    found = {}
+    for place in range(depth):
+        values = {part[place] for part in parts}
+        if len(values) > 1:
+            start = re.split(r"\d", parts[0][place], maxsplit=1)[0]
+            numbered = all(re.fullmatch(re.escape(start) + r"\d+", value) for value in values)
+            found[place] = start if numbered else ""
+    return found
 
 
-def _put_folders(template: str, name: str, places: Sequence[int]) -> str:
+def _put_folders(template: str, name: str, places: Mapping[int, str]) -> str:
     parts, marks = template.split("/"), iter(_FOLDERS)
-    for place in places:
+    for place, start in places.items():
         if "{" not in parts[place]:
-            parts[place] = f"{{{next(marks, f'part{place}')}}}"
+            parts[place] = f"{start}{{{next(marks, f'part{place}')}}}"
     return "/".join(parts)
 
 

@@ -60,3 +60,50 @@ def test_a_slice_of_a_volume_is_not_written(layout):
     result = run("s_{slice}.png", "v.nii.gz", "--table", "pairs.csv")
     assert result.exit_code == 2
     assert "is not a file of its own" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("f0.png f1.png r0.png r1.png", "quote templates: iqa {verb} 'f{{case}}.png' 'r{{case}}.png'"),
+        ("e_1 e_2 r", "quote templates: iqa {verb} 'e_{{model}}/{{case}}.png' 'r/{{case}}.png'"),
+        ("f0.png f1.png f2.png", "two folders, or two quoted templates"),
+        ("f0.png r0.png f1.png", "two folders, or two quoted templates"),
+        ("f r m", "Give a mask with --mask"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["pairs", "evaluate", "maps"])
+def test_names_that_the_shell_made_of_a_wildcard(tmp_path, monkeypatch, verb, given, said):
+    monkeypatch.chdir(tmp_path)
+    for name in given.split():
+        for path in [name] if name.endswith(".png") else [f"{name}/a.png", f"{name}/b.png"]:
+            Path(path).parent.mkdir(exist_ok=True)
+            Path(path).touch()
+    more = ("-o", "out") if verb == "maps" else ()
+    result = CliRunner().invoke(app, [verb, *given.split(), *more], prog_name="iqa")
+    assert result.exit_code == 2
+    assert f"{len(given.split())} images or folders are given" in result.stderr
+    assert said.format(verb=verb) in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_noted"),
+    [
+        ("f0.png", "f1.png", True),
+        ("e_1", "e_2", True),
+        ("f0.png", "r0.png", False),
+        ("f0.png", "r/f1.png", False),
+        ("t1.png", "t2.png", False),
+    ],
+)
+def test_two_images_of_one_series_are_noted(tmp_path, monkeypatch, first, second, is_noted):
+    monkeypatch.chdir(tmp_path)
+    for name in (first, second):
+        path = Path(name if name.endswith(".png") else f"{name}/a.png")
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    result = run(first, second)
+    assert result.exit_code == 0
+    assert (
+        f"{first} is compared with {second}, whose name differs only in a number" in result.stderr
+    ) is is_noted
