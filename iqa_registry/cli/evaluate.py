@@ -37,6 +37,7 @@ DEFAULT_METRICS = ("psnr", "ssim")
 @arguments.grid
 @arguments.masks
 @arguments.scale
+@option("planes")
 @option("empty")
 @option("components")
 @option(
@@ -200,6 +201,7 @@ def _summary_rows(summary: pl.DataFrame, group_by: list[str]) -> list[dict[str, 
         shown = {name: row[name] for name in group_by} | {
             "metric": f"{wide_name(row['metric'], row['component'])} {render.ARROWS[row['higher_is_better']]}",
             "region": row["region"],
+            **({"plane": row["plane"] or ""} if "plane" in row else {}),
             **({"level": row["level"]} if "level" in row else {}),
             "dims": f"{row['dimensions']}-D",
             "n": row["n"],

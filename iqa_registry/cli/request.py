@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import click
+from click.core import ParameterSource
+
 from iqa_registry.cli import render
 from iqa_registry.cli.arguments import OLD_LABEL
 from iqa_registry.errors import OptionError, UsageError
@@ -41,8 +44,16 @@ def read_options(given: Mapping[str, Any]) -> Options:
     values["regions"] = list(regions)
     values["label_names"] = names | {name: labels for name, labels in regions.items() if labels}
     values["foreground"] = {None: False, "auto": True}.get(given["foreground"], given["foreground"])
+    if values.get("planes") and _is_default("axis"):
+        del values["axis"]
+    values["planes"] = values.get("planes") or ()
     values["resample"] = given["resample"] is not None
     return make_options(values)
+
+
+def _is_default(parameter: str) -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(parameter) is ParameterSource.DEFAULT
 
 
 def open_request(given: Mapping[str, Any], options: Options, registry: Registry) -> tuple[Inputs, Options]:

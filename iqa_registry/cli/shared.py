@@ -18,6 +18,7 @@ from iqa_registry.cli.values import (
     FOLDER,
     FOREGROUND,
     INTENSITY,
+    PLANES,
     SLICES,
     TableFile,
 )
@@ -80,6 +81,12 @@ SHARED: dict[str, Shared] = {
         "Axis along which volumes are sliced.",
         ("axial", "coronal", "sagittal"),
         default="axial",
+    ),
+    "planes": _text(
+        "Images",
+        "Slice volumes along several axes, for example axial+coronal+sagittal, instead of --axis.",
+        "AXIS+AXIS",
+        type=PLANES,
     ),
     "slices": _text("Images", "Slices of volumes, as in Python (50:80).", "FIRST:LAST", type=SLICES),
     "resample": _choice("Images", "Resample synthesized volumes to the reference grid.", ("reference",)),

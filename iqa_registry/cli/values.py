@@ -200,6 +200,9 @@ CHANNELS = Pattern(
 )
 """A tuple of numbers."""
 SLICES = Parsed("slices", "iqa_registry.evaluation.options:parse_slices")
+PLANES = Parsed(
+    "planes", "iqa_registry.evaluation.options:parse_planes", ("axial+coronal+sagittal", "axial+coronal")
+)
 INTENSITY = Parsed("rule", "iqa_registry.images.intensity:parse_intensity")
 FOREGROUND = Parsed("rule", "iqa_registry.images.regions:parse_foreground", ("auto", "nonzero"))
 LABELS = Parsed("labels", "iqa_registry.images.regions:parse_labels", ("dataset",))

@@ -185,7 +185,10 @@ class _Run:
             earlier = kept[number]
             if earlier is not None:
                 again = [metric.text for metric in metrics]
-                rows = pl.concat([earlier.filter(~pl.col("metric").is_in(again)), rows])
+                # Scores of an earlier version may lack a column.
+                rows = pl.concat(
+                    [earlier.filter(~pl.col("metric").is_in(again)), rows], how="diagonal_relaxed"
+                ).select(rows.columns)
             store.put(names[number], digests[number], rows)
             done += len(self._batches[number])
             progress(done, len(self.items))
@@ -215,14 +218,25 @@ class _Run:
         names = []
         encoder = Encoder(self.sets, self.started.device, self.options.precision)
         digest = hashlib.sha256("".join(inputs_digest([item]) for item in self.items).encode()).hexdigest()
-        for number, metric in enumerate(self.sets):
+        tasks = [(metric, *part) for metric in self.sets for part in self._set_parts(metric)]
+        for number, (metric, plane, batches) in enumerate(tasks):
             name = f"set-{number:03d}-{hashlib.sha256(metric.text.encode()).hexdigest()[:8]}"
             names.append(name)
             earlier = store.get(name, digest)
             if earlier is None or "error" in earlier["status"]:
-                row = score_set(metric, self._batches, self._loader, encoder)
+                row = score_set(metric, batches, self._loader, encoder, plane)
                 store.put(name, digest, self._frame([row | {"order": len(self.items)}]))
         return names
+
+    def _set_parts(self, metric: DistributionMetric) -> list[tuple[str | None, list[list[Item]]]]:
+        """The batches that are one set: where there are several planes, the slices of each are one of their own."""
+        if len(self.options.axes) == 1 or metric.dimensions == 3:
+            return [(None, self._batches)]
+        slices = [[item for item in batch if not item.whole] for batch in self._batches]
+        planes = dict.fromkeys(item.plane for batch in slices for item in batch)
+        return [
+            (plane, [[item for item in batch if item.plane == plane] for batch in slices]) for plane in planes
+        ]
 
     def _frame(self, rows: list[Row]) -> pl.DataFrame:
         frame = make_table(rows, self._schema)

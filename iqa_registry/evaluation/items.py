@@ -55,8 +55,14 @@ class Item:
         """The identifier of the row: that of the pair, with the slice where there is one."""
         if self.slice is None:
             return self.pair.pair_id
-        name = next(name for name, axis in AXES.items() if axis == self.axis)
-        return f"{self.pair.pair_id}/{name}-{self.slice:03d}"
+        return f"{self.pair.pair_id}/{self.plane}-{self.slice:03d}"
+
+    @property
+    def plane(self) -> str | None:
+        """The name of the axis along which the volume was sliced; ``None`` for 2-D images and whole volumes."""
+        if self.axis is None or self.whole:
+            return None
+        return next(name for name, axis in AXES.items() if axis == self.axis)
 
     @property
     def subject(self) -> str | None:

@@ -27,6 +27,7 @@ class OptionFields(TypedDict, total=False):
     out_of_range: OutOfRange
     allow_scale_mismatch: bool
     axis: Axis
+    planes: str | Sequence[Axis]
     slices: str | int | slice | None
     foreground: bool | str
     dilate: float
@@ -58,6 +59,8 @@ class Options:
         out_of_range: what happens to values outside [0, 1] after the rule: ``clip`` (and count) or ``error``.
         allow_scale_mismatch: score pairs whose value ranges plainly disagree instead of rejecting them.
         axis: the anatomical axis along which volumes are sliced.
+        planes: several such axes in one run, ``("axial", "coronal")`` or ``axial+coronal``; ``slices`` holds in each,
+            and metrics of volumes see those of the first. ``axis`` becomes the first.
         slices: which slices, as in Python: ``50:80``, ``50:80:5`` or a single number. By default those that the pair
             names, else all.
         foreground: also score the foreground of the reference: ``above=-500`` is what lies above that stored value;
@@ -97,6 +100,7 @@ class Options:
     out_of_range: OutOfRange = "clip"
     allow_scale_mismatch: bool = False
     axis: Axis = "axial"
+    planes: str | Sequence[Axis] = ()
     slices: str | int | slice | None = None
     foreground: bool | str = False
     dilate: float = 0.0
@@ -129,6 +133,12 @@ class Options:
         parsed["label_names"] = {name: parse_labels(labels, name) for name, labels in names.items()}
         parsed["regions"] = check_regions([regions] if isinstance(regions, str) else list(regions))
         parse_foreground(self.foreground)
+        parsed["planes"] = parse_planes(self.planes)
+        if parsed["planes"]:
+            first = parsed["planes"][0]
+            if self.axis not in ("axial", first):
+                raise OptionError("planes", f"contradicts axis={self.axis}; choose one.")
+            parsed["axis"] = first
         for name, value in parsed.items():
             object.__setattr__(self, name, value)
         self._check_choices()
@@ -155,6 +165,11 @@ class Options:
             raise OptionError("dilate", f"{self.dilate} is not a number of millimeters of at least 0.")
         if self.workers < 0:
             raise OptionError("workers", f"{self.workers} is below 0; 0 reads in the main thread.")
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes along which volumes are sliced."""
+        return cast(tuple[Axis, ...], self.planes) or (self.axis,)
 
     @property
     def rule(self) -> IntensityRule:
@@ -186,6 +201,8 @@ class Options:
     def recorded(self) -> dict[str, Any]:
         """What the run record keeps and a resumed run must agree with."""
         leave_out = {"workers", "strict", "batch_size", "device"}
+        # Left out where it is not used, so that runs of earlier versions are resumed.
+        leave_out |= set() if self.planes else {"planes"}
         kept = {key: value for key, value in asdict(self).items() if key not in leave_out}
         return kept | {"intensity": str(self.intensity), "slices": format_slices(self.slices)}
 
@@ -204,7 +221,31 @@ def make_options(given: OptionFields | Mapping[str, Any]) -> Options:
     for name in given:
         if name not in known:
             raise UsageError(f"there is no option {name!r}.{nearest(name, known)}")
+    if given.get("planes") and given.get("axis") is not None:
+        raise OptionError("planes", "contradicts axis; choose one.")
     return Options(**given)
+
+
+def parse_planes(planes: str | Sequence[str]) -> tuple[Axis, ...]:
+    """The axes that ``axial+coronal`` names, or that are given one by one.
+
+    Raises:
+        OptionError: a word that is not an axis, or an axis that is named twice.
+
+    Example:
+        >>> parse_planes("axial+sagittal")
+        ('axial', 'sagittal')
+    """
+    names = [name.strip() for name in planes.split("+")] if isinstance(planes, str) and planes else [*planes]
+    known = get_args(Axis)
+    for name in names:
+        if name not in known:
+            raise OptionError(
+                "planes", f"{name!r} is not one of {', '.join(known)}.{nearest(str(name), known)}"
+            )
+    if len(set(names)) < len(names):
+        raise OptionError("planes", f"{'+'.join(names)} names a plane twice.")
+    return cast(tuple[Axis, ...], tuple(names))
 
 
 def parse_slices(text: str | None) -> slice | None:

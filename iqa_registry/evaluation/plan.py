@@ -47,17 +47,18 @@ def plan_items(pairs: Sequence[Pair], options: Options, dimensions: set[int]) ->
         if shape is None:
             items.append(Item(next(counter), pair, key))
             continue
-        axis = AXES[options.axis]
-        chosen = options.sections(shape[axis], pair.slices)
-        if 2 in dimensions:
+        for axis in [AXES[name] for name in options.axes] if 2 in dimensions else []:
+            chosen = options.sections(shape[axis], pair.slices)
             items += [
-                Item(next(counter), pair, (*key, index), axis, index, sections=range(index, index + 1))
+                Item(next(counter), pair, (*key, axis, index), axis, index, sections=range(index, index + 1))
                 for index in chosen
             ]
             if not chosen:
                 # A range that holds no slice of this volume must not make the pair vanish from the table.
-                items.append(Item(next(counter), pair, (*key, None), axis, shape[axis]))
+                items.append(Item(next(counter), pair, (*key, axis, None), axis, shape[axis]))
         if 3 in dimensions:
+            axis = AXES[options.axis]
+            chosen = options.sections(shape[axis], pair.slices)
             items.append(Item(next(counter), pair, key, axis, None, whole=True, sections=chosen))
     return items
 

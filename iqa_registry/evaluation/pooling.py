@@ -16,6 +16,7 @@ from iqa_registry.tables.schema import (
     NATIVE,
     OK,
     PAIR_ID,
+    PLANE,
     REGION,
     SCORE,
     STATUS,
@@ -68,7 +69,8 @@ def pool(table: pl.DataFrame, level: Level, group_by: Sequence[str] = ()) -> pl.
     rows = table.with_columns(place.alias("_place")).filter(pl.col("_place").is_not_null())
     if rows.is_empty():
         return table
-    keys = [name for name in (METRIC, COMPONENT, REGION, "dimensions", *group_by) if name in table.columns]
+    named = dict.fromkeys((METRIC, COMPONENT, REGION, "dimensions", PLANE, *group_by))
+    keys = [name for name in named if name in table.columns]
     weight = next(
         (name for name in _WEIGHTS if name in table.columns and rows[name].null_count() < len(rows)), None
     )

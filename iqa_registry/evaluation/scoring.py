@@ -163,6 +163,7 @@ def identity(item: Item) -> Row:
         "pair_id": item.pair_id,
         "subject": item.subject,
         "slice": item.slice if item.slice is not None else item.pair.groups.get("slice"),
+        "plane": item.plane or item.pair.groups.get("plane"),
         "dimensions": 3 if item.whole else 2,
     }
 

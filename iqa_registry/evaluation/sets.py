@@ -19,7 +19,11 @@ ALL_PAIRS = "(all)"
 
 
 def score_set(
-    metric: DistributionMetric, batches: Sequence[Sequence[Item]], loader: Loader, encoder: Encoder
+    metric: DistributionMetric,
+    batches: Sequence[Sequence[Item]],
+    loader: Loader,
+    encoder: Encoder,
+    plane: str | None = None,
 ) -> Row:
     """The one row of a metric of sets over all items; each distinct reference counts once.
 
@@ -28,11 +32,13 @@ def score_set(
         batches: the plan.
         loader: reads the items.
         encoder: encodes them.
+        plane: along which all items are sliced, where the run has several.
     """
     start = time.perf_counter()
     row: Row = about(metric) | {
         "pair_id": ALL_PAIRS,
         "region": WHOLE_IMAGE,
+        "plane": plane,
         "dimensions": metric.dimensions,
     }
     try:

@@ -19,6 +19,7 @@ from iqa_registry.tables.schema import (
     METRIC,
     NATIVE,
     OK,
+    PLANE,
     REGION,
     STATUS,
     SUBJECT,
@@ -30,7 +31,7 @@ SHIFT_LIMIT = 1.0
 
 
 def summarize(table: pl.DataFrame, group_by: Sequence[str] = (), resamples: int = 2000) -> pl.DataFrame:
-    """Per metric, component, region and group: counts, mean, standard deviation, 95 % bootstrap interval of the mean.
+    """Counts, mean, standard deviation and 95 % bootstrap interval of the mean, per metric, region and group.
 
     The interval resamples subjects where they are known, since slices of one patient are not independent: one subject
     has no interval. Where subjects are not known, it resamples images as if they were independent; ``interval_by`` is
@@ -43,7 +44,8 @@ def summarize(table: pl.DataFrame, group_by: Sequence[str] = (), resamples: int 
         resamples: bootstrap samples.
 
     Returns:
-        One row per metric, component, region and group, in the order of the table.
+        One row per metric, component, region and group, in the order of the table; and per plane, where there are
+        several.
 
     Raises:
         UsageError: a column that the table does not have.
@@ -51,7 +53,9 @@ def summarize(table: pl.DataFrame, group_by: Sequence[str] = (), resamples: int 
     check_groups(group_by, table.columns)
     table = with_component(table)
     levels = [LEVEL] if LEVEL in table.columns else []
-    keys = [METRIC, COMPONENT, REGION, "dimensions", *levels, *group_by]
+    if PLANE in table.columns and table[PLANE].drop_nulls().n_unique() > 1:
+        levels.insert(0, PLANE)
+    keys = [*dict.fromkeys([METRIC, COMPONENT, REGION, "dimensions", *levels, *group_by])]
     rows = [
         dict(zip(keys, key, strict=True)) | _statistics(group, resamples)
         for key, group in table.group_by(keys, maintain_order=True)

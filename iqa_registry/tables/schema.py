@@ -19,7 +19,7 @@ from iqa_registry.errors import UsageError
 PAIR_ID, SUBJECT, RATER = "pair_id", "subject", "rater"
 ORDER, REGION, METRIC, COMPONENT, SCORE, STATUS = "order", "region", "metric", "component", "score", "status"
 DIRECTION = "higher_is_better"
-LEVEL, NATIVE, INFINITE = "level", "score_native", "infinite"
+LEVEL, NATIVE, INFINITE, PLANE = "level", "score_native", "infinite", "plane"
 _INFINITIES = {INFINITE: float("inf"), f"-{INFINITE}": float("-inf")}
 """What the status of a row in a JSON file, which cannot hold the number, says of the score."""
 OK = "ok"
@@ -30,7 +30,7 @@ IDENTIFIERS = (PAIR_ID, SUBJECT, RATER)
 # A bracket that follows one of these signs is the value of a parameter, not a component.
 _WIDE_NAME = re.compile(r"(?P<metric>.*[^=+,:])\[(?P<component>[^\[\]]+)\]")
 _LEGACY = r"([^=+,:])\[([^\[\]]+)\]$"
-_SHARED = frozenset({SUBJECT, "slice"})
+_SHARED = frozenset({SUBJECT, "slice", PLANE})
 """Columns that the pairs may bring themselves."""
 
 
@@ -56,6 +56,7 @@ COLUMNS = (
     Column(PAIR_ID, pl.String, "image", "Name of the pair, or of the slice of a volume."),
     Column(SUBJECT, pl.String, "image", "Subject, where it is known."),
     Column("slice", pl.Int64, "image", "Index of the slice in its volume, from 0."),
+    Column(PLANE, pl.String, "image", "Axis along which the volume was sliced: `axial`, `coronal` or `sagittal`."),
     Column(REGION, pl.String, "image", "`image` for the whole image, else the region that was scored."),
     Column(METRIC, pl.String, "score", "Metric, as you asked for it."),
     Column(COMPONENT, pl.String, "score", "Component of the score; empty for the score itself."),

@@ -218,3 +218,23 @@ def test_contradictions_are_wrong_usage(iqa, arguments):
     done = iqa("evaluate", "--metric", "mae", *arguments)
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3
+
+
+def test_volumes_are_sliced_along_several_axes(iqa, tmp_path):
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / "fake.nii.gz", tmp_path / "real.nii.gz"]
+    for path in paths:
+        nib.save(nib.Nifti1Image(rng.random((8, 9, 10)).astype(np.float32), np.eye(4)), path)
+    call = ("evaluate", *paths, "-m", "mae", "--planes", "axial+sagittal", "--slices", "1:4")
+    done = iqa(*call, "-o", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "axial" in done.stdout
+    assert "sagittal" in done.stdout
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["fixed"]["options"]["planes"] == ["axial", "sagittal"]
+    again = iqa(*call, "-o", tmp_path / "run")
+    assert again.returncode == 0, again.stderr
+    wrong = iqa(*call, "--axis", "axial")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "--planes" in wrong.stderr
+    assert "contradicts" in wrong.stderr

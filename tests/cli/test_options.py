@@ -22,6 +22,7 @@ from iqa_registry.sample import MANIFEST, RATINGS
 
 EXCEPTIONS = {
     ("iqa agree", "--cluster"): "",
+    ("iqa evaluate", "--pool"): "pools the rows of slices, not the ratings of raters",
     ("iqa kcross segmenters", "--segmenter"): "compares several",
     ("iqa kcross domain-gap", "--weights"): "compares several",
     ("iqa kcross evaluate", "--weights"): "has weights that ship",
