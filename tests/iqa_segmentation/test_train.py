@@ -1,4 +1,6 @@
+import importlib.metadata
 import json
+import sys
 from typing import ClassVar
 
 import numpy as np
@@ -150,6 +152,21 @@ def test_the_same_seed_trains_the_same_weights_and_a_start_continues(tmp_path):
     )
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert any(not torch.equal(first[key], third[key]) for key in first)
+
+
+def test_a_plain_model_is_trained_where_nnunet_is_not_installed(tmp_path, monkeypatch):
+    installed = importlib.metadata.version
+
+    def version(package):
+        if package == "nnunetv2":
+            raise importlib.metadata.PackageNotFoundError(package)
+        return installed(package)
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    monkeypatch.setitem(sys.modules, "nnunetv2", None)
+    plan = Plan("nnunet", Recipe(2, batch=2), "", (4, 8), 64, 0.1, None, "")
+    run(plan, Discs(), tmp_path, (lambda *_: None, lambda *_: None))
+    assert json.loads((tmp_path / "training.json").read_text())["versions"].keys() == {"torch"}
 
 
 def test_train_monai_writes_a_file_that_says_its_shape(tmp_path):

@@ -132,5 +132,13 @@ def _record(plan: Plan, samples: Samples, held_out: int, seconds: float) -> dict
         "recipe": asdict(plan.recipe),
         "slices": len(samples) - held_out,
         "slices_held_out": held_out,
-        "versions": {package: importlib.metadata.version(package) for package in packages},
+        "versions": {package: version for package in packages if (version := _version(package))},
     }
+
+
+def _version(package: str) -> str | None:
+    """Of an installed package; plain networks are trained without nnU-Net's."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
