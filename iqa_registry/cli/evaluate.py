@@ -47,6 +47,23 @@ DEFAULT_METRICS = ("psnr", "ssim")
     section="Images",
     default=True,
 )
+@option(
+    "align",
+    "--align",
+    type=click.Choice(("translation",)),
+    default=None,
+    help="Also score 2-D images and slices at their best whole-pixel shift, as the region aligned.",
+    section="Images",
+)
+@option(
+    "align_range",
+    "--align-range",
+    type=click.IntRange(min=1),
+    metavar="PIXELS",
+    default=5,
+    help="Largest shift that --align tries along rows and columns.",
+    section="Images",
+)
 @option("group-by")
 @option(
     "pool",

@@ -263,11 +263,11 @@ def _masks(items: Any, name: str, device: torch.device) -> Tensor:
 
 
 def _reference_key(item: Loaded, labels: frozenset[str]) -> tuple[Any, ...]:
-    """Identifies a reference: under another scaling, crop or label map, one image is another."""
+    """Identifies a reference: under another scaling, crop, shift or label map, one image is another."""
     columns = item.columns
     limits = tuple(columns.get(name) for name in ("intensity", "reference_low", "reference_high"))
     labeled = (source_key(item.item.pair.labels),) if labels else ()
-    return (item.item.reference_key, tuple(item.synthesized.shape), limits, *labeled)
+    return (item.item.reference_key, tuple(item.synthesized.shape), item.shift, limits, *labeled)
 
 
 def _describe(metric: Metric, stack: Stack, error: Exception) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from iqa_registry.errors import IQAError, UsageError
+from iqa_registry.evaluation.alignment import can_align
 from iqa_registry.evaluation.encoding import Encoder
 from iqa_registry.evaluation.items import Item, Loaded
 from iqa_registry.evaluation.loader import Loader
@@ -198,7 +199,14 @@ class _Run:
         loading.close()
         names += self._score_sets(store) if not stopped else []
         table = store.table(names, [metric.text for metric in self.started.ready])
-        return Outcome(table, self.started.failed, self.inputs.left_out, stopped, store.remarks)
+        remarks = [*store.remarks, *self._not_aligned()]
+        return Outcome(table, self.started.failed, self.inputs.left_out, stopped, remarks)
+
+    def _not_aligned(self) -> list[str]:
+        names = [metric.text for metric in self.started.ready if not can_align(metric)]
+        if not names or not self.options.align:
+            return []
+        return [f"{', '.join(names)}: no aligned scores, which need a metric that compares 2-D images."]
 
     def _missing(self, batch: Sequence[Item], rows: pl.DataFrame | None) -> list[Metric]:
         """The metrics that have no row yet for some item, or a row of status ``error``, which is tried again."""

@@ -92,6 +92,8 @@ class Loaded:
             it has no data.
         columns: what the table says about the pair: limits, clipped fraction.
         labels: boolean masks of named labels, for the metrics that look at labels; empty where none are given.
+        shift: the shift in pixels that was undone, where this is the overlap of two aligned images.
+        full: pixels of the image that such an overlap is a part of.
         reasons: for regions that cannot be scored whatever the metric: the status of their rows, and why.
     """
 
@@ -102,6 +104,8 @@ class Loaded:
     columns: dict[str, Any]
     labels: Mapping[str, Tensor] = field(default_factory=dict)
     reasons: Mapping[str, tuple[Literal["error", "not_applicable"], str]] = field(default_factory=dict)
+    shift: tuple[int, int] | None = None
+    full: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

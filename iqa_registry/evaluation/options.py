@@ -17,6 +17,7 @@ Empty = Literal["skip", "score"]
 OutOfRange = Literal["clip", "error"]
 Precision = Literal["fp32", "bf16"]
 Geometry = Literal["check", "ignore"]
+Align = Literal["translation"]
 NaN = Literal["error", "exclude"]
 
 
@@ -42,6 +43,8 @@ class OptionFields(TypedDict, total=False):
     crop: bool
     components: bool
     check_shift: bool
+    align: Align | None
+    align_range: int
     device: str
     precision: Precision
     batch_size: int | None
@@ -81,6 +84,9 @@ class Options:
         crop: crop both images centrally to their common size.
         components: keep the components of a score as rows of their own.
         check_shift: estimate the residual shift of each pair.
+        align: ``translation`` also scores 2-D images and slices once their best whole-pixel shift is undone, as the
+            region ``aligned``: the shift with the least mean absolute error.
+        align_range: the largest shift that is tried, in pixels along rows and columns.
         precision: ``fp32`` or ``bf16``; the latter for metrics that allow it.
         device: ``auto``, ``cpu`` or ``cuda[:n]``.
         batch_size: images per batch, ``None`` for automatic.
@@ -115,6 +121,8 @@ class Options:
     crop: bool = False
     components: bool = False
     check_shift: bool = True
+    align: Align | None = None
+    align_range: int = 5
     precision: Precision = "fp32"
     device: str = "auto"
     batch_size: int | None = None
@@ -155,6 +163,10 @@ class Options:
             known = get_args(choices)
             if getattr(self, name) not in known:
                 raise OptionError(name, f"{getattr(self, name)!r} is not one of {', '.join(known)}.")
+        if self.align not in (None, *get_args(Align)):
+            raise OptionError("align", f"{self.align!r} is not translation.")
+        if self.align_range < 1:
+            raise OptionError("align_range", f"{self.align_range} is not a number of pixels of at least 1.")
         if self.resize and self.crop:
             raise OptionError("resize", "contradicts crop; choose one.")
         if self.resample and self.geometry == "ignore":
@@ -203,6 +215,7 @@ class Options:
         leave_out = {"workers", "strict", "batch_size", "device"}
         # Left out where it is not used, so that runs of earlier versions are resumed.
         leave_out |= set() if self.planes else {"planes"}
+        leave_out |= set() if self.align else {"align", "align_range"}
         kept = {key: value for key, value in asdict(self).items() if key not in leave_out}
         return kept | {"intensity": str(self.intensity), "slices": format_slices(self.slices)}
 

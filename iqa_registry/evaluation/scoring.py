@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from iqa_registry.evaluation.alignment import align, aligned_name, can_align
 from iqa_registry.evaluation.encoding import Encoded, Encoder, Failure, Stack
 from iqa_registry.evaluation.items import WHOLE_IMAGE, Failed, Item, Loaded
 from iqa_registry.evaluation.options import Options
@@ -44,6 +45,10 @@ class Scorer:
     def __init__(self, metrics: Sequence[Metric], options: Options, device: str) -> None:
         self._options = options
         self._encoder = Encoder(metrics, device, options.precision)
+        # An encoder of its own: the references of the strict scores stay encoded from batch to batch.
+        self._aligned = Encoder(
+            [metric for metric in metrics if can_align(metric)], device, options.precision
+        )
 
     def score(
         self,
@@ -65,29 +70,45 @@ class Scorer:
             for metric in metrics
             if one.item.suits(metric.dimensions)
         ]
-        for stack in self._encoder.stacks([item for item in batch if isinstance(item, Loaded)]):
+        good = [item for item in batch if isinstance(item, Loaded)]
+        for stack in self._encoder.stacks(good):
             chosen = [metric for metric in metrics if stack.loaded[0].item.suits(metric.dimensions)]
             if chosen and self._options.check_shift and not stack.loaded[0].item.whole:
                 for loaded, shift in zip(stack.loaded, self._encoder.shifts(stack), strict=True):
                     loaded.columns["shift"] = shift
             for metric in chosen:
-                rows += self._score_stack(metric, stack)
+                rows += self._score_stack(metric, stack, self._encoder)
                 step(len(stack.loaded) / len(chosen))
-        return rows
+        return rows + (self._score_aligned(good, metrics) if self._options.align else [])
 
-    def _score_stack(self, metric: Metric, stack: Stack) -> list[Row]:
+    def _score_aligned(self, batch: Sequence[Loaded], metrics: Sequence[Metric]) -> list[Row]:
+        reach = self._options.align_range
+        pairs = [
+            align(item, reach) for item in batch if item.reference is not None and item.synthesized.ndim == 3
+        ]
+        return [
+            row
+            for stack in self._aligned.stacks(pairs)
+            for metric in metrics
+            if can_align(metric)
+            for row in self._score_stack(metric, stack, self._aligned)
+        ]
+
+    def _score_stack(self, metric: Metric, stack: Stack, encoder: Encoder) -> list[Row]:
         start = time.perf_counter()
-        found = self._encoder.apply(metric, stack, lambda encoded: self._compare(metric, encoded))
+        found = encoder.apply(metric, stack, lambda encoded: self._compare(metric, encoded))
         seconds = (time.perf_counter() - start) / len(stack.loaded)
         rows: list[Row] = []
         for loaded, results in zip(stack.loaded, found, strict=True):
             base = _base_row(loaded, metric) | {"seconds": seconds}
             width = _native_width(loaded, metric)
+            here = loaded.synthesized[0].numel()
             for region, mask in loaded.regions.items():
+                fraction = 1.0 if mask is None else float(mask.float().mean())
                 row = base | {
-                    "region": region,
-                    "region_fraction": 1.0 if mask is None else float(mask.float().mean()),
-                    "pixels": loaded.synthesized[0].numel() if mask is None else int(mask.sum()),
+                    "region": region if loaded.shift is None else aligned_name(region),
+                    "region_fraction": fraction * here / (loaded.full or here),
+                    "pixels": here if mask is None else int(mask.sum()),
                 }
                 if region in loaded.reasons:
                     status, reason = loaded.reasons[region]

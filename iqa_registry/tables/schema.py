@@ -69,6 +69,8 @@ COLUMNS = (
     Column("region_fraction", pl.Float64, "score", "Share of the image that the region covers, 0 to 1."),
     Column("pixels", pl.Int64, "score", "Pixels or voxels of the region."),
     Column("shift", pl.Float64, "reading", "Residual shift between the two images in pixels."),
+    Column("aligned_rows", pl.Int64, "reading", "Rows that the synthesized image is too low, undone in `aligned`."),
+    Column("aligned_columns", pl.Int64, "reading", "Columns that it is too far right, undone in `aligned`."),
     Column("intensity", pl.String, "reading", "Intensity rule that scaled the stored values to [0, 1]."),
     Column("synthesized_low", pl.Float64, "reading", "Stored value of the synthesized image that became 0."),
     Column("synthesized_high", pl.Float64, "reading", "Stored value of the synthesized image that became 1."),

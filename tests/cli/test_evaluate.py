@@ -238,3 +238,26 @@ def test_volumes_are_sliced_along_several_axes(iqa, tmp_path):
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "--planes" in wrong.stderr
     assert "contradicts" in wrong.stderr
+
+
+def test_aligned_scores_are_shown_next_to_the_strict_ones(iqa, tmp_path):
+    real = np.random.default_rng(0).integers(0, 255, (40, 40)).astype(np.uint8)
+    Image.fromarray(real).save(tmp_path / "real.png")
+    Image.fromarray(np.roll(real, (2, -1), (0, 1))).save(tmp_path / "fake.png")
+    call = (
+        "evaluate",
+        "fake.png",
+        "real.png",
+        "-m",
+        "mae",
+        "-m",
+        "mae:dimensions=3",
+        "--align",
+        "translation",
+    )
+    done = iqa(*call, "--json")
+    rows = {row["region"]: row for row in json.loads(done.stdout) if row["status"] == "ok"}
+    assert rows["image"]["score"] > 0.2
+    assert (rows["aligned"]["score"], rows["aligned"]["aligned_rows"]) == (0, 2)
+    assert "mae:dimensions=3: no aligned scores" in done.stderr
+    assert iqa(*call[:4], "mae", "--align", "translation", "--align-range", "0").returncode == 2
