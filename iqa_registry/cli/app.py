@@ -175,7 +175,14 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=IQAGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=IQAGroup,
+    examples=(
+        "iqa evaluate fake real --metric ssim --metric psnr -o RUN",
+        "iqa agree RUN --ratings ratings.csv",
+    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--version",
     is_flag=True,

@@ -32,7 +32,7 @@ def plugin() -> None:
     """Check plugins."""
 
 
-@plugin.command(examples=("iqa plugin check ssim:window=7",))
+@plugin.command(examples=("iqa plugin check ssim:window=7", "iqa plugin check psnr --json"))
 @click.argument("target", shell_complete=complete.completer(complete.metric_names))
 @option("json")
 def check(target: str, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -118,6 +119,13 @@ def _key(name: str | None) -> str:
     return f"iqa_registry.old_argument.{name}"
 
 
+def _write_examples(formatter: click.HelpFormatter, lines: Sequence[str]) -> None:
+    if lines:
+        with formatter.section("Example" if len(lines) == 1 else "Examples"):
+            for line in lines:
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
 class Command(click.Command):
     """A command whose help page has sections and ends with examples.
 
@@ -151,16 +159,34 @@ class Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, one per line."""
         super().format_epilog(ctx, formatter)
-        if self.examples:
-            with formatter.section("Example" if len(self.examples) == 1 else "Examples"):
-                for line in self.examples:
-                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        _write_examples(formatter, self.examples)
 
 
 class Group(click.Group):
-    """A group of such commands."""
+    """A group of such commands, whose help page ends with examples too.
+
+    Args:
+        examples: commands as they are typed; by default the first ones of its commands.
+    """
 
     command_class = Command
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._examples = tuple(examples)
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Two examples: of different commands, if it has several."""
+        if self._examples:
+            return self._examples
+        inner = [getattr(item, "examples", ()) for item in self.commands.values()]
+        return tuple([line for row in itertools.zip_longest(*inner) for line in row if line is not None][:2])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples, one per line."""
+        super().format_epilog(ctx, formatter)
+        _write_examples(formatter, self.examples)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -82,7 +82,7 @@ def completer(
     return complete
 
 
-@click.command(cls=Command, examples=("iqa completion bash",))
+@click.command(cls=Command, examples=("iqa completion bash", "iqa completion fish"))
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the script that completes commands, options and metric names.

@@ -51,7 +51,7 @@ class KindChoice(click.Choice):
     section="Input",
 )
 @flag("--commercial-ok", "List only what allows commercial use, code and weights.", section="Input")
-@flag("--all", "List bridged metrics too, which another library computes (LIBRARY/NAME).", "Input")
+@flag("--bridged", "List bridged metrics too, which another library computes (LIBRARY/NAME).", "Input")
 @option("json", note="Prints every declared field.")
 def list_metrics(
     things: str,
@@ -59,7 +59,7 @@ def list_metrics(
     license: str | None,  # noqa: A002 - the word users know
     plugin: str | None,
     commercial_ok: bool,
-    all: bool,  # noqa: A002 - the option's name
+    bridged: bool,
     as_json: bool,
 ) -> None:
     """List what is registered, metrics by default, and the plugins that could not be loaded.
@@ -79,14 +79,15 @@ def list_metrics(
         and (plugin is None or plugin in (spec.origin.plugin, spec.origin.distribution))
         and (not commercial_ok or allows_commercial_use(spec))
     ]
-    bridged = [] if all or as_json or plugin is not None else [spec for spec in chosen if is_bridged(spec)]
+    show_all = bridged or as_json or plugin is not None
+    hidden = [] if show_all else [spec for spec in chosen if is_bridged(spec)]
     if not chosen and not as_json:
         click.echo(_nothing(things, kind))
-    echo_list(registry, [spec for spec in chosen if spec not in bridged], as_json)
-    if bridged:
-        libraries = sorted({spec.name.partition("/")[0] for spec in bridged})
+    echo_list(registry, [spec for spec in chosen if spec not in hidden], as_json)
+    if hidden:
+        libraries = sorted({spec.name.partition("/")[0] for spec in hidden})
         click.echo(
-            f"\n{len(bridged)} metrics of {', '.join(libraries)} are hidden; `iqa list --all` shows them."
+            f"\n{len(hidden)} metrics of {', '.join(libraries)} are hidden; `iqa list --bridged` shows them."
         )
 
 

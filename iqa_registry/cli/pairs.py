@@ -24,7 +24,7 @@ _PATHS = ("synthesized", "reference", "mask", "labels")
 @arguments.command(
     examples=(
         'iqa pairs "fake/{model}/{case}_fake_B.png" "real/{case}_real_B.png" --table pairs.csv',
-        "iqa pairs fake real --mask masks",
+        "iqa pairs synthesized reference --mask masks",
     )
 )
 @arguments.images

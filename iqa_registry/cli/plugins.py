@@ -13,7 +13,7 @@ NAMED = ("ranker", "segmenter", "dataset", "command")
 """Kinds of which there are few, shown by name."""
 
 
-@arguments.command(examples=("iqa plugins",))
+@arguments.command(examples=("iqa plugins", "iqa plugins --json"))
 @option("json")
 def plugins(as_json: bool) -> None:
     """List the plugins with their distribution, version and contributions, and what failed with the reason."""

@@ -20,7 +20,7 @@ def weights() -> None:
     """List, fetch, import and verify the weight files that metrics need."""
 
 
-@weights.command("list", examples=("iqa weights list",))
+@weights.command("list", examples=("iqa weights list", "iqa weights list --json"))
 @option("json", note="Prints every declared field.")
 def list_weights(as_json: bool) -> None:
     """List the declared weight files: status, size, license. `iqa info NAME` shows where they come from."""
@@ -28,7 +28,7 @@ def list_weights(as_json: bool) -> None:
     echo_list(registry, registry.kinds["weights"].values(), as_json)
 
 
-@weights.command(examples=("iqa weights fetch lpips-alex",))
+@weights.command(examples=("iqa weights fetch lpips-alex", "iqa weights fetch --all"))
 @NAMES
 @option("everything", "--all", is_flag=True, help="Fetch every declared weight file.", section="Input")
 @option("force")
@@ -55,7 +55,10 @@ def fetch(names: tuple[str, ...], everything: bool, force: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@weights.command("import", examples=("iqa weights import vgg16.pth --name imagenet-vgg",))
+@weights.command(
+    "import",
+    examples=("iqa weights import vgg16.pth --name imagenet-vgg", "iqa weights import downloads/alexnet.pth"),
+)
 @click.argument("file", type=PATH)
 @option("--name", metavar="NAME", help="Accept FILE only as these weights.", section="Input")
 def import_weights(file: Path, name: str | None) -> None:
@@ -65,7 +68,7 @@ def import_weights(file: Path, name: str | None) -> None:
         click.echo(f"{found}: {store.path(found)}")
 
 
-@weights.command(examples=("iqa weights verify",))
+@weights.command(examples=("iqa weights verify", "iqa weights verify imagenet-vgg lpips-vgg"))
 @NAMES
 def verify(names: tuple[str, ...]) -> None:
     """Check weight files, in the weights folder and in packages, against their declared hashes."""

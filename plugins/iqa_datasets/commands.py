@@ -26,7 +26,7 @@ def datasets() -> None:
     """List, describe, export and build datasets."""
 
 
-@datasets.command("list", examples=("iqa datasets list",))
+@datasets.command("list", examples=("iqa datasets list", "iqa datasets list --json"))
 @option("json")
 def list_datasets(as_json: bool) -> None:
     """List the datasets: name, whether what they need is installed, license and plugin."""
@@ -49,7 +49,7 @@ def list_datasets(as_json: bool) -> None:
     render.show_failures(registry)
 
 
-@datasets.command(examples=("iqa datasets info nirps",))
+@datasets.command(examples=("iqa datasets info nirps", "iqa datasets info phantom --json"))
 @click.argument("name")
 @option("json")
 def info(name: str, as_json: bool) -> None:
@@ -88,7 +88,12 @@ def _reject_folder(ctx: click.Context, param: click.Parameter, folder: Path | No
         raise click.BadParameter("a dataset is exported to one file. Name it with --table FILE.", ctx, param)
 
 
-@datasets.command(examples=("iqa datasets export phantom:pairs=20,size=128 --table pairs.parquet",))
+@datasets.command(
+    examples=(
+        "iqa datasets export phantom:pairs=20,size=128 --table pairs.parquet",
+        "iqa datasets export nirps:/data/nirps_dataset --table nirps.csv",
+    )
+)
 @click.argument("spec")
 @option("table", required=True)
 @option("output", hidden=True, is_eager=True, expose_value=False, callback=_reject_folder)
@@ -114,6 +119,8 @@ def export(spec: str, table: Path, force: bool) -> None:
     "build-nirps",
     examples=(
         "iqa datasets build-nirps -o NIRPS --reference real --synthesized unit:1=fake "
+        "--dataset-name ixi --modality t2",
+        "iqa datasets build-nirps -o NIRPS --reference real --models results --metric ssim "
         "--dataset-name ixi --modality t2",
     ),
 )

@@ -192,7 +192,7 @@ def _check_data(config: TrainingConfig, stage: str) -> None:
         raise UsageError(f"{what}stage two needs rated pairs. Name a dataset or a manifest with --rated.")
 
 
-@kcross.command(examples=("iqa kcross settings",))
+@kcross.command(examples=("iqa kcross settings", "iqa kcross settings --json"))
 @option("json")
 def settings(as_json: bool) -> None:
     """List the settings of the training with their defaults."""
@@ -218,7 +218,12 @@ def render_default(value: Any) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
-@kcross.command(examples=("iqa kcross export RUN/model.safetensors scoring.safetensors",))
+@kcross.command(
+    examples=(
+        "iqa kcross export RUN/model.safetensors scoring.safetensors",
+        "iqa evaluate fake real --metric kcross:scoring.safetensors",
+    )
+)
 @click.argument("model", type=PATH)
 @click.argument("file", type=PATH)
 def export(model: Path, file: Path) -> None:
@@ -232,7 +237,9 @@ def export(model: Path, file: Path) -> None:
     )
 
 
-@kcross.command(examples=("iqa kcross describe kcross-t1-t2",))
+@kcross.command(
+    examples=("iqa kcross describe kcross-t1-t2", "iqa kcross describe RUN/model.safetensors --json")
+)
 @click.argument("model")
 @option("json")
 def describe(model: str, as_json: bool) -> None:

@@ -26,7 +26,13 @@ def reproduce() -> None:
     """Recompute published results and show them next to the published numbers."""
 
 
-@reproduce.command("kcross-table2", examples=("iqa reproduce kcross-table2 nirps:/data/nirps_dataset",))
+@reproduce.command(
+    "kcross-table2",
+    examples=(
+        "iqa reproduce kcross-table2 nirps:/data/nirps_dataset",
+        "iqa reproduce kcross-table2 nirps:/data/nirps_dataset --epochs 50 -o STUDY",
+    ),
+)
 @click.argument("dataset", metavar="NIRPS")
 @option(
     "--epochs",
@@ -75,7 +81,10 @@ def kcross_table2(dataset: str, epochs: int, as_json: bool, as_csv: bool, output
         _warn(found.notes)
 
 
-@reproduce.command("translation-figure2", examples=("iqa reproduce translation-figure2",))
+@reproduce.command(
+    "translation-figure2",
+    examples=("iqa reproduce translation-figure2", "iqa reproduce translation-figure2 -o STUDY --plot"),
+)
 @option("output", note="It gets translation-figure2.parquet, .csv and .json.")
 @option("plot")
 @option("json")

@@ -27,7 +27,7 @@ def segment() -> None:
     """List, train, test and run segmenters, which find lesions for metrics that use them."""
 
 
-@segment.command("list", examples=("iqa segment list",))
+@segment.command("list", examples=("iqa segment list", "iqa segment list --json"))
 @option("json")
 def list_segmenters(as_json: bool) -> None:
     """List the segmenters, what each is and where it comes from."""
@@ -44,7 +44,10 @@ def list_segmenters(as_json: bool) -> None:
 
 
 @segment.command(
-    examples=("iqa segment train --dataset phantom:pairs=40,size=128,lesions=1 --size 64 --steps 2 -o MODEL",)
+    examples=(
+        "iqa segment train --dataset phantom:pairs=40,size=128,lesions=1 --size 64 --steps 2 -o MODEL",
+        "iqa segment train --dataset brats:/data/BraTS2021 --framework monai --steps 4000 -o MODEL",
+    )
 )
 @option("dataset", required=True, old=("--data",))
 @option(
@@ -155,7 +158,12 @@ def _told(dataset: str, settings: dict[str, Any]) -> str:
     return " ".join(["iqa segment train", *told])
 
 
-@segment.command(examples=("iqa segment evaluate --dataset phantom:pairs=8,size=128 --size 128",))
+@segment.command(
+    examples=(
+        "iqa segment evaluate --dataset phantom:pairs=8,size=128 --size 128",
+        "iqa segment evaluate --dataset brats:/data/BraTS2021 --segmenter nnunet:MODEL --json",
+    )
+)
 @option("dataset", required=True, old=("--data",))
 @_segmenter
 @_size
@@ -199,7 +207,12 @@ def _shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-@segment.command(examples=("iqa segment predict brain.nii.gz labels.nii.gz",))
+@segment.command(
+    examples=(
+        "iqa segment predict brain.nii.gz labels.nii.gz",
+        "iqa segment predict slice.png labels.png --segmenter nnunet:MODEL",
+    )
+)
 @click.argument("image", type=PATH)
 @click.argument("file", type=PATH, required=False, metavar="FILE")
 @_segmenter

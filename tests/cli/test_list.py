@@ -188,5 +188,5 @@ def test_bridged_metrics_are_hidden_unless_asked_for(install, iqa):
     """)
     shown = iqa("list").stdout
     assert "/ckdn" not in shown
-    assert "are hidden; `iqa list --all` shows them." in shown
-    assert "pyiqa/ckdn" in iqa("list", "--all").stdout
+    assert "are hidden; `iqa list --bridged` shows them." in shown
+    assert "pyiqa/ckdn" in iqa("list", "--bridged").stdout

@@ -14,14 +14,13 @@ import pytest
 from PIL import Image
 
 from command_line import run_in_process
-from iqa_registry.cli.app import OWN, load_command
+from iqa_registry.cli.app import OWN, app, load_command
 from iqa_registry.cli.arguments import SHARED, option
-from iqa_registry.cli.command import SECTIONS
+from iqa_registry.cli.command import SECTIONS, Command, Group
 from iqa_registry.registry import build_registry
 from iqa_registry.sample import MANIFEST, RATINGS
 
 EXCEPTIONS = {
-    ("iqa agree", "--cluster"): "",
     ("iqa evaluate", "--pool"): "pools the rows of slices, not the ratings of raters",
     ("iqa kcross segmenters", "--segmenter"): "compares several",
     ("iqa kcross domain-gap", "--weights"): "compares several",
@@ -52,15 +51,13 @@ EXCEPTIONS = {
     ("iqa segment predict", "--segmenter"): "has one that ships",
 }
 """Where type, default or number of values differ, and why."""
-del EXCEPTIONS["iqa agree", "--cluster"]
 
 
 def walk(name, command):
+    yield name, command
     if isinstance(command, click.Group):
         for inner, found in command.commands.items():
             yield from walk(f"{name} {inner}", found)
-    else:
-        yield name, command
 
 
 def all_commands():
@@ -73,7 +70,9 @@ def all_commands():
     }
 
 
-COMMANDS = all_commands()
+PAGES = {"iqa": app} | all_commands()
+"""Everything that has a help page: commands, groups and the program."""
+COMMANDS = {name: command for name, command in PAGES.items() if not isinstance(command, click.Group)}
 OURS = COMMANDS
 
 
@@ -133,7 +132,7 @@ def test_an_option_of_two_commands_is_a_shared_one():
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_help_is_a_sentence_in_a_section_and_ends_with_an_example(name):
+def test_help_is_a_sentence_and_each_option_is_in_a_section(name):
     command = OURS[name]
     assert command.help.partition("\n")[0].endswith((".", "?"))
     assert command.help[0].isupper()
@@ -141,9 +140,35 @@ def test_help_is_a_sentence_in_a_section_and_ends_with_an_example(name):
         assert item.help[0].isupper(), item.opts
         assert item.help.endswith("."), item.opts
         assert item.section in SECTIONS
-    assert command.examples
+        assert (item.section == "Options") == (item.opts == ["--debug"]), item.opts
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_help_ends_with_two_examples(iqa, name):
+    command = PAGES[name]
+    assert len(set(command.examples)) >= 2
+    text = iqa(*name.split()[1:], "--help").stdout
+    assert text.partition("\nExamples:\n")[2].splitlines() == [f"  {line}" for line in command.examples]
     for line in command.examples:
         parse(line)
+    assert any(line.startswith(name) for line in command.examples)
+
+
+def test_the_pages_are_those_of_groups_too():
+    groups = {name for name, command in PAGES.items() if isinstance(command, click.Group)}
+    assert {"iqa", "iqa plugin", "iqa weights", "iqa datasets", "iqa kcross", "iqa phantom"} <= groups
+    assert {"iqa reproduce", "iqa segment"} <= groups
+    assert len(COMMANDS) > 30
+
+
+def test_the_examples_of_a_group_are_of_different_commands():
+    group = Group("pets")
+    for name, lines in {"cat": ("cat 1", "cat 2"), "dog": ("dog 1",), "plain": ()}.items():
+        group.add_command(Command(name, examples=lines))
+    assert group.examples == ("cat 1", "dog 1")
+    group.commands.pop("dog")
+    assert group.examples == ("cat 1", "cat 2")
+    assert Group("pets", commands=group.commands, examples=("mine",)).examples == ("mine",)
 
 
 def parse(line):
@@ -322,6 +347,15 @@ def desk(tmp_path_factory):
     for name, shade in (("fake", 90), ("real", 120)):
         image = np.linspace(0, shade, 64 * 64).reshape(64, 64).astype(np.uint8)
         Image.fromarray(image).save(f"{name}.png")
+        sides = {
+            "fake": (f"fake/unit/01_{name}_B.png", "synthesized"),
+            "real": (f"real/01_{name}_B.png", "reference"),
+        }
+        for file in (sides[name][0], f"{sides[name][1]}/01.png", "masks/01.png"):
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.where(image > 40, 255, 0).astype(np.uint8) if "masks" in file else image).save(
+                file
+            )
         volume = np.repeat(image[..., None], 82, axis=2)
         nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), f"{name}.nii.gz")
     run_in_process("evaluate", "--pairs", "pairs.csv", "-m", "psnr", "-o", "RUN")
@@ -335,7 +369,7 @@ EXAMPLES = [
     for line in command.examples
     if not name.startswith(("iqa kcross", "iqa segment"))
     and "/data/" not in line
-    and not any(word in line for word in ("build-nirps", "weights import", "weights verify"))
+    and not any(word in line for word in ("build-nirps", "weights import", "weights verify", "--all"))
 ] + [(name, line) for name in ("iqa kcross settings", "iqa segment list") for line in OURS[name].examples]
 
 

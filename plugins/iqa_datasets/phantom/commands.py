@@ -141,7 +141,12 @@ def make(output: Path, form: str, force: bool, **settings: Any) -> None:
     )
 
 
-@phantom.command(examples=("iqa phantom subjects --count 2 --size 128 -o subjects",))
+@phantom.command(
+    examples=(
+        "iqa phantom subjects --count 2 --size 128 -o subjects",
+        "iqa phantom subjects --count 3 --size 128 --lesion-share 1 --seed 7 -o ill",
+    )
+)
 @_FILES
 @option("count", default=20, note="The items are subjects.")
 @_SUBJECTS

@@ -55,7 +55,12 @@ _results = together(
 )
 
 
-@arguments.command(examples=("iqa kcross evaluate --dataset phantom:pairs=300,seed=11 --group-by lesion",))
+@arguments.command(
+    examples=(
+        "iqa kcross evaluate --dataset phantom:pairs=300,seed=11 --group-by lesion",
+        f"iqa kcross evaluate {_EXAMPLE} --metric ssim --metric psnr -o STUDY",
+    )
+)
 @_data
 @_weights
 @_segmenter
@@ -78,7 +83,12 @@ def evaluate(weights: str, segmenter: str | None, metric: tuple[str, ...], **giv
     _finish(request, run(*request.single, metric or BASELINES), given)
 
 
-@arguments.command(examples=(f"iqa kcross ablate {_EXAMPLE}",))
+@arguments.command(
+    examples=(
+        f"iqa kcross ablate {_EXAMPLE}",
+        f"iqa kcross ablate {_EXAMPLE} --measure srocc --same-images",
+    )
+)
 @_data
 @_weights
 @_segmenter
@@ -105,7 +115,12 @@ def ablate(weights: str, segmenter: str | None, measure: Any, same_images: bool,
     _finish(request, run(*request.single, measure, same_images), given)
 
 
-@arguments.command(examples=(f"iqa kcross segmenters {_EXAMPLE} --segmenter none",))
+@arguments.command(
+    examples=(
+        f"iqa kcross segmenters {_EXAMPLE} --segmenter none",
+        "iqa kcross segmenters --pairs study/manifest.csv --segmenter nnunet --segmenter labels -o STUDY",
+    )
+)
 @_data
 @_weights
 @option("segmenter", multiple=True, note="Name two or more; the others are compared with the first.")
@@ -130,6 +145,7 @@ def segmenters(weights: str, segmenter: tuple[str, ...], **given: Any) -> None:
     "domain-gap",
     examples=(
         "iqa kcross domain-gap --weights kcross-t1-t2 --test phantom:pairs=16,seed=2 --metric psnr --segmenter labels",
+        "iqa kcross domain-gap --train t1.toml --train pd.toml --runs RUNS --test study/manifest.csv",
     ),
 )
 @option("weights", multiple=True, note="May be repeated.")
