@@ -311,11 +311,29 @@ def test_choices_and_devices_are_completed(iqa):
     assert "plain,--over" not in ask("agree", "--o")
 
 
+def write_images():
+    """Images, volumes and folders of both sides, in the current folder."""
+    import nibabel
+
+    for name, folder, shade in (("fake", "synthesized", 90), ("real", "reference", 120)):
+        image = np.linspace(0, shade, 64 * 64).reshape(64, 64).astype(np.uint8)
+        model = "unit/" if name == "fake" else ""
+        files = {
+            f"{name}.png": image,
+            f"{name}/{model}01_{name}_B.png": image,
+            f"{folder}/01.png": image,
+            "masks/01.png": np.where(image > 40, 255, 0).astype(np.uint8),
+        }
+        for file, values in files.items():
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values).save(file)
+        volume = np.repeat(image[..., None], 82, axis=2)
+        nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), f"{name}.nii.gz")
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     """A folder with the files that examples name."""
-    import nibabel
-
     folder = tmp_path_factory.mktemp("desk")
     ratings = pl.read_csv(RATINGS)
     ratings.write_csv(folder / "ratings.csv")
@@ -344,20 +362,7 @@ def desk(tmp_path_factory):
         )
     )
     pairs.write_csv("pairs.csv")
-    for name, shade in (("fake", 90), ("real", 120)):
-        image = np.linspace(0, shade, 64 * 64).reshape(64, 64).astype(np.uint8)
-        Image.fromarray(image).save(f"{name}.png")
-        sides = {
-            "fake": (f"fake/unit/01_{name}_B.png", "synthesized"),
-            "real": (f"real/01_{name}_B.png", "reference"),
-        }
-        for file in (sides[name][0], f"{sides[name][1]}/01.png", "masks/01.png"):
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.where(image > 40, 255, 0).astype(np.uint8) if "masks" in file else image).save(
-                file
-            )
-        volume = np.repeat(image[..., None], 82, axis=2)
-        nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), f"{name}.nii.gz")
+    write_images()
     run_in_process("evaluate", "--pairs", "pairs.csv", "-m", "psnr", "-o", "RUN")
     yield folder
     os.chdir(old)
