@@ -63,6 +63,8 @@ class Dataset(ABC):
     """The declaration; set by the registry."""
     label_names: Mapping[str, tuple[int, ...]] = {}
     """What the labels of the label maps are called, name to labels; names may overlap."""
+    other_label_names: Mapping[str, Mapping[str, tuple[int, ...]]] = {}
+    """Names that replace them for other editions of the dataset, by edition; an open dataset has those of its files."""
 
     def __init__(self) -> None:
         self.left_out: list[str] = []

@@ -29,6 +29,7 @@ DEFAULT_METRICS = ("psnr", "ssim")
 @arguments.command(
     examples=(
         "iqa evaluate fake.nii.gz real.nii.gz --metric ssim --slices 50:80 -o run",
+        'iqa evaluate "fake/{model}/{case}_fake_B.png" "real/{case}_real_B.png" --group-by model',
         "iqa evaluate --pairs pairs.csv --metric lpips --group-by model",
     )
 )
@@ -107,7 +108,8 @@ def evaluate(
 ) -> None:
     """Score synthesized images against their references.
 
-    SYNTHESIZED and REFERENCE are two images or volumes, two folders matched by name, or two DICOM series.
+    SYNTHESIZED and REFERENCE are two images or volumes, two folders matched by name, two DICOM series, or two quoted
+    templates whose placeholders match the files: "fake/{model}/{case}_fake_B.png" "real/{case}_real_B.png".
 
     Without images, the bundled sample is scored. Exit code: 0 all scored, 1 something was not, 2 wrong usage.
     A mask that does not reach an image, and images that are empty in both, count as scored.

@@ -28,6 +28,7 @@ DEFAULT_MAPS = ("error", "ssim", "gmsd", "fsim")
 @arguments.command(
     examples=(
         "iqa maps fake.png real.png --metric error --metric ssim -o maps",
+        'iqa maps "fake/{model}/{case}_fake_B.png" "real/{case}_real_B.png" --metric error -o maps',
         "iqa maps --dataset phantom:pairs=2,seed=7,size=128 --metric error -o maps",
     )
 )
@@ -74,7 +75,8 @@ def maps(
 ) -> None:
     """Write local maps: where a synthesized image differs from its reference.
 
-    SYNTHESIZED and REFERENCE are two images or volumes, two folders matched by name, or two DICOM series.
+    SYNTHESIZED and REFERENCE are two images or volumes, two folders matched by name, two DICOM series, or two quoted
+    templates whose placeholders match the files: "fake/{model}/{case}_fake_B.png" "real/{case}_real_B.png".
 
     There is one file PAIR_ID-METRIC.png for each image or slice, and PAIR-METRIC.nii.gz on the reference grid for each
     volume, in which slices that were not mapped are NaN. The means are in maps.csv. Black is equal and bright is

@@ -47,6 +47,8 @@ def pairs(
     """Show which images are compared, and write them as a manifest.
 
     SYNTHESIZED and REFERENCE are two images, two folders, or two templates such as "fake/{model}/{case}.png".
+    {NAME} is one part of a name, {NAME:d} a whole number (7 is 007), {NAME:path} several folders, {slice} the number of
+    a slice, and * what does not matter. The files join on the placeholders that both sides have.
 
     The manifest (--table) is what --pairs reads. Exit code: 0 all have a partner, 1 something was left out.
     """

@@ -112,13 +112,13 @@ SHARED: dict[str, Shared] = {
     "crop": _flag("Images", "Crop both 2-D images centrally to their common size."),
     "mask": _text(
         "Images",
-        "Add a region: the inside of this mask (a file, or a folder matched by name).",
+        'Add a region: the inside of this mask (a file, a folder, or a template such as "masks/{case}.nii.gz").',
         "PATH",
         type=click.Path(path_type=Path),
     ),
     "labels": _text(
         "Images",
-        "Label map (a file, or a folder matched by name). By default the mask serves as one.",
+        "Label map (a file, a folder, or a template). By default the mask serves as one.",
         "PATH",
         type=click.Path(path_type=Path),
     ),

@@ -103,7 +103,7 @@ def _source_state(source: Source | None) -> bytes:
         return b"".join(_array_state(array) for array in arrays if array is not None)
     if not isinstance(source, str | Path):
         return _array_state(to_array(source))
-    return repr((str(source), [_file_state(path) for path in files_of(source)])).encode()
+    return repr((_source_name(source), [_file_state(path) for path in files_of(source)])).encode()
 
 
 def _file_state(path: Path) -> tuple[object, ...]:

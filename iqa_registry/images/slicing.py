@@ -23,7 +23,8 @@ _HELD = 2
 def slice_of(path: Path, axis: str, index: int) -> LazyImage:
     """Slice ``index`` of a volume in RAS+ along ``axis``, as :meth:`~iqa_registry.images.image.Image.section`.
 
-    The key has the time of the file's last change, so that a run that goes on does not take another file for it.
+    The key has the whole path and the time of the file's last change, so that a run that is resumed does not take
+    another file for it, from whatever folder the command is repeated.
     """
     state = on_disk(path).stat().st_mtime_ns
 
@@ -31,7 +32,7 @@ def slice_of(path: Path, axis: str, index: int) -> LazyImage:
         volume = _volume(str(path), state)
         return Image(volume.section(AXES[axis], index), name=f"{path} ({axis} slice {index})")
 
-    return LazyImage(f"{path} ({axis} slice {index}, {state})", make)
+    return LazyImage(f"{path.resolve()} ({axis} slice {index}, {state})", make)
 
 
 @lru_cache(maxsize=_HELD)

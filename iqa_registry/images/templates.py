@@ -3,7 +3,7 @@
 ``{name}`` stands for one or more characters of one part of a path, ``{name:d}`` for a whole number (so that ``7`` is
 ``007``), ``{name:path}`` for one or more parts. ``{slice}`` is always a whole number. ``*`` and ``?`` stand for what
 does not matter in a part, ``**`` for any parts. A placeholder that is there twice has one value. A template without
-the suffix of an image is compared with names without theirs.
+the suffix of an image is compared with names without theirs. ``{case}.npz:fake`` chooses an array of each file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from iqa_registry.errors import UsageError
-from iqa_registry.images.formats import stem, suffix
+from iqa_registry.images.formats import split_member, stem, suffix
 from iqa_registry.images.listing import is_image, natural, normal, walk
 
 Value = str | int
@@ -45,9 +45,11 @@ class Template:
     Attributes:
         text: as it was given.
         names: the placeholders, in the order of the path.
+        member: the array that is chosen in files of several.
 
     Raises:
-        UsageError: a placeholder without a name, of an unknown kind, or braces that do not close.
+        UsageError: a placeholder without a name, of an unknown kind, or in the name of an array, or braces that do not
+            close.
 
     Example:
         >>> Template("fake/{model}/{case}_fake_B.png").match("gan/7_fake_B.png")
@@ -56,6 +58,7 @@ class Template:
 
     text: str
     names: tuple[str, ...] = field(init=False)
+    member: str | None = field(init=False)
 
     def __post_init__(self) -> None:
         names: dict[str, str] = {}
@@ -68,10 +71,16 @@ class Template:
                 )
             names.setdefault(inner[1], inner[2] or "")
         object.__setattr__(self, "names", tuple(names))
+        object.__setattr__(self, "member", split_member(self.text)[1])
+        if self.member is not None and _MARK.search(self.member):
+            raise UsageError(
+                f"{self.text}: a placeholder cannot stand for the array {self.member!r}. Write the array's name."
+            )
 
     @cached_property
     def _split(self) -> tuple[str, str]:
-        parts = self.text.split("/")
+        path = self.text if self.member is None else self.text.removesuffix(f":{self.member}")
+        parts = path.split("/")
         first = next((number for number, part in enumerate(parts) if _MARK.search(part)), len(parts) - 1)
         return "/".join(parts[:first]) or ("/" if self.text.startswith("/") else "."), "/".join(parts[first:])
 
@@ -134,7 +143,7 @@ class Template:
             folder = path.is_dir()
             values = self.match_path(path.relative_to(root), folder)
             if values is not None and (folder or is_image(path)):
-                found[path] = values
+                found[path if self.member is None else Path(f"{path}:{self.member}")] = values
         if not found:
             there = ", ".join(str(path.relative_to(root)) for path in files[:_SHOWN]) or "nothing"
             more = " ..." if len(files) > _SHOWN else ""

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from iqa_datasets._cohort import Cohort, Settings
 from iqa_datasets._subjects import Files, Naming
@@ -46,8 +47,14 @@ _NAME = re.compile(
 class BraTSSettings(Settings):
     """The parameters of BraTS."""
 
-    source: Modality = Field("t1", description="modality that is translated")
-    target: Modality = Field("t2", description="modality that is synthesized")
+    source: Modality = Field("t1", description="modality that is translated; also t1n, t1c, t2w or t2f")
+    target: Modality = Field("t2", description="modality that is synthesized; also by its name since 2023")
+
+    @field_validator("source", "target", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """The name before 2023 of a modality."""
+        return NAMES_2023.get(value, value) if isinstance(value, str) else value
 
 
 class BraTS(Cohort):
@@ -79,6 +86,7 @@ class BraTS(Cohort):
     label = "brats"
     optional = (SEGMENTATION,)
     label_names = LABELS
+    other_label_names = MappingProxyType({"since 2023": LABELS_2023})
 
     def __init__(self, path: Path | str, **settings: Any) -> None:
         super().__init__(BraTSSettings(path=Path(path), **settings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,11 +59,13 @@ def info(name: str, as_json: bool) -> None:
     facts = _facts(spec)
     parameters = _parameters(registry, spec)
     factory = _factory(spec)
-    labels = {key: list(value) for key, value in getattr(factory, "label_names", {}).items()}
+    labels = _labels(getattr(factory, "label_names", {}))
+    others = {key: _labels(names) for key, names in getattr(factory, "other_label_names", {}).items()}
     examples = _examples(name, [row["parameter"] for row in parameters if row["default"] == "required"])
     description = _description(factory)
     if as_json:
         extra = {"description": description, "parameters": parameters, "labels": labels, "examples": examples}
+        extra |= {"other_labels": others}
         render.echo_json(facts | extra)
         return
     click.echo(f"{name}: {spec.summary}\n\n{description}\n")
@@ -73,13 +75,21 @@ def info(name: str, as_json: bool) -> None:
         "needs extra": f"{spec.extra} ({'installed' if facts['ready'] else 'not installed'})"
         if spec.extra
         else "",
-        "labels": ", ".join(f"{key} {'+'.join(map(str, value))}" for key, value in labels.items()),
-    }
+        "labels": _joined(labels),
+    } | {key: _joined(names) for key, names in others.items()}
     for label, value in lines.items():
         if value:
             click.echo(f"  {label:<14}{value}")
     click.echo("\nParameters\n" + render.table(parameters, flexible="description"))
     click.echo("\nExamples\n" + "\n".join(f"  {line}" for line in examples))
+
+
+def _labels(names: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+    return {key: list(value) for key, value in names.items()}
+
+
+def _joined(labels: Mapping[str, Sequence[int]]) -> str:
+    return ", ".join(f"{key} {'+'.join(map(str, value))}" for key, value in labels.items())
 
 
 def _reject_folder(ctx: click.Context, param: click.Parameter, folder: Path | None) -> None:

@@ -16,7 +16,7 @@ DATASETS = (
     ),
     DatasetSpec(
         name="brats",
-        summary="BraTS 2021 as published: T1, T1ce, T2, FLAIR and tumor labels (brats:PATH,source=t1,target=t2)",
+        summary="BraTS 2017-2021 and since 2023: T1, T1ce, T2, FLAIR, tumor labels (brats:PATH,source=t1,target=t2)",
         license="terms of the BraTS challenge",
         factory="iqa_datasets.brats:BraTS",
         parameters="iqa_datasets.brats:BraTSSettings",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,54 @@ def test_a_parquet_manifest(tmp_path: Path) -> None:
     first, second = read_manifest(tmp_path / "p.parquet").pairs
     assert (first.pair_id, first.reference) == ("s/1", str(tmp_path / "r/1.png"))
     assert (first.groups, second.groups) == ({"subject": "007", "age": 50}, {"subject": None, "age": 60})
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_manifest_with_row_numbers_and_nan(tmp_path: Path, name: str, kind: str) -> None:
+    """As pandas writes a table without index=False, whose rows were filtered, and whose masks are missing in part."""
+    path = tmp_path / f"pairs.{kind}"
+    columns = {
+        name or ("" if kind == "csv" else "__index_level_0__"): [0, 2, 3],
+        "synthesized": ["s/1.png", "s/2.png", "s/3.png"],
+        "reference": ["r/1.png"] * 3,
+        "mask": ["m/1.png", "nan", "NaN" if kind == "csv" else None],
+        "model": ["gan", "nan", "unet"],
+    }
+    table = pl.DataFrame(columns)
+    if kind == "csv":
+        table.write_csv(path)
+    else:
+        table.write_parquet(path)
+    found = read_manifest(path)
+    assert [pair.mask for pair in found.pairs] == [str(tmp_path / "m/1.png"), None, None]
+    assert [set(pair.groups) for pair in found.pairs] == [{"model"}] * 3
+    assert "the first column only counts the rows" in found.remarks[0]
+
+
+def test_a_first_column_that_does_not_count_the_rows(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("Unnamed: 0,synthesized\n2,a.png\n1,b.png\n")
+    found = read_manifest(tmp_path / "pairs.csv")
+    assert [pair.groups for pair in found.pairs] == [{"Unnamed: 0": 2}, {"Unnamed: 0": 1}]
+    assert found.remarks == []
+
+
+def test_a_reference_that_is_nan_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("synthesized,reference\na.png,b.png\nc.png,nan\n")
+    with pytest.raises(UsageError, match="line 3 has no value in column 'reference'"):
+        read_manifest(tmp_path / "pairs.csv")
+
+
+@pytest.mark.parametrize(("written", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_manifest_finds_files_whatever_their_unicode_form(
+    tmp_path: Path, written: str, on_disk: str
+) -> None:
+    place = tmp_path / unicodedata.normalize(on_disk, "Müller.png")
+    place.touch()
+    name = unicodedata.normalize(written, "Müller.png")
+    (tmp_path / "pairs.csv").write_text(f"synthesized,reference\n{name},{name}\n", encoding="utf-8")
+    (pair,) = read_manifest(tmp_path / "pairs.csv").pairs
+    assert (pair.synthesized, pair.reference) == (str(place), str(place))
 
 
 @pytest.mark.parametrize(

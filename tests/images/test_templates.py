@@ -184,3 +184,30 @@ def test_a_slice_that_the_volume_does_not_have(tmp_path, monkeypatch):
     (pair,) = pair_paths("s_{slice}.png", "v.nii.gz").pairs
     with pytest.raises(UsageError, match="has slices 0 to 1"):
         pair.reference.make()
+
+
+def test_arrays_of_a_file_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    real = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    for case in ("a", "b"):
+        np.savez(f"{case}.npz", fake=real + 3, real=real)
+    found = pair_paths("{case}.npz:fake", "{case}.npz:real")
+    assert joined(found) == {case: (f"{case}.npz:fake", f"{case}.npz:real") for case in ("a", "b")}
+    table = evaluate(found.pairs, metrics=["mae"], intensity="range=0,255")
+    assert table["score"].to_list() == pytest.approx([3 / 255] * 2, rel=1e-5)
+    with pytest.raises(UsageError, match="a placeholder cannot stand for the array"):
+        pair_paths("{case}.npz:{model}", "{case}.npz:real")
+
+
+def test_a_series_below_each_case(tmp_path, monkeypatch, write_series):
+    monkeypatch.chdir(tmp_path)
+    volume = np.arange(60, dtype=np.int16).reshape(4, 5, 3)
+    for case in ("1", "2"):
+        for side, values in (("fake", volume + 5), ("real", volume)):
+            (tmp_path / side / case).mkdir(parents=True)
+            write_series(tmp_path / side / case / "dicom", values, np.eye(4))
+    found = pair_paths("fake/{case}/dicom", "real/{case}/dicom")
+    assert joined(found) == {case: (f"fake/{case}/dicom", f"real/{case}/dicom") for case in ("1", "2")}
+    assert [pair.groups["subject"] for pair in found.pairs] == ["1", "2"]
+    table = evaluate(found.pairs, metrics=["mae"], intensity="range=0,100")
+    assert table["score"].to_list() == pytest.approx([5 / 100] * 6, rel=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel
@@ -40,3 +41,21 @@ def test_labels_before_2023(tmp_path: Path):
     write(tmp_path, "BraTS-GLI-00000-000", "-", ("t1n", "t2w", "seg"))
     with pytest.raises(UsageError, match="before 2023 and since"):
         BraTS(tmp_path)
+
+
+@pytest.mark.parametrize(("source", "target"), [("t1n", "t2w"), ("t1", "t2w"), ("t1n", "t2")])
+def test_modalities_by_either_name(tmp_path: Path, source, target):
+    write(tmp_path, "BraTS-GLI-00000-000", "-", ("t1n", "t2w"))
+    (pair,) = BraTS(tmp_path, source=source, target=target, size=8).pairs()
+    assert (pair.groups["source"], pair.groups["target"]) == ("t1", "t2")
+    with pytest.raises(UsageError, match="a modality against itself"):
+        BraTS(tmp_path, source="t1n", target="t1")
+
+
+def test_info_shows_the_labels_of_both_editions(iqa):
+    shown = iqa("datasets", "info", "brats").stdout
+    assert "enhancing 4, core 1+4" in shown
+    assert "since 2023" in shown
+    assert "enhancing 3, core 1+3" in shown
+    facts = json.loads(iqa("datasets", "info", "brats", "--json").stdout)
+    assert facts["other_labels"]["since 2023"]["core"] == [1, 3]
