@@ -1,4 +1,12 @@
-from .api import agree as agree, evaluate as evaluate, metric as metric
+from .api import (
+    agree as agree,
+    correlate as correlate,
+    evaluate as evaluate,
+    list_metrics as list_metrics,
+    maps as maps,
+    metric as metric,
+)
+from .evaluation.run import load_run as load_run
 from .evaluation.summary import summarize as summarize
 from .hookspecs import hookimpl as hookimpl
 from .images.formats import read_image as read_image

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from iqa_registry.errors import UsageError
+import numpy as np
+
+from iqa_registry.datasets import Dataset
+from iqa_registry.errors import ImageError, UsageError
+from iqa_registry.images._arrays import as_volume
+from iqa_registry.images.formats import probe_image
+from iqa_registry.images.given import as_items, is_pair
+from iqa_registry.images.image import Source
+from iqa_registry.images.layouts import lay_out
 from iqa_registry.images.objects import to_source
 from iqa_registry.images.pair import Pair, Pairing
 
 if TYPE_CHECKING:
-    from iqa_registry.datasets import Dataset
+    from typing_extensions import Unpack
+
     from iqa_registry.registry import Registry
 
 
@@ -40,28 +49,41 @@ class Inputs:
         return {} if self.dataset is None else self.dataset.label_names
 
 
+class ReadingFields(TypedDict, total=False):
+    """How images are read.
+
+    Attributes:
+        axis: along which volumes are cut for 2-D images whose template has ``{slice}``; axial by default.
+        layout: what the axes of arrays are, and of files that hold arrays, see :mod:`iqa_registry.images.axes`.
+    """
+
+    axis: str
+    layout: str | None
+
+
 def open_inputs(
-    synthesized: str | Path | None = None,
-    reference: str | Path | None = None,
+    synthesized: Any = None,
+    reference: Any = None,
     *,
-    mask: str | Path | None = None,
-    labels: str | Path | None = None,
-    pairs: str | Path | Iterable[Any] | None = None,
+    mask: Any = None,
+    labels: Any = None,
+    pairs: str | Path | Dataset | Iterable[Any] | None = None,
     dataset: str | Dataset | None = None,
-    axis: str = "axial",
     registry: Registry | None = None,
+    **reading: Unpack[ReadingFields],
 ) -> Inputs:
     """Open what is to be scored; with no argument at all, the bundled sample.
 
     Args:
-        synthesized: an image, a folder of images, a DICOM series, or a template such as ``fake/{model}/{case}.png``.
+        synthesized: an image (a path, or an object such as an array), a folder of images, a DICOM series, or a template
+            such as ``fake/{model}/{case}.png``.
         reference: likewise; ``None`` where the metrics need none.
         mask: a mask, or a folder of masks matched by name.
         labels: a label map, or a folder of label maps matched by name.
         pairs: a manifest (CSV or Parquet), or Python objects, see :func:`iqa_registry.images.pairs.make_pairs`.
         dataset: ``NAME:PATH`` or ``NAME:KEY=VALUE,...``, or an open dataset.
-        axis: along which volumes are cut for 2-D images whose template has ``{slice}``.
         registry: where the dataset is looked up; by default a new one of the installed plugins.
+        **reading: ``axis`` and ``layout``, see :class:`ReadingFields`.
 
     Raises:
         UsageError: arguments that contradict each other, or that nothing can be made of.
@@ -71,8 +93,8 @@ def open_inputs(
         >>> len(sample.pairs), sample.pairs[0].groups["source"]
         (48, 't1')
     """
-    from iqa_registry.images.pairs import make_pairs, pair_paths, read_manifest
-
+    if isinstance(pairs, Dataset) or (isinstance(pairs, str) and _names_dataset(pairs, registry)):
+        pairs, dataset = None, pairs
     given = {"images": synthesized, "--pairs": pairs, "--dataset": dataset}
     named = [name for name, value in given.items() if value is not None]
     if len(named) > 1:
@@ -88,15 +110,43 @@ def open_inputs(
         "labels": _absolute(labels),
         "dataset": dataset if isinstance(dataset, str) else None,
     }
+    opened = _open(
+        arguments,
+        (synthesized, reference, mask, labels),
+        pairs,
+        dataset,
+        reading.get("axis", "axial"),
+        registry,
+    )
+    return replace(opened, pairs=_arranged(_with_sources(opened.pairs), reading.get("layout")))
+
+
+def _open(
+    arguments: Mapping[str, Any],
+    images: tuple[Any, ...],
+    pairs: Any,
+    dataset: Any,
+    axis: str,
+    registry: Registry | None,
+) -> Inputs:
+    from iqa_registry.images.pairs import make_pairs, pair_paths, read_manifest
+
     if dataset is not None:
         return _from_dataset(dataset, registry, arguments)
-    if synthesized is not None:
-        return _from_pairing(pair_paths(synthesized, reference, mask, labels, axis), arguments)
+    if images[0] is not None and all(image is None or isinstance(image, str | Path) for image in images):
+        return _from_pairing(pair_paths(images[0], images[1], images[2], images[3], axis), arguments)
+    if images[0] is not None:
+        roles = ("synthesized", "reference", "mask", "labels")
+        given = {role: image for role, image in zip(roles, images, strict=True) if image is not None}
+        return Inputs(make_pairs([given]), arguments=arguments)
     if isinstance(pairs, str | Path):
         return _from_pairing(read_manifest(Path(pairs)), arguments)
+    if is_pair(pairs) and all(isinstance(item, str | Path) for item in pairs):
+        first, second, mask = (*pairs, None)[:3]
+        return _from_pairing(pair_paths(first, second, mask, axis=axis), arguments)
     if pairs is not None:
-        made = _with_sources(make_pairs(pairs))
-        return Inputs(made, arguments=arguments | {"pairs": f"{len(made)} pairs"})
+        made = make_pairs(as_items(pairs))
+        return Inputs(made, arguments={**arguments, "pairs": f"{len(made)} pairs"})
     from iqa_registry.sample import MANIFEST, NOTICE
 
     return _from_pairing(read_manifest(MANIFEST), arguments, NOTICE)
@@ -116,6 +166,16 @@ def _from_dataset(dataset: str | Dataset, registry: Registry | None, arguments: 
     return Inputs(pairs, list(dataset.left_out), dataset, arguments)
 
 
+def _names_dataset(text: str, registry: Registry | None) -> bool:
+    """Whether a text is not a file and begins with the name of a dataset, as ``NAME:PATH`` does."""
+    name, colon, _ = text.partition(":")
+    if not colon or Path(text).exists():
+        return False
+    from iqa_registry.registry import build_registry
+
+    return name in (registry or build_registry()).datasets
+
+
 def _with_sources(pairs: Sequence[Pair]) -> list[Pair]:
     """Pairs whose images of other libraries are read; an object that several pairs share is read once."""
     read: dict[tuple[int, bool], Any] = {}
@@ -132,6 +192,32 @@ def _with_sources(pairs: Sequence[Pair]) -> list[Pair]:
     return [replace(pair, **{role: take(pair, role) for role in roles}) for pair in pairs]
 
 
-def _absolute(path: str | Path | None) -> str | None:
+def _arranged(pairs: Sequence[Pair], layout: str | None) -> list[Pair]:
+    """Pairs whose arrays are taken by the layout, or by the image beside them."""
+    return [_beside(pair) for pair in pairs] if layout is None else lay_out(pairs, layout)
+
+
+def _beside(pair: Pair) -> Pair:
+    """Where one of the images is a volume, an array of three axes is one too."""
+    images = {"synthesized": pair.synthesized, "reference": pair.reference}
+    arrays = {role: image for role, image in images.items() if isinstance(image, np.ndarray)}
+    deep = {role: image for role, image in arrays.items() if image.ndim == 3}
+    others = [image for role, image in images.items() if role not in arrays and image is not None]
+    if deep and any(_is_volume(other) for other in others):
+        found: dict[str, Any] = {role: as_volume(image) for role, image in deep.items()}
+        return replace(pair, **found)
+    return pair
+
+
+def _is_volume(source: Source) -> bool:
+    try:
+        return probe_image(source).is_volume
+    except ImageError:  # reading it will say why
+        return False
+
+
+def _absolute(path: Any) -> str | None:
     """A path as the run record keeps it: the same from whatever folder the command is repeated."""
-    return None if path is None else str(Path(path).resolve())
+    if path is None:
+        return None
+    return str(Path(path).resolve()) if isinstance(path, str | Path) else type(path).__name__

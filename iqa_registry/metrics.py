@@ -108,6 +108,12 @@ class Metric(nn.Module):
         """The name for messages."""
         return self.spec.name if self.spec else type(self).__name__
 
+    def __repr__(self) -> str:
+        """The class, and the name with all parameters, instead of the network inside."""
+        arrow = {True: ", higher is better", False: ", lower is better"}
+        direction = arrow.get(self.spec.higher_is_better, "") if self.spec else ""
+        return f"{type(self).__name__}({self.configuration or self.label}{direction})"
+
     def check_size(self, shape: torch.Size | tuple[int, ...]) -> None:
         """Raise :class:`NotApplicableError` if a side is shorter than :attr:`minimum_size`."""
         sides = tuple(shape)[-self.dimensions :]

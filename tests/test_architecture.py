@@ -28,7 +28,7 @@ from source_tree import (
 )
 
 LAYERS = (
-    {"errors", "files", "naming"},
+    {"errors", "files", "naming", "progress"},
     {"specs", "statistics", "tables"},
     {"loss"},
     {"hookspecs", "licenses", "metrics", "ranker", "segmenter"},
@@ -40,9 +40,9 @@ LAYERS = (
     {"evaluation"},
     {"agreement"},
     {"testing"},
+    {"local_maps"},
     {"api"},
     {"adapters"},
-    {"maps"},
     {"plugin"},
     {"cli"},
     {"__main__"},

@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 
 import iqa_registry as iqa
+from iqa_registry import maps
 from iqa_registry.errors import ImageError, IQAError, UnknownNameError, UsageError
 from iqa_registry.evaluation.options import Options
 from iqa_registry.images.formats import as_volume
 from iqa_registry.images.pairs import Pair, make_pairs
 from iqa_registry.inputs import open_inputs
-from iqa_registry.maps import local_maps
-from iqa_registry.maps.colors import DIVERGING, SEQUENTIAL, UNDEFINED, colorize
-from iqa_registry.maps.engine import FailedMap, LocalMap, Mapper
-from iqa_registry.maps.kinds import (
+from iqa_registry.local_maps.colors import DIVERGING, SEQUENTIAL, UNDEFINED, colorize
+from iqa_registry.local_maps.engine import FailedMap, LocalMap, Mapper
+from iqa_registry.local_maps.kinds import (
     DIFFERENCE,
     ERRORS,
     SIGNED,
@@ -29,9 +29,9 @@ from iqa_registry.maps.kinds import (
     scale_for,
     start_maps,
 )
-from iqa_registry.maps.picture import OUTLINE, draw_map, draw_panel, outline
-from iqa_registry.maps.volume import reference_grid
-from iqa_registry.maps.writer import MapWriter, file_stem
+from iqa_registry.local_maps.picture import OUTLINE, draw_map, draw_panel, outline
+from iqa_registry.local_maps.volume import reference_grid
+from iqa_registry.local_maps.writer import MapWriter, file_stem
 from iqa_registry.metrics import FullReferenceMetric
 
 PATIENT = Path(__file__).parents[2] / "shared" / "data" / "tcga-fg-6692"
@@ -70,7 +70,7 @@ def volumes(tmp_path):
 
 
 def first(pairs, metric, **options):
-    return next(iter(list(local_maps(pairs, [metric], **options))))
+    return next(iter(list(maps(pairs, [metric], **options))))
 
 
 def test_error_maps_are_the_differences_of_the_scaled_images(pictures):
@@ -105,7 +105,7 @@ def test_every_map_without_weights_is_flat_where_images_are_equal(pictures, regi
     ]
     assert {"error", "signed-error", "ssim", "gmsd"} <= set(chosen)
     odd = pictures[1][:71, :63]
-    for found in local_maps([(odd, odd)], chosen, registry=registry):
+    for found in maps([(odd, odd)], chosen, registry=registry):
         defined = found.values[~np.isnan(found.values)]
         assert found.values.shape == odd.shape
         assert np.allclose(defined, found.scale.equal, atol=1e-4), found.metric
@@ -133,7 +133,7 @@ def test_pair_that_does_not_fit_raises_in_python_and_is_skipped_in_a_run(picture
     noisy, reference = pictures
     pairs = make_pairs([(noisy[:50], reference), (noisy, reference)])
     with pytest.raises(ImageError, match="50 x 66"):
-        list(local_maps(pairs, ["error"]))
+        list(maps(pairs, ["error"]))
     found = list(Mapper({"error": ERRORS["error"]()}, Options()).run(open_inputs(pairs=pairs)))
     assert [type(item) for item in found] == [FailedMap, LocalMap]
 
@@ -141,7 +141,7 @@ def test_pair_that_does_not_fit_raises_in_python_and_is_skipped_in_a_run(picture
 def test_metric_that_is_too_large_for_the_picture_says_the_least_size(registry):
     small = np.zeros((8, 8), np.uint8)
     with pytest.raises(ImageError, match="at least 11 pixels"):
-        list(local_maps([(small, small)], ["ssim"], registry=registry))
+        list(maps([(small, small)], ["ssim"], registry=registry))
 
 
 @pytest.mark.parametrize("metric", ["ssim:dimensions=3,window=3", "error"])
@@ -151,7 +151,7 @@ def test_maps_of_a_pair_that_names_its_slices_lie_on_these(metric):
     synthesized = reference.copy()
     synthesized[..., 6] = reference[..., 6] ** 3
     pair = Pair("p", synthesized, reference, slices="4:9")
-    found = list(local_maps([pair], [metric], intensity="range=0,1"))
+    found = list(maps([pair], [metric], intensity="range=0,1", layout="XYZ"))
     assert [item.slice for item in found] == [4, 5, 6, 7, 8]
     values = {item.slice: item.values[~np.isnan(item.values)] for item in found}
     differing = [index for index, defined in values.items() if defined.size and np.ptp(defined) > 1e-6]
@@ -258,7 +258,7 @@ def test_outline_is_one_pixel_wide():
 
 def write_all(folder, pairs, metrics, registry=None, **options):
     with MapWriter(folder) as writer:
-        for found in local_maps(pairs, metrics, registry=registry, **options):
+        for found in maps(pairs, metrics, registry=registry, **options):
             writer.add(found)
     return writer
 

@@ -19,7 +19,7 @@ FLOORS = (
     ("command line", ("cli",), "commands and options"),
     (
         "results",
-        ("api", "adapters", "maps", "agreement", "testing"),
+        ("api", "adapters", "local_maps", "agreement", "testing"),
         "Python, local maps, ratings, conformance kit",
     ),
     ("one run", ("evaluation",), "plan, load, encode, score, store"),
@@ -37,7 +37,7 @@ FLOORS = (
     ),
     (
         "ground",
-        ("specs", "statistics", "tables", "errors", "files", "naming"),
+        ("specs", "statistics", "tables", "errors", "files", "naming", "progress"),
         "declarations, numbers, the score table",
     ),
 )

@@ -180,7 +180,9 @@ images = together(
     option("dataset"),
 )
 """Where the pairs come from."""
-grid = together(*[option(name) for name in ("axis", "slices", "resample", "geometry", "resize", "crop")])
+grid = together(
+    *[option(name) for name in ("axis", "slices", "layout", "resample", "geometry", "resize", "crop")]
+)
 """How the two images of a pair are brought to one grid."""
 scale = together(*[option(name) for name in ("intensity", "out-of-range", "nan", "allow-scale-mismatch")])
 """How stored values are mapped to [0, 1]."""

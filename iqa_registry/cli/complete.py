@@ -13,7 +13,7 @@ from iqa_registry.errors import IQAError
 from iqa_registry.specs import KINDS
 
 ERRORS = ("error", "signed-error")
-"""The maps that need no metric; those of :mod:`iqa_registry.maps.kinds`, which imports torch."""
+"""The maps that need no metric; those of :mod:`iqa_registry.local_maps.kinds`, which imports torch."""
 
 
 def metric_names(incomplete: str) -> list[tuple[str, str]]:

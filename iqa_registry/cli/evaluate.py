@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from iqa_registry.evaluation.options import Options
     from iqa_registry.inputs import Inputs
     from iqa_registry.registry import Registry
-
-DEFAULT_METRICS = ("psnr", "ssim")
 
 
 @arguments.command(
@@ -130,7 +129,7 @@ def evaluate(
     }  # fmt: skip
     inputs, options = open_request(given, options, registry)
     _check_groups(inputs, group_by)
-    started = _start(registry, list(metric or DEFAULT_METRICS), options)
+    started = _start(registry, metric, options, inputs)
     outcome = _evaluate(inputs, started, options, registry, output, fresh)
     form = "json" if as_json else "csv" if as_csv else None
     _print(_pooled(outcome, pool, group_by), list(group_by), form, units)
@@ -145,15 +144,18 @@ def _check_groups(inputs: Inputs, group_by: tuple[str, ...]) -> None:
     check_groups(group_by, table_types(pair.groups for pair in inputs.pairs))
 
 
-def _start(registry: Registry, metrics: list[str], options: Options) -> Started:
+def _start(registry: Registry, metrics: Sequence[str], options: Options, inputs: Inputs) -> Started:
+    from iqa_registry.evaluation.chosen import DEFAULT_METRICS
     from iqa_registry.evaluation.evaluate import start_metrics
     from iqa_registry.evaluation.options import choose_device
+    from iqa_registry.images.layouts import check_layouts
 
-    started = start_metrics(registry, metrics, choose_device(options.device))
+    started = start_metrics(registry, metrics or DEFAULT_METRICS, choose_device(options.device))
     for reason in started.failed.values():
         render.warn(f"error: {reason}")
     if not started.ready:
         raise IQAError("none of the metrics can start.")
+    check_layouts(inputs.pairs, options.layout, {item.dimensions for item in started.ready})
     warn_of_labels(options, started.ready)
     return started
 

@@ -17,9 +17,9 @@ from iqa_registry.naming import canonical
 if TYPE_CHECKING:
     from iqa_registry.evaluation.options import Options
     from iqa_registry.inputs import Inputs
-    from iqa_registry.maps.engine import Mapper
-    from iqa_registry.maps.local_map import FailedMap
-    from iqa_registry.maps.writer import MapWriter
+    from iqa_registry.local_maps.engine import Mapper
+    from iqa_registry.local_maps.local_map import FailedMap
+    from iqa_registry.local_maps.writer import MapWriter
     from iqa_registry.registry import Registry
 
 DEFAULT_MAPS = ("error", "ssim", "gmsd", "fsim")
@@ -85,7 +85,8 @@ def maps(
     Exit code: 0 all drawn, 1 something was not, 2 wrong usage.
     """
     options = read_options(settings)
-    from iqa_registry.maps.writer import MapWriter
+    from iqa_registry.images.layouts import check_layouts
+    from iqa_registry.local_maps.writer import MapWriter
     from iqa_registry.registry import build_registry
 
     registry = build_registry()
@@ -95,6 +96,7 @@ def maps(
     }  # fmt: skip
     mapper, incomplete = _start(registry, list(metric) or _defaults(registry), options, list(limits))
     inputs, _ = open_request(given, options, registry)
+    check_layouts(inputs.pairs, options.layout, {2})
     for line in inputs.left_out:
         render.warn(f"not drawn: {line}")
     with MapWriter(output, panel) as writer:
@@ -112,8 +114,8 @@ def _defaults(registry: Registry) -> list[str]:
 def _start(registry: Registry, names: list[str], options: Options, limits: list[str]) -> tuple[Mapper, bool]:
     """The mapper, and whether a metric is missing in it because it cannot start."""
     from iqa_registry.evaluation.options import choose_device
-    from iqa_registry.maps.engine import Mapper
-    from iqa_registry.maps.kinds import check_limits, map_names, parse_limits, start_maps
+    from iqa_registry.local_maps.engine import Mapper
+    from iqa_registry.local_maps.kinds import check_limits, map_names, parse_limits, start_maps
 
     names = map_names(registry, names)
     scales = {canonical(names, name): scale for name, scale in parse_limits(limits).items()}
@@ -128,7 +130,7 @@ def _start(registry: Registry, names: list[str], options: Options, limits: list[
 
 
 def _draw(mapper: Mapper, writer: MapWriter, inputs: Inputs) -> list[FailedMap]:
-    from iqa_registry.maps.local_map import LocalMap
+    from iqa_registry.local_maps.local_map import LocalMap
 
     failed = []
     with progress_bar("drawing") as progress:

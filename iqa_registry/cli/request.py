@@ -67,7 +67,7 @@ def open_request(given: Mapping[str, Any], options: Options, registry: Registry)
     images = given["synthesized"] is not None
     if images and (options.regions or options.use_labels) and not (given["mask"] or given["labels"]):
         raise UsageError("--regions and --use-labels need a label map; give it with --labels.")
-    inputs = open_inputs(**given, axis=options.axis, registry=registry)
+    inputs = open_inputs(**given, axis=options.axis, layout=options.layout, registry=registry)
     if inputs.notice:
         render.warn(inputs.notice)
     return inputs, options.named(inputs.label_names)

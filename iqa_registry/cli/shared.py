@@ -89,6 +89,11 @@ SHARED: dict[str, Shared] = {
         type=PLANES,
     ),
     "slices": _text("Images", "Slices of volumes, as in Python (50:80).", "FIRST:LAST", type=SLICES),
+    "layout": _choice(
+        "Images",
+        "What the axes of arrays in files are, such as XYZ for a volume and NHW for a stack of 2-D images.",
+        ("XYZ", "ZYX", "NHW", "CHW", "HWC", "NCHW", "NHWC"),
+    ),
     "resample": _choice("Images", "Resample synthesized volumes to the reference grid.", ("reference",)),
     "geometry": _choice(
         "Images",

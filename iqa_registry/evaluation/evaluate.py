@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
 from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.evaluation.alignment import can_align
+from iqa_registry.evaluation.chosen import Chosen, as_chosen, built, check_texts
 from iqa_registry.evaluation.encoding import Encoder
 from iqa_registry.evaluation.items import Item, Loaded
 from iqa_registry.evaluation.loader import Loader
@@ -23,7 +25,7 @@ from iqa_registry.evaluation.summary import noted
 from iqa_registry.inputs import Inputs
 from iqa_registry.metrics import DistributionMetric, Metric
 from iqa_registry.naming import split_metrics
-from iqa_registry.registry import Registry
+from iqa_registry.registry import Registry, ResolvedMetric
 from iqa_registry.tables.schema import make_table, table_types
 
 Progress = Callable[[float, int], None]
@@ -71,7 +73,7 @@ class Outcome:
 
 def evaluate(
     inputs: Inputs,
-    metrics: Sequence[str] | Started,
+    metrics: Chosen | Sequence[Chosen] | Started,
     options: Options,
     registry: Registry,
     folder: RunFolder | None = None,
@@ -81,7 +83,7 @@ def evaluate(
 
     Args:
         inputs: what :func:`iqa_registry.inputs.open_inputs` gives.
-        metrics: names with parameters (``lpips:net=vgg``), or metrics that are started already.
+        metrics: names with parameters (``lpips:net=vgg``), metrics or functions; or what is started already.
         options: the settings.
         registry: where names are looked up.
         folder: keeps the scores, and what it has already is not scored again; by default they stay in memory.
@@ -109,23 +111,41 @@ def evaluate(
         return run.execute(store, progress)
 
 
-def start_metrics(registry: Registry, texts: Sequence[str], device: str) -> Started:
+def start_metrics(registry: Registry, metrics: Chosen | Sequence[Chosen], device: str) -> Started:
     """Build each metric; one that cannot start is noted with its reason, the others start.
+
+    Args:
+        registry: where names are looked up.
+        metrics: one or several names, metrics that are built already, and functions; see
+            :mod:`iqa_registry.evaluation.chosen`.
+        device: where they score.
 
     Raises:
         UsageError: an unknown name or a wrong parameter, which is wrong usage and stops everything.
     """
     started = Started(device)
-    resolved = {
-        item.text: item for item in map(registry.resolve_metric, split_metrics(texts, registry.metrics))
-    }
-    for text, metric in resolved.items():
+    wanted: list[Metric | Callable[..., Any] | ResolvedMetric] = []
+    for item in as_chosen(metrics):
+        if isinstance(item, str):
+            wanted += map(registry.resolve_metric, split_metrics([item], registry.metrics))
+        else:
+            wanted.append(item)
+    texts: set[str] = set()
+    for metric in wanted:
+        if not isinstance(metric, ResolvedMetric):
+            started.ready.append(built(metric, device))
+            continue
+        text = metric.text
+        if text in texts:
+            continue
+        texts.add(text)
         try:
             started.ready.append(registry.metric(metric, device))
         except UsageError:
             raise
         except IQAError as error:
             started.failed[text] = f"{text}: {error}"
+    check_texts(started.ready)
     return started
 
 

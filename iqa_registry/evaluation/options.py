@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from numbers import Integral, Real
 from typing import Any, Literal, TypedDict, cast, get_args
 
 from iqa_registry.errors import OptionError, UsageError, nearest
 from iqa_registry.evaluation.items import PIXEL_BUDGET
+from iqa_registry.images.axes import Layout, check_layout
 from iqa_registry.images.intensity import IntensityRule, parse_intensity
 from iqa_registry.images.regions import check_regions, parse_foreground, parse_labels
 
@@ -21,15 +23,20 @@ Align = Literal["translation"]
 NaN = Literal["error", "exclude"]
 
 
+FLAGS = (
+    "allow_scale_mismatch", "use_labels", "resample", "resize", "crop", "components", "check_shift", "strict",
+)  # fmt: skip
+
+
 class OptionFields(TypedDict, total=False):
     """The keyword arguments of :func:`iqa_registry.evaluate`: the fields of :class:`Options`, for editors and mypy."""
 
-    intensity: str | IntensityRule | None
+    intensity: str | IntensityRule | tuple[float, float] | None
     out_of_range: OutOfRange
     allow_scale_mismatch: bool
     axis: Axis
     planes: str | Sequence[Axis]
-    slices: str | int | slice | None
+    slices: str | int | slice | range | tuple[int | None, ...] | None
     foreground: bool | str
     dilate: float
     regions: str | Sequence[str] | Mapping[str, Sequence[int]]
@@ -38,6 +45,7 @@ class OptionFields(TypedDict, total=False):
     resample: bool
     geometry: Geometry
     nan: NaN
+    layout: Layout | None
     empty: Empty
     resize: bool
     crop: bool
@@ -76,6 +84,8 @@ class Options:
             view is excluded from every region.
         geometry: ``check`` that both volumes lie on one grid by their headers, or ``ignore`` these and score voxel
             against voxel as the files store them, where only the shapes must agree.
+        layout: what the axes of arrays are: ``XYZ`` or ``ZYX`` (a volume), ``NHW``, ``NCHW`` or ``NHWC`` (a stack of
+            2-D images), ``CHW`` or ``HWC`` (one with channels). Needed where the shape leaves it open.
         nan: ``error`` where a region holds NaN or infinite values (with a mask, those outside it do not matter), or
             ``exclude`` them from every region.
         empty: ``skip`` pairs and slices in which both images are empty (0 everywhere under the intensity rule, or the
@@ -102,12 +112,12 @@ class Options:
         ((0.0, 4095.0), [50, 60, 70])
     """
 
-    intensity: str | IntensityRule | None = None
+    intensity: str | IntensityRule | tuple[float, float] | None = None
     out_of_range: OutOfRange = "clip"
     allow_scale_mismatch: bool = False
     axis: Axis = "axial"
     planes: str | Sequence[Axis] = ()
-    slices: str | int | slice | None = None
+    slices: str | int | slice | range | tuple[int | None, ...] | None = None
     foreground: bool | str = False
     dilate: float = 0.0
     regions: str | Sequence[str] | Mapping[str, Sequence[int]] = ()
@@ -116,6 +126,7 @@ class Options:
     resample: bool = False
     geometry: Geometry = "check"
     nan: NaN = "error"
+    layout: Layout | None = None
     empty: Empty = "skip"
     resize: bool = False
     crop: bool = False
@@ -132,9 +143,9 @@ class Options:
     def __post_init__(self) -> None:
         parsed: dict[str, Any] = {}
         if not isinstance(self.intensity, IntensityRule):
-            parsed["intensity"] = parse_intensity(self.intensity)
+            parsed["intensity"] = parse_intensity(_as_rule(self.intensity))
         if not isinstance(self.slices, slice | None):
-            parsed["slices"] = parse_slices(str(self.slices))
+            parsed["slices"] = parse_slices(_as_slices(self.slices))
         regions = self.regions
         given = regions if isinstance(regions, Mapping) else {}
         names = {**self.label_names, **given}
@@ -147,8 +158,15 @@ class Options:
             if self.axis not in ("axial", first):
                 raise OptionError("planes", f"contradicts axis={self.axis}; choose one.")
             parsed["axis"] = first
+        try:
+            parsed["layout"] = check_layout(self.layout)
+        except ValueError as error:
+            raise OptionError("layout", str(error)) from None
         for name, value in parsed.items():
             object.__setattr__(self, name, value)
+        for name in FLAGS:
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(name, f"{getattr(self, name)!r} is not True or False.")
         self._check_choices()
 
     def _check_choices(self) -> None:
@@ -167,16 +185,23 @@ class Options:
             raise OptionError("align", f"{self.align!r} is not translation.")
         if self.align_range < 1:
             raise OptionError("align_range", f"{self.align_range} is not a number of pixels of at least 1.")
+        self._check_numbers()
         if self.resize and self.crop:
             raise OptionError("resize", "contradicts crop; choose one.")
         if self.resample and self.geometry == "ignore":
             raise OptionError("geometry", "ignore contradicts resample; choose one.")
-        if self.batch_size is not None and self.batch_size < 1:
+
+    def _check_numbers(self) -> None:
+        if self.batch_size is not None and not (_is_whole(self.batch_size) and self.batch_size >= 1):
             raise OptionError("batch_size", f"{self.batch_size} is not auto or a number of at least 1.")
-        if not 0 <= self.dilate < math.inf:
+        if not (_is_number(self.dilate) and 0 <= self.dilate < math.inf):
             raise OptionError("dilate", f"{self.dilate} is not a number of millimeters of at least 0.")
-        if self.workers < 0:
-            raise OptionError("workers", f"{self.workers} is below 0; 0 reads in the main thread.")
+        if not isinstance(self.device, str):
+            raise OptionError("device", f"{self.device!r} is not auto, cpu, cuda or cuda:N.")
+        if not _is_whole(self.workers) or self.workers is None or self.workers < 0:
+            raise OptionError(
+                "workers", f"{self.workers!r} is not a number of at least 0; 0 reads in the main thread."
+            )
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -218,6 +243,34 @@ class Options:
         leave_out |= set() if self.align else {"align", "align_range"}
         kept = {key: value for key, value in asdict(self).items() if key not in leave_out}
         return kept | {"intensity": str(self.intensity), "slices": format_slices(self.slices)}
+
+
+def _as_rule(value: Any) -> str | None:
+    """Text of an intensity rule; two numbers are a range."""
+    if isinstance(value, tuple | list) and len(value) == 2 and all(map(_is_number, value)):
+        return f"range={float(value[0])!r},{float(value[1])!r}"
+    if value is None or isinstance(value, str):
+        return value
+    raise OptionError("intensity", f"{value!r} is not a rule such as 'range=0,4095', or two numbers.")
+
+
+def _as_slices(value: Any) -> str:
+    """Text of slices; ``(50, 80)`` and ``(50, 80, 5)`` mean what ``range`` and ``slice`` do."""
+    if isinstance(value, range):
+        value = (value.start, value.stop, value.step)
+    if isinstance(value, tuple | list) and len(value) in (2, 3) and all(map(_is_whole, value)):
+        return ":".join("" if part is None else str(part) for part in value)
+    if isinstance(value, str) or (_is_whole(value) and value is not None):
+        return str(value)
+    raise OptionError("slices", f"{value!r} is not FIRST:LAST, FIRST:LAST:STEP or one number.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return value is None or (isinstance(value, Integral) and not isinstance(value, bool))
 
 
 def make_options(given: OptionFields | Mapping[str, Any]) -> Options:
@@ -284,7 +337,7 @@ def parse_slices(text: str | None) -> slice | None:
     return slice(*numbers)
 
 
-def format_slices(chosen: str | int | slice | None) -> str | None:
+def format_slices(chosen: object) -> str | None:
     """The inverse of :func:`parse_slices`.
 
     Example:

@@ -6,7 +6,10 @@ import io
 import math
 import struct
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,11 +19,25 @@ from numpy.lib import format as npy
 from iqa_registry.errors import ImageError, nearest
 from iqa_registry.images._guard import check_size, full_scale_of, picture, reading, to_float32
 from iqa_registry.images.image import Array, Image, ImageInfo
+from iqa_registry.images.notes import Note
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _LONGEST_HEADER = 1 << 16
+
+
+_STORED: ContextVar[bool] = ContextVar("stored", default=False)
+
+
+@contextmanager
+def as_stored() -> Iterator[None]:
+    """Within it, whatever reads an array gives it as it is, with its type, its axes not interpreted."""
+    token = _STORED.set(True)
+    try:
+        yield
+    finally:
+        _STORED.reset(token)
 
 
 def to_array(values: Array | Tensor) -> Array:
@@ -80,10 +97,14 @@ def as_volume(values: Array | Tensor, affine: Array | None = None, name: str = "
 def from_values(values: Array | Tensor, name: str = "array") -> Image:
     """Read an array or tensor; see :func:`iqa_registry.images.formats.read_image` for how its shape is taken."""
     array = to_array(values)
+    if _STORED.get():
+        return Image(array, name=name)
     layout = _layout(array.shape, array.dtype, name)
+    notes = _reading(array.shape, layout, name)
     if layout == "volume":
-        return as_volume(array, name=name)
-    return as_picture(np.moveaxis(array, 2, 0) if layout == "channels last" else array, name)
+        return replace(as_volume(array, name=name), notes=notes)
+    found = as_picture(np.moveaxis(array, 2, 0) if layout == "channels last" else array, name)
+    return replace(found, notes=notes)
 
 
 def probe_values(values: Array | Tensor, name: str = "array") -> ImageInfo:
@@ -100,12 +121,27 @@ def _layout(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> str:
         colour = dtype == np.uint8 and shape[2] in (3, 4)
         return "channels last" if colour or shape[2] == 1 else "volume"
     raise ImageError(
-        f"{name}: expected (H, W), (C, H, W) or (X, Y, Z), got shape {shape}; give the images of a batch one by one."
+        f"{name}: expected (H, W), (C, H, W) or (X, Y, Z), got shape {shape}; give the images of a batch one by one, "
+        "or name its axes with the option layout, such as NCHW."
     )
+
+
+def _reading(shape: tuple[int, ...], how: str, name: str) -> tuple[Note, ...]:
+    """The note where the shape leaves open what the axes are."""
+    if len(shape) != 3 or 1 in (shape[0], shape[2]) or how == "channels last":
+        return ()
+    taken = "one volume (X, Y, Z)" if how == "volume" else "one image of 3 channels (C, H, W)"
+    said = (
+        f"{name}, an array of shape {shape}, is read as {taken}. Say what its axes are with the option layout: XYZ or "
+        "ZYX, NHW for a stack of 2-D images, CHW or HWC."
+    )
+    return (Note("layout", said),)
 
 
 def info_of(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> ImageInfo:
     """What :func:`from_values` gives for an array of this shape and type."""
+    if _STORED.get():
+        return ImageInfo(shape, False, name, 4 * math.prod(shape))
     layout = _layout(shape, dtype, name)
     if layout == "volume":
         return ImageInfo(shape, True, name, 4 * math.prod(shape))
@@ -206,7 +242,7 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
 
 
 def _values(stream: IO[bytes], length: int, name: str) -> Array:
-    """The array in a stream that is said to be ``length`` bytes long."""
+    """The array in a stream of ``length`` bytes."""
     shape, fortran, dtype = _header(stream, name)
     needed = math.prod(shape) * dtype.itemsize
     data = stream.read(needed) if needed <= length else b""

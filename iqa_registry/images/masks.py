@@ -61,8 +61,10 @@ def read_mask(
         >>> int(read_mask(np.array([[0, 1], [2, 0]], np.uint8), image).max())
         2
     """
-    from iqa_registry.images.formats import read_labels
+    from iqa_registry.images.formats import as_volume, read_labels
 
+    if like.is_volume and isinstance(source, np.ndarray) and source.ndim == 3:
+        source = as_volume(source)  # a mask has the axes of its image
     mask = read_labels(source)
     if mask.is_volume != like.is_volume:
         kinds = {True: "a volume", False: "a 2-D image"}

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from iqa_registry.cli import complete
-from iqa_registry.maps.kinds import ERRORS
+from iqa_registry.local_maps.kinds import ERRORS
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 from iqa_registry.evaluation.items import Item
 from iqa_registry.images.image import Source
 from iqa_registry.images.pair import Pair
-from iqa_registry.maps.scale import Scale
+from iqa_registry.local_maps.scale import Scale
 
 Plane = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]

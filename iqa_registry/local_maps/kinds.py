@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from iqa_registry.errors import IQAError, UnknownNameError, UsageError, nearest
-from iqa_registry.maps.scale import Scale
+from iqa_registry.local_maps.scale import Scale
 from iqa_registry.metrics import FullReferenceMetric
 from iqa_registry.naming import canonical, similar, split_metrics
 from iqa_registry.parameters import parse_reference

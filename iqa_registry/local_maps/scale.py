@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from iqa_registry.maps.colors import DIVERGING, SEQUENTIAL, Table
+from iqa_registry.local_maps.colors import DIVERGING, SEQUENTIAL, Table
 
 
 @dataclass(frozen=True, slots=True)

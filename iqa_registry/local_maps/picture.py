@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from iqa_registry.maps.colors import UNDEFINED, Table, colorize
-from iqa_registry.maps.local_map import LocalMap, Mask
-from iqa_registry.maps.scale import Scale
+from iqa_registry.local_maps.colors import UNDEFINED, Table, colorize
+from iqa_registry.local_maps.local_map import LocalMap, Mask
+from iqa_registry.local_maps.scale import Scale
 
 LONGEST = 384
 """Pixels that the longest side of a panel has at least; smaller 2-D images are enlarged by a whole factor."""

@@ -13,9 +13,9 @@ import polars as pl
 from iqa_registry.errors import UsageError
 from iqa_registry.images.image import Array
 from iqa_registry.images.pair import Pair
-from iqa_registry.maps.local_map import LocalMap, grid_source
-from iqa_registry.maps.picture import draw_map, draw_panel, to_png
-from iqa_registry.maps.volume import Grid, empty_volume, place, reference_grid, to_nifti
+from iqa_registry.local_maps.local_map import LocalMap, grid_source
+from iqa_registry.local_maps.picture import draw_map, draw_panel, to_png
+from iqa_registry.local_maps.volume import Grid, empty_volume, place, reference_grid, to_nifti
 from iqa_registry.tables.schema import make_table
 from iqa_registry.tables.writing import write_file, write_table
 

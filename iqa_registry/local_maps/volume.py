@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from iqa_registry.images.formats import Array, Source, read_image, suffix, unsection
-from iqa_registry.maps.local_map import LocalMap
+from iqa_registry.local_maps.local_map import LocalMap
 
 NIFTI = (".nii", ".nii.gz")
 

@@ -13,9 +13,9 @@ from iqa_registry.evaluation.loader import Loader
 from iqa_registry.evaluation.options import Options, choose_device
 from iqa_registry.evaluation.plan import plan_items
 from iqa_registry.inputs import Inputs
-from iqa_registry.maps.kinds import scale_for
-from iqa_registry.maps.local_map import FailedMap, LocalMap, Plane
-from iqa_registry.maps.scale import Scale
+from iqa_registry.local_maps.kinds import scale_for
+from iqa_registry.local_maps.local_map import FailedMap, LocalMap, Plane
+from iqa_registry.local_maps.scale import Scale
 from iqa_registry.metrics import FullReferenceMetric
 
 
@@ -25,11 +25,11 @@ class Mapper:
     Args:
         metrics: by the text that asked for them, on the device of ``options``.
         options: the settings of an evaluation.
-        scales: scales that were asked for; the others are found by :func:`~iqa_registry.maps.kinds.scale_for`.
+        scales: scales that were asked for; the others are found by :func:`~iqa_registry.local_maps.kinds.scale_for`.
 
     Example:
         >>> from iqa_registry.inputs import open_inputs
-        >>> from iqa_registry.maps.kinds import ERRORS
+        >>> from iqa_registry.local_maps.kinds import ERRORS
         >>> inputs = open_inputs(pairs=[(np.full((8, 8), 51, np.uint8), np.zeros((8, 8), np.uint8))])
         >>> found = next(Mapper({"error": ERRORS["error"]()}, Options()).run(inputs))
         >>> round(found.mean(), 4)
