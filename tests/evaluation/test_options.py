@@ -7,6 +7,7 @@ import typing
 import pytest
 
 import iqa_registry as iqa
+from iqa_registry.api import EvaluateFields
 from iqa_registry.errors import OptionError, UsageError
 from iqa_registry.evaluation.options import (
     OptionFields,
@@ -78,7 +79,8 @@ def test_editors_know_the_fields():
     assert given == own
     assert [field.name for field in dataclasses.fields(Options)] == list(own)
     parameters = inspect.signature(iqa.evaluate).parameters
-    assert "OptionFields" in str(parameters["options"].annotation)
+    assert "EvaluateFields" in str(parameters["options"].annotation)
+    assert OptionFields.__annotations__.keys() <= EvaluateFields.__annotations__.keys()
 
 
 def test_what_cannot_change_a_score_is_not_recorded():
