@@ -13,7 +13,7 @@ from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.evaluation.alignment import can_align
 from iqa_registry.evaluation.chosen import Chosen, as_chosen, built, check_texts
 from iqa_registry.evaluation.encoding import Encoder
-from iqa_registry.evaluation.items import Item, Loaded
+from iqa_registry.evaluation.items import BOTH_EMPTY, OUTSIDE, Item, Loaded
 from iqa_registry.evaluation.loader import Loader
 from iqa_registry.evaluation.options import Options, choose_batch_size, choose_device
 from iqa_registry.evaluation.plan import make_batches, plan_items
@@ -272,7 +272,12 @@ class _Run:
 
 
 def _first_failure(rows: pl.DataFrame) -> str | None:
-    failed = rows.filter(pl.col("status") != "ok")
+    """The first error, or pair that a metric scored in no region; what counts as scored is as in the exit code."""
+    rows = rows.filter(pl.col("component") == "")
+    status = pl.col("status")
+    scored = (status == "ok").any().over("metric", "pair_id")
+    harmless = pl.col("message").is_in([BOTH_EMPTY, OUTSIDE]).fill_null(False)
+    failed = rows.filter((status == "error") | (~scored & ~harmless))
     if failed.is_empty():
         return None
     return f"{failed['pair_id'][0]}: {failed['metric'][0]}: {failed['message'][0]}"

@@ -261,3 +261,15 @@ def test_aligned_scores_are_shown_next_to_the_strict_ones(iqa, tmp_path):
     assert (rows["aligned"]["score"], rows["aligned"]["aligned_rows"]) == (0, 2)
     assert "mae:dimensions=3: no aligned scores" in done.stderr
     assert iqa(*call[:4], "mae", "--align", "translation", "--align-range", "0").returncode == 2
+
+
+def test_strict_stops_at_errors_and_not_at_empty_slices(iqa, tmp_path):
+    volume = np.random.default_rng(0).random((8, 8, 4)).astype(np.float32)
+    volume[..., 0] = 0
+    for name in ("fake", "real"):
+        nib.save(nib.Nifti1Image(volume, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    call = ("evaluate", "fake.nii.gz", "real.nii.gz", "-m", "mae", "--intensity", "range=0,1", "--strict")
+    assert iqa(*call).returncode == 0
+    outside = iqa(*call, "--slices", "9:12")
+    assert outside.returncode == 1
+    assert "stopped (--strict)" in outside.stderr
