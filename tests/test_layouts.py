@@ -25,7 +25,7 @@ LAYOUTS = {
         re.DOTALL,
     )
 }
-SYNTHESIZED = re.compile(r"^(pred|out|derivatives)/|fake|Out_")
+SYNTHESIZED = re.compile(r"^(pred|out|output|derivatives)/|fake|Out_|PTNetSynth")
 
 
 def write(path):
@@ -61,7 +61,7 @@ def test_the_command_scores_the_layout(title, tmp_path, monkeypatch):
         for index in (0, 1):
             plane = np.uint8(volume[::-1, ::-1, index].T + 2)
             Image.fromarray(np.ascontiguousarray(plane)).save(f"out/p_01_{index:03d}.png")
-    words = [word for word in shlex.split(command)[1:] if word not in ("--intensity", "range=0,255")]
+    words = shlex.split(command.partition("--intensity")[0])[1:]
     result = CliRunner().invoke(
         app, [*words, "-m", "mae", "--intensity", "range=0,255", "--json", "--no-shift-check"]
     )
