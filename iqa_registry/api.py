@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from iqa_registry.agreement.judging import SettingFields
+    from iqa_registry.evaluation.finishing import Units
     from iqa_registry.evaluation.options import Options
+    from iqa_registry.evaluation.pooling import Level
     from iqa_registry.inputs import Inputs
     from iqa_registry.local_maps import LocalMap
     from iqa_registry.metrics import Metric
@@ -72,6 +75,14 @@ class EvaluateFields(OptionFields, total=False):
     dataset: Any
 
 
+class ScoreFields(EvaluateFields, total=False):
+    """What :func:`evaluate` takes besides: how its table is handed back."""
+
+    pool: Level | None
+    units: Units
+    group_by: str | Sequence[str]
+
+
 def evaluate(
     pairs: Any = None,
     metrics: Any = None,
@@ -80,7 +91,7 @@ def evaluate(
     fresh: bool = False,
     registry: Registry | None = None,
     progress: bool | None = None,
-    **options: Unpack[EvaluateFields],
+    **options: Unpack[ScoreFields],
 ) -> Table:
     """Score image pairs with several metrics.
 
@@ -101,7 +112,11 @@ def evaluate(
         progress: by default a bar on terminals and in notebooks, and a line now and then in the log of a long run.
         **options: ``synthesized`` and ``reference`` (with ``mask`` and ``labels``) in place of ``pairs``: images or
             folders; and the fields of :class:`~iqa_registry.evaluation.options.Options`: ``intensity``, ``layout``,
-            ``axis``, ``slices``, ``foreground``, ``regions``, ``device`` and so on.
+            ``axis``, ``planes``, ``slices``, ``foreground``, ``regions``, ``align``, ``device`` and so on. What is
+            handed back: ``pool="volume"`` or ``"subject"`` adds the means of slices, weighted by the pixels of the
+            region, with the column ``level``, keeping apart the values of the columns ``group_by``; and
+            ``units="native"`` gives the errors in the unit of the stored values (HU), without the metrics that have
+            none. A run folder keeps the rows as they were scored. What a reader must know is a warning.
 
     Returns:
         A polars table with one row per pair, metric and region: ``pair_id, subject, slice, region, metric, score,
@@ -126,13 +141,17 @@ def evaluate(
     from iqa_registry.evaluation.chosen import DEFAULT_METRICS
     from iqa_registry.evaluation.evaluate import evaluate as run
     from iqa_registry.evaluation.evaluate import start_metrics
+    from iqa_registry.evaluation.finishing import check_finish, finish
     from iqa_registry.evaluation.options import choose_device
     from iqa_registry.evaluation.store import RunFolder
     from iqa_registry.images.layouts import check_layouts
     from iqa_registry.progress import progress_bar
 
     registry = registry or build_registry()
-    inputs, settings = _open(pairs, options, registry)
+    given: dict[str, Any] = dict(options)
+    level, units, groups = given.pop("pool", None), given.pop("units", "scaled"), given.pop("group_by", ())
+    check_finish(level, units)
+    inputs, settings = _open(pairs, given, registry)
     started = start_metrics(
         registry, DEFAULT_METRICS if metrics is None else metrics, choose_device(settings.device)
     )
@@ -141,7 +160,11 @@ def evaluate(
     check_layouts(inputs.pairs, settings.layout, {item.dimensions for item in started.ready})
     folder = None if output is None else RunFolder(Path(output), fresh)
     with progress_bar("scoring", show=progress) as report:
-        return Table(run(inputs, started, settings, registry, folder, report).table)
+        table = run(inputs, started, settings, registry, folder, report).table
+    table, notes = finish(table, level, units, [groups] if isinstance(groups, str) else groups)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    return Table(table)
 
 
 def maps(

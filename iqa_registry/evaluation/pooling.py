@@ -113,7 +113,9 @@ def _with_status(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _mean(name: str, weight: pl.Expr, scored: pl.Expr) -> pl.Expr:
-    return (pl.col(name) * weight).filter(scored).sum() / weight.filter(scored).sum()
+    mean = (pl.col(name) * weight).filter(scored).sum() / weight.filter(scored).sum()
+    # A sum over nothing is 0, which is not a score.
+    return pl.when(pl.col(name).filter(scored).is_not_null().all()).then(mean)
 
 
 def _subject(table: pl.DataFrame) -> pl.Expr:

@@ -96,7 +96,7 @@ def test_slices_are_aligned_one_by_one_and_volumes_are_not():
     moved = np.zeros_like(volume)
     for number in range(3):
         moved[..., number] = shifted(volume[..., number], number, -number)
-    table = evaluate([(moved, volume)], "mae", "mae:dimensions=3")
+    table = evaluate([(moved, volume)], "mae", "mae:dimensions=3", layout="XYZ")
     aligned = table.filter(region="aligned")
     assert aligned["score"].to_list() == [0, 0, 0]
     assert [abs(rows) for rows in aligned["aligned_rows"]] == [0, 1, 2]

@@ -79,7 +79,7 @@ def test_editors_know_the_fields():
     assert given == own
     assert [field.name for field in dataclasses.fields(Options)] == list(own)
     parameters = inspect.signature(iqa.evaluate).parameters
-    assert "EvaluateFields" in str(parameters["options"].annotation)
+    assert "ScoreFields" in str(parameters["options"].annotation)
     assert OptionFields.__annotations__.keys() <= EvaluateFields.__annotations__.keys()
 
 

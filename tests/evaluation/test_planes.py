@@ -25,7 +25,9 @@ def pairs():
 
 
 def evaluate(pairs, metrics=("ssim", "mae"), **options):
-    return iqa_registry.evaluate(pairs, list(metrics), intensity="range=0,1", slices="2:9:3", **options)
+    return iqa_registry.evaluate(
+        pairs, list(metrics), intensity="range=0,1", layout="XYZ", slices="2:9:3", **options
+    )
 
 
 def test_each_plane_is_a_run_of_its_own(pairs):
