@@ -6,7 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SECONDS = 30.0
 """Between two lines in a log file; a run that takes less says nothing."""
@@ -34,7 +38,7 @@ def progress_bar(
     if show is False:
         yield lambda done, total: None
         return
-    if not (console.is_terminal or console.is_jupyter):
+    if not _can_draw(console):
         yield log_lines(label, unit, sys.stderr, 0.0 if show else SECONDS)
         return
     columns = (
@@ -51,6 +55,11 @@ def progress_bar(
             bar.update(task, completed=done, total=total)
 
         yield progress
+
+
+def _can_draw(console: Console) -> bool:
+    """Whether a bar can be drawn; in notebooks only with ipywidgets, without which rich would warn in every cell."""
+    return find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
 
 
 def log_lines(
