@@ -39,7 +39,7 @@ def write(path):
     if path.suffix == ".png":
         Image.fromarray(np.uint8(value[..., 0])).save(path)
     elif path.suffix == ".npy":
-        np.save(path, value)
+        np.save(path, value[..., 0])
     elif path.suffix == ".mha":
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(value), path)
     else:
