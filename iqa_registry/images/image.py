@@ -118,10 +118,11 @@ class LazyImage:
     keys for equal images. So the key says everything that the image depends on.
 
     Attributes:
-        key: tells the image from all others, in this process and the next; also its name in messages.
+        key: tells the image from all others, in this process and the next.
         make: gives the image; called by several threads, at any time, any number of times.
         shape: ``(C, H, W)`` of a 2-D image, ``(X, Y, Z)`` in RAS+ of a volume; ``None`` where only ``make`` knows.
         is_volume: whether it is a volume.
+        name: its name in messages; the key by default.
 
     Example:
         >>> ramp = LazyImage("ramp", lambda: Image(np.ones((1, 2, 2), np.float32)), (1, 2, 2))
@@ -133,16 +134,17 @@ class LazyImage:
     make: Callable[[], Image] = field(compare=False, repr=False)
     shape: tuple[int, ...] | None = None
     is_volume: bool = False
+    name: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        return self.key
+        return self.name or self.key
 
     def info(self) -> ImageInfo:
         """What a header would say."""
         if self.shape is None:
             made = self.make()
-            return ImageInfo(made.pixels.shape, made.is_volume, self.key, made.pixels.nbytes)
-        return ImageInfo(self.shape, self.is_volume, self.key, 4 * math.prod(self.shape))
+            return ImageInfo(made.pixels.shape, made.is_volume, str(self), made.pixels.nbytes)
+        return ImageInfo(self.shape, self.is_volume, str(self), 4 * math.prod(self.shape))
 
 
 def take_section(volume: Array, axis: int, index: int) -> Array:

@@ -27,12 +27,13 @@ def slice_of(path: Path, axis: str, index: int) -> LazyImage:
     another file for it, from whatever folder the command is repeated.
     """
     state = on_disk(path).stat().st_mtime_ns
+    name = f"{path} ({axis} slice {index})"
 
     def make() -> Image:
         volume = _volume(str(path), state)
-        return Image(volume.section(AXES[axis], index), name=f"{path} ({axis} slice {index})")
+        return Image(volume.section(AXES[axis], index), name=name)
 
-    return LazyImage(f"{path.resolve()} ({axis} slice {index}, {state})", make)
+    return LazyImage(f"{path.resolve()} ({axis} slice {index}, {state})", make, name=name)
 
 
 @lru_cache(maxsize=_HELD)
