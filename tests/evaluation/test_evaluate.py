@@ -220,14 +220,16 @@ def volumes():
 
 
 def test_volumes_are_scored_slice_by_slice_and_as_a_whole(registry, volumes):
-    table = evaluate(registry, [volumes], "mae", "mae:dimensions=3", slices="2:5", intensity="range=0,1.05")
+    table = evaluate(
+        registry, [volumes], "mae", "mae:dimensions=3", slices="2:5", intensity="range=0,1.05", layout="XYZ"
+    )
     assert table["dimensions"].to_list() == [2, 2, 2, 3]
     assert table["slice"].to_list() == [2, 3, 4, None]
     assert table["score"][:3].mean() == pytest.approx(table["score"][3], abs=1e-6)
 
 
 def test_the_limits_are_those_of_the_whole_reference(registry, volumes):
-    table = evaluate(registry, [volumes], "mae", intensity="reference-percentile=0,100")
+    table = evaluate(registry, [volumes], "mae", intensity="reference-percentile=0,100", layout="XYZ")
     assert table["reference_low"].n_unique() == 1
     assert table["reference_high"][0] == pytest.approx(volumes[1].max())
     assert table["synthesized_high"][0] == pytest.approx(volumes[1].max())

@@ -131,7 +131,7 @@ def volumes():
 
 
 def test_label_volumes_are_cut_as_their_images(registry, volumes):
-    options = {"slices": "2:7", "intensity": "range=0,1", **lesions(1, 4)}
+    options = {"slices": "2:7", "intensity": "range=0,1", "layout": "XYZ", **lesions(1, 4)}
     found = scores(registry, [volumes], **options)
     sections = [(255 * volumes[0][..., n], 255 * volumes[1][..., n], volumes[2][..., n]) for n in range(2, 7)]
     assert found == pytest.approx([gap(section) for section in sections], abs=1e-6)

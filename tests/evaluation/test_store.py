@@ -164,7 +164,7 @@ def volume_run(tmp_path):
     pair = (reference * 0.9, reference)
 
     def start(metric, **options):
-        options = {"batch_size": 2, "intensity": "range=0,1"} | options
+        options = {"batch_size": 2, "intensity": "range=0,1", "layout": "XYZ"} | options
         return iqa.evaluate([pair], [metric], output=tmp_path / "run", **options)
 
     return start
