@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
 import click
 
 from iqa_registry.cli.command import Group, debug
-from iqa_registry.errors import IQAError, OptionError, UsageError
+from iqa_registry.cli.ending import one_line
+from iqa_registry.errors import IQAError
 from iqa_registry.plugins import Command
 from iqa_registry.registry import Registry, build_registry
 
@@ -99,46 +96,13 @@ class IQAGroup(Group):
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the options before the command's name; a wrong one ends in one line."""
         self._registry = None
-        with _one_line():
+        with one_line():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a mistake of the user ends in one or two lines, a defect in its traceback."""
-        try:
-            with _one_line():
-                return super().invoke(ctx)
-        except IQAError as error:
-            if debugging():
-                raise
-            click.echo(f"iqa: error: {_shown(error)}", err=True)
-            raise click.exceptions.Exit(2 if isinstance(error, UsageError) else 1) from None
-        except BrokenPipeError:
-            # The reader of our output (head, for example) has seen enough.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise click.exceptions.Exit(0) from None
-        except OSError as error:
-            if debugging() or error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            click.echo(
-                "iqa: error: the output cannot be written: the disk is full. Make room, and rerun.", err=True
-            )
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise click.exceptions.Exit(1) from None
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """Show click's usage errors as ours: one line and exit code 2."""
-    try:
-        yield
-    except click.UsageError as error:
-        # A group without a command shows its help, which click raises as an error.
-        if error.ctx is None or type(error).__name__ == "NoArgsIsHelpError":
-            raise
-        message = " ".join(error.format_message().split()).rstrip(".")
-        end = "" if message.endswith("?") else "."
-        click.echo(f"iqa: error: {message}{end} See `{error.ctx.command_path} --help`.", err=True)
-        raise click.exceptions.Exit(2) from None
+        with one_line():
+            return super().invoke(ctx)
 
 
 def load_command(target: str) -> click.Command:
@@ -149,24 +113,12 @@ def load_command(target: str) -> click.Command:
     return command
 
 
-def _shown(error: IQAError) -> str:
-    """The message; the name of an option gets its dashes."""
-    if isinstance(error, OptionError):
-        return f"--{error.option.replace('_', '-')}: {error.problem}"
-    return str(error)
-
-
 def _add_debug(command: click.Command) -> None:
     if isinstance(command, click.Group):
         for inner in command.commands.values():
             _add_debug(inner)
     elif not any("--debug" in param.opts for param in command.params):
         debug(command)
-
-
-def debugging() -> bool:
-    """Whether tracebacks of user mistakes are wanted."""
-    return os.environ.get("IQA_DEBUG", "") not in ("", "0")
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

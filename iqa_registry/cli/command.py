@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -131,11 +131,33 @@ class Command(click.Command):
 
     Args:
         examples: commands as they are typed.
+        resumes: whether the command, repeated with the same ``-o``, goes on where it was interrupted.
     """
 
-    def __init__(self, *args: Any, examples: Sequence[str] = (), **settings: Any) -> None:
+    def __init__(
+        self, *args: Any, examples: Sequence[str] = (), resumes: bool = False, **settings: Any
+    ) -> None:
         super().__init__(*args, **settings)
         self.examples = tuple(examples)
+        self.resumes = resumes
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an interruption carries how to resume it."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            # Lightning makes an exit of an interruption.
+            if not any(isinstance(item, KeyboardInterrupt) for item in (stop, stop.__context__)):
+                raise
+            raise KeyboardInterrupt(*self._how_to_resume(ctx.params)) from None
+
+    def _how_to_resume(self, given: Mapping[str, Any]) -> list[str]:
+        if not self.resumes:
+            return []
+        if given.get("output") is None:
+            return ["Nothing was kept; with -o FOLDER, repeating the command resumes an interrupted run."]
+        repeat = "Repeat the command without --fresh" if given.get("fresh") else "Repeat the command"
+        return [f"{repeat} to resume; {given['output']} keeps what is finished."]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Tell options that are given without a value from those that are followed by one."""

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         "iqa evaluate fake.nii.gz real.nii.gz --metric ssim --slices 50:80 -o run",
         'iqa evaluate "fake/{model}/{case}_fake_B.png" "real/{case}_real_B.png" --group-by model',
         "iqa evaluate --pairs pairs.csv --metric lpips --group-by model",
-    )
+    ),
+    resumes=True,
 )
 @arguments.images
 @option("metric")

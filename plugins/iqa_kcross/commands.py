@@ -98,7 +98,8 @@ _settings = together(
         "iqa kcross train --dataset brats:/data/BraTS2021 --rated study/manifest.csv -o RUN",
         "iqa kcross train --dataset phantom:pairs=24,size=128 --lesions dataset --segmenter labels --size 128 "
         "--width 4 --steps-one 2 --steps-two 5 -o RUN",
-    )
+    ),
+    resumes=True,
 )
 @option(
     "output",

@@ -59,7 +59,8 @@ _results = together(
     examples=(
         "iqa kcross evaluate --dataset phantom:pairs=300,seed=11 --group-by lesion",
         f"iqa kcross evaluate {_EXAMPLE} --metric ssim --metric psnr -o STUDY",
-    )
+    ),
+    resumes=True,
 )
 @_data
 @_weights
@@ -87,7 +88,8 @@ def evaluate(weights: str, segmenter: str | None, metric: tuple[str, ...], **giv
     examples=(
         f"iqa kcross ablate {_EXAMPLE}",
         f"iqa kcross ablate {_EXAMPLE} --measure srocc --same-images",
-    )
+    ),
+    resumes=True,
 )
 @_data
 @_weights
@@ -119,7 +121,8 @@ def ablate(weights: str, segmenter: str | None, measure: Any, same_images: bool,
     examples=(
         f"iqa kcross segmenters {_EXAMPLE} --segmenter none",
         "iqa kcross segmenters --pairs study/manifest.csv --segmenter nnunet --segmenter labels -o STUDY",
-    )
+    ),
+    resumes=True,
 )
 @_data
 @_weights
@@ -147,6 +150,7 @@ def segmenters(weights: str, segmenter: tuple[str, ...], **given: Any) -> None:
         "iqa kcross domain-gap --weights kcross-t1-t2 --test phantom:pairs=16,seed=2 --metric psnr --segmenter labels",
         "iqa kcross domain-gap --train t1.toml --train pd.toml --runs RUNS --test study/manifest.csv",
     ),
+    resumes=True,
 )
 @option("weights", multiple=True, note="May be repeated.")
 @option(
