@@ -131,7 +131,7 @@ class Command(click.Command):
 
     Args:
         examples: commands as they are typed.
-        resumes: whether the command, repeated with the same ``-o``, goes on where it was interrupted.
+        resumes: whether repeating the command with the same ``-o`` resumes an interrupted run.
     """
 
     def __init__(
