@@ -48,6 +48,10 @@ def psnr(x, y, mask=EVERYWHERE):
     return peak_signal_noise_ratio(y[mask], x[mask], data_range=1)
 
 
+def rmse(x, y, mask=EVERYWHERE):
+    return mse(x, y, mask) ** 0.5
+
+
 def nrmse(x, y, mask=EVERYWHERE, form="euclidean"):
     return normalized_root_mse(y[mask], x[mask], normalization=form)
 
@@ -86,6 +90,7 @@ single = partial(by_piq, dtype=torch.float32)
 test_mae = conformance_tests("mae", "mae:dimensions=3", reference=mae, atol=0, rtol=1e-6, pairs=PAIRS)
 test_mse = conformance_tests("mse", "mse:dimensions=3", reference=mse, atol=0, rtol=1e-6, pairs=PAIRS)
 test_psnr = conformance_tests("psnr", "psnr:dimensions=3", reference=psnr, atol=0, rtol=1e-6, pairs=PAIRS)
+test_rmse = conformance_tests("rmse", "rmse:dimensions=3", reference=rmse, atol=0, rtol=1e-6, pairs=PAIRS)
 test_nrmse = conformance_tests("nrmse", "nrmse:dimensions=3", reference=nrmse, atol=0, rtol=1e-6, pairs=PAIRS)
 test_nrmse_by_range = conformance_tests(
     "nrmse:normalization=min-max", reference=partial(nrmse, form="min-max"), atol=0, rtol=1e-6, pairs=PAIRS
