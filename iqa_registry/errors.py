@@ -56,6 +56,10 @@ class PluginError(IQAError):
     """A plugin that could not be loaded; the reason is in the message."""
 
 
+class MetricError(IQAError):
+    """A metric that gives or does what its interface does not allow: a defect of the metric, whatever the images."""
+
+
 class ImageError(IQAError):
     """An image that cannot be read or scored; the message names the file and the remedy."""
 

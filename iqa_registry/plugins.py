@@ -19,6 +19,7 @@ import pluggy
 
 from iqa_registry import hookspecs
 from iqa_registry.errors import IQAError, PluginError
+from iqa_registry.isolation import isolated
 from iqa_registry.specs import Origin, register
 
 OWN_DISTRIBUTION = "iqa-registry"
@@ -186,7 +187,8 @@ def load_group(
         record = PluginRecord(candidate.origin)
         records.append(record)
         try:
-            _load(manager, hooks, candidate, record, accept)
+            with isolated():
+                _load(manager, hooks, candidate, record, accept)
         except (Exception, SystemExit) as error:
             _leave_out(record, _reason(error), strict, error)
     return records

@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from iqa_registry import plugins
 from iqa_registry.errors import (
+    IQAError,
     MissingExtraError,
     PluginError,
     SpecError,
@@ -25,6 +26,7 @@ from iqa_registry.errors import (
     UsageError,
     nearest,
 )
+from iqa_registry.isolation import isolated
 from iqa_registry.naming import canonical, similar
 from iqa_registry.parameters import (
     INJECTED,
@@ -33,6 +35,7 @@ from iqa_registry.parameters import (
     parse_reference,
     validate_parameters,
 )
+from iqa_registry.settings import read_settings, settings_record
 from iqa_registry.specs import (
     KINDS,
     Configuration,
@@ -195,17 +198,27 @@ class Registry:
         Raises:
             UnknownNameError, ParameterError, MissingExtraError: see :meth:`resolve_metric`.
             WeightsError: a weight file is missing or is not what was declared.
+            PluginError: its factory fails in another way, or does not give a metric.
         """
         from iqa_registry.weights import recording
 
         resolved = text if isinstance(text, ResolvedMetric) else self.resolve_metric(text)
+        # It imports torch, which a wrong name is reported without.
+        from iqa_registry.metrics import Metric
+
         with recording() as used:
             metric: Metric = self._build(resolved.spec, resolved.parameters)
+        if not isinstance(metric, Metric):
+            raise PluginError(
+                f"{resolved.spec.name}: its factory gave {type(metric).__name__}, expected a Metric "
+                f"({resolved.spec.origin})."
+            )
         metric.weights_used = used
         metric.text = resolved.text
         metric.spec = resolved.spec
         metric.configuration = resolved.configuration
-        return metric.eval().requires_grad_(False).to(device)
+        with _told(resolved.spec):
+            return metric.eval().requires_grad_(False).to(device)
 
     def ranker(self, text: str) -> Ranker:
         """Build the ranker ``NAME`` or ``NAME:KEY=VALUE,...``."""
@@ -244,10 +257,8 @@ class Registry:
         takes = inspect.signature(factory).parameters
         injected = {"registry": self, "spec": spec}
         extra = {name: injected[name] for name in INJECTED if name in takes}
-        try:
+        with _told(spec), isolated():
             return factory(**values, **extra)
-        except ImportError as error:
-            raise _missing(spec, error) from error
 
 
 def build_registry(
@@ -276,52 +287,11 @@ def build_registry(
     return Registry(records, read_settings(config), strict)
 
 
-def read_settings(path: Path | None = None) -> dict[str, Any]:
-    """Read ``iqa.toml``; an empty dict where there is none."""
-    if path is None and os.environ.get("IQA_CONFIG"):
-        path = Path(os.environ["IQA_CONFIG"])
-    if path is None:
-        path = next((item for item in _settings_places() if item.is_file()), None)
-    if path is None:
-        return {}
-    try:
-        with path.open("rb") as file:
-            return {**tomllib.load(file), "path": str(path)}
-    except (OSError, ValueError, RecursionError) as error:  # text that is not UTF-8 is a ValueError
-        raise UsageError(f"{path}: cannot be read as TOML: {error}") from error
-
-
-def _settings_places() -> list[Path]:
-    import platformdirs
-
-    return [Path("iqa.toml"), Path(platformdirs.user_config_dir("iqa-registry")) / "iqa.toml"]
-
-
-def _settings_record(settings: Mapping[str, Any]) -> plugins.PluginRecord:
-    """What ``iqa.toml`` contributes, in the form of what a plugin contributes."""
-    path = settings.get("path", "")
-    record = plugins.PluginRecord(Origin("user settings", str(path), "iqa.toml"))
-    tables = settings.get("metrics", {})
-    if not isinstance(tables, dict):
-        raise UsageError(f"{path}: metrics must be tables, [metrics.NAME].")
-    for name, table in tables.items():
-        if not isinstance(table, dict) or not isinstance(table.get("base"), str):
-            raise UsageError(f'{path}: [metrics.{name}] needs base = "NAME".')
-        defaults = {key: value for key, value in table.items() if key not in ("base", "summary")}
-        configuration = Configuration(name, table["base"], defaults, table.get("summary"))
-        try:
-            configuration.check()
-        except SpecError as error:
-            raise UsageError(f"{path}: {error}") from error
-        record.contributions.append(plugins.Contribution("metric", name, configuration))
-    return record
-
-
 def _resolve_configurations(
     records: list[plugins.PluginRecord], settings: Mapping[str, Any], strict: bool
 ) -> dict[str, RegisteredMetric]:
     """All metrics by name; a configuration in the records becomes a metric or gets its failure."""
-    ours = _settings_record(settings)
+    ours = settings_record(settings)
     declared: dict[str, tuple[plugins.Contribution, Origin]] = {}
     for record in [*records, ours]:
         for item in record.contributions:
@@ -375,12 +345,27 @@ def find(known: Mapping[str, S], name: str, kind: str) -> S:
 
 def _import(target: str, spec: FactorySpec) -> Any:
     module, _, attribute = target.partition(":")
+    with _told(spec), isolated():
+        found = importlib.import_module(module)
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise _missing(spec, error) from error
+        return getattr(found, attribute)
     except AttributeError as error:
         raise PluginError(f"{spec.name}: {module} has no {attribute!r} ({spec.origin}).") from error
+
+
+@contextmanager
+def _told(spec: FactorySpec) -> Iterator[None]:
+    """Say whose code it is that fails."""
+    try:
+        yield
+    except IQAError:
+        raise
+    except ImportError as error:
+        raise _missing(spec, error) from error
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split())[:200]
+        what = f"{type(error).__name__}: {text}".rstrip(": ")
+        raise PluginError(f"{spec.name}: cannot start: {what} ({spec.origin}).") from error
 
 
 def _missing(spec: FactorySpec, error: ImportError) -> Exception:

@@ -24,10 +24,10 @@ FLOORS = (
     ),
     ("one run", ("evaluation",), "plan, load, encode, score, store"),
     ("one door in", ("inputs", "sample"), "images, manifest, dataset or sample"),
-    ("what there is", ("registry", "datasets"), "names to ready metrics"),
+    ("what there is", ("registry", "datasets", "settings"), "names to ready metrics"),
     (
         "tools",
-        ("images", "weights", "parameters", "plugins"),
+        ("images", "weights", "parameters", "plugins", "isolation"),
         "from files and text to arrays, tensors and values",
     ),
     (

@@ -12,6 +12,7 @@ import click
 from iqa_registry.cli.command import Group, debug
 from iqa_registry.cli.ending import one_line
 from iqa_registry.errors import IQAError
+from iqa_registry.isolation import stdout_reserved
 from iqa_registry.plugins import Command
 from iqa_registry.registry import Registry, build_registry
 
@@ -96,12 +97,12 @@ class IQAGroup(Group):
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the options before the command's name; a wrong one ends in one line."""
         self._registry = None
-        with one_line():
+        with one_line(), stdout_reserved():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a mistake of the user ends in one or two lines, a defect in its traceback."""
-        with one_line():
+        with one_line(), stdout_reserved():
             return super().invoke(ctx)
 
 

@@ -16,15 +16,21 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from iqa_registry.errors import IQAError, NotApplicableError
-from iqa_registry.evaluation.features import ReferenceFeatures, select
+from iqa_registry.errors import IQAError, MetricError, NotApplicableError
+from iqa_registry.evaluation.features import ReferenceFeatures, check_count, select
 from iqa_registry.evaluation.items import PIXEL_BUDGET, WHOLE_IMAGE, Loaded
+from iqa_registry.evaluation.seals import Seal
 from iqa_registry.images.geometry import shift_between, shift_spectrum
 from iqa_registry.images.image import source_key
+from iqa_registry.isolation import isolated
 from iqa_registry.metrics import Features, FullReferenceMetric, Metric, NoReferenceMetric
 
 R = TypeVar("R")
 NO_REFERENCE = "the pair has no reference image"
+IN_PLACE = (
+    "changed its input images in place, so its scores are rejected. Change a copy instead (images.clone())."
+)
+"""End of the message where a metric spoils its input."""
 
 
 @dataclass(slots=True)
@@ -41,6 +47,7 @@ class Stack:
         reference_labels: the same for ``references``.
         features: encodings of ``synthesized``, by encoder, that several metrics share.
         parts: the stack split by which labels its items have, once a metric has asked for labels.
+        seals: of what is given to several metrics.
     """
 
     loaded: list[Loaded]
@@ -52,11 +59,31 @@ class Stack:
     reference_labels: Mapping[str, Tensor] = field(default_factory=dict)
     features: dict[Any, Features] = field(default_factory=dict)
     parts: list[tuple[list[int], Stack]] | None = None
+    seals: dict[Any, Seal] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
         """Where the tensors are."""
         return self.synthesized.device
+
+    def seal(self) -> None:
+        """Remember what the images and labels are, unless that is known."""
+        if "images" not in self.seals:
+            images = self.synthesized, self.references, self.index
+            self.seals["images"] = Seal([images, self.labels, self.reference_labels])
+
+    def share(self, encoder: Any, features: Features) -> None:
+        """Keep encodings for further metrics."""
+        self.features[encoder] = features
+        self.seals[encoder] = Seal(features)
+
+    def renew(self) -> None:
+        """Make the tensors again from the images that were loaded."""
+        fresh = make_stack(self.loaded, self.device, frozenset(self.labels))
+        self.synthesized, self.references, self.index = fresh.synthesized, fresh.references, fresh.index
+        self.labels, self.reference_labels = fresh.labels, fresh.reference_labels
+        self.features.clear()
+        self.seals.clear()
 
     def halves(self) -> list[Stack]:
         """The two halves of a stack of at least two items."""
@@ -171,15 +198,30 @@ class Encoder:
     def _apply(
         self, metric: Metric, stack: Stack, use: Callable[[Encoded], Sequence[R]]
     ) -> list[R | Failure]:
+        stack.seal()
+        found = self._attempt(metric, stack, use)
+        if not (
+            self._references.spoiled(encoder_of(metric)) or any(seal.broken for seal in stack.seals.values())
+        ):
+            return found
+        stack.renew()
+        self._references.forget()
+        return [Failure("error", f"{metric.text or metric.label} {IN_PLACE}")] * len(stack.loaded)
+
+    def _attempt(
+        self, metric: Metric, stack: Stack, use: Callable[[Encoded], Sequence[R]]
+    ) -> list[R | Failure]:
         try:
-            with torch.inference_mode(), self._autocast(metric):
+            with isolated(), torch.inference_mode(), self._autocast(metric):
                 found = list(use(self._encode(metric, stack)))
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
             return [*found]
         except NotApplicableError as error:
             return [Failure("not_applicable", str(error))] * len(stack.loaded)
-        except Exception as error:
+        except MetricError as error:
+            return [Failure("error", " ".join(str(error).split()))] * len(stack.loaded)
+        except (Exception, SystemExit) as error:
             if len(stack.loaded) == 1:
                 return [Failure("error", _describe(metric, stack, error))]
         # Out of memory, or one pair that the metric cannot take: in halves until the culprit is alone.
@@ -203,15 +245,15 @@ class Encoder:
             kept = self._references.get(
                 stack.keys,
                 (encoder, frozenset(stack.labels)),
-                lambda: metric.encode_with(references, stack.reference_labels),
+                lambda: _encoded(metric, references, stack.reference_labels),
                 shared=encoder in self._shared,
             )
             reference = select(kept, stack.index)
         if encoder in stack.features:
             return Encoded(stack, stack.features[encoder], reference)
-        synthesized = metric.encode_with(stack.synthesized, stack.labels)
+        synthesized = _encoded(metric, stack.synthesized, stack.labels)
         if encoder in self._shared:
-            stack.features[encoder] = synthesized
+            stack.share(encoder, synthesized)
         return Encoded(stack, synthesized, reference)
 
     def _autocast(self, metric: Metric) -> contextlib.AbstractContextManager[Any]:
@@ -229,6 +271,12 @@ class Encoder:
             dim=-1
         )
         return [None if value != value else float(value) for value in distance.tolist()]
+
+
+def _encoded(metric: Metric, images: Tensor, labels: Mapping[str, Tensor]) -> Features:
+    features = metric.encode_with(images, labels)
+    check_count(features, len(images), metric.text or metric.label)
+    return features
 
 
 def encoder_of(metric: Metric) -> Any:
@@ -270,7 +318,7 @@ def _reference_key(item: Loaded, labels: frozenset[str]) -> tuple[Any, ...]:
     return (item.item.reference_key, tuple(item.synthesized.shape), item.shift, limits, *labeled)
 
 
-def _describe(metric: Metric, stack: Stack, error: Exception) -> str:
+def _describe(metric: Metric, stack: Stack, error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, IQAError):
         return text

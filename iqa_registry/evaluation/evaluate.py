@@ -124,29 +124,43 @@ def start_metrics(registry: Registry, metrics: Chosen | Sequence[Chosen], device
         UsageError: an unknown name or a wrong parameter, which is wrong usage and stops everything.
     """
     started = Started(device)
-    wanted: list[Metric | Callable[..., Any] | ResolvedMetric] = []
-    for item in as_chosen(metrics):
-        if isinstance(item, str):
-            wanted += map(registry.resolve_metric, split_metrics([item], registry.metrics))
-        else:
-            wanted.append(item)
     texts: set[str] = set()
-    for metric in wanted:
+    for metric in _wanted(registry, metrics, started):
         if not isinstance(metric, ResolvedMetric):
             started.ready.append(built(metric, device))
             continue
-        text = metric.text
-        if text in texts:
+        if metric.text in texts:
             continue
-        texts.add(text)
+        texts.add(metric.text)
         try:
             started.ready.append(registry.metric(metric, device))
         except UsageError:
             raise
         except IQAError as error:
-            started.failed[text] = f"{text}: {error}"
+            _note_failure(started, metric.text, error)
     check_texts(started.ready)
     return started
+
+
+def _wanted(
+    registry: Registry, metrics: Chosen | Sequence[Chosen], started: Started
+) -> list[Metric | Callable[..., Any] | ResolvedMetric]:
+    """The metrics with their parameters; one whose plugin cannot be imported is noted."""
+    wanted: list[Metric | Callable[..., Any] | ResolvedMetric] = []
+    for item in as_chosen(metrics):
+        for name in split_metrics([item], registry.metrics) if isinstance(item, str) else [item]:
+            try:
+                wanted.append(registry.resolve_metric(name) if isinstance(name, str) else name)
+            except UsageError:
+                raise
+            except IQAError as error:
+                _note_failure(started, str(name), error)
+    return wanted
+
+
+def _note_failure(started: Started, text: str, error: IQAError) -> None:
+    reason = str(error)
+    started.failed[text] = reason if reason.startswith(text) else f"{text}: {reason}"
 
 
 class _Run:

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from iqa_registry.errors import MetricError
+from iqa_registry.evaluation.seals import Seal, tensors_in
 from iqa_registry.metrics import Features
 
 
@@ -62,11 +64,31 @@ def select(features: Features, index: Tensor) -> Features:
     return map_features(features, pick)
 
 
+def check_count(features: Features, count: int, name: str) -> None:
+    """Check that features are those of ``count`` images.
+
+    Raises:
+        MetricError: the first dimension of a tensor is not the batch.
+
+    Example:
+        >>> check_count((torch.zeros(3, 8), torch.zeros(1)), 3, "mymetric")
+        Traceback (most recent call last):
+        ...
+        iqa_registry.errors.MetricError: mymetric: encode gave a tensor of shape (1,) for 3 images, expected (3, ...).
+    """
+    for tensor in tensors_in(features):
+        if tensor.ndim == 0 or tensor.shape[0] != count:
+            raise MetricError(
+                f"{name}: encode gave a tensor of shape {tuple(tensor.shape)} for {count} images, "
+                f"expected ({count}, ...)."
+            )
+
+
 class ReferenceFeatures:
     """Features of the last references that each encoder was asked for."""
 
     def __init__(self) -> None:
-        self._kept: dict[Any, tuple[tuple[Any, ...], Features]] = {}
+        self._kept: dict[Any, tuple[tuple[Any, ...], Features, Seal]] = {}
         self.encoded = 0
         """How many references have been encoded so far, counted once per encoder."""
 
@@ -98,8 +120,16 @@ class ReferenceFeatures:
         features = encode()
         self.encoded += len(references)
         if len(references) == 1 or shared:
-            self._kept[encoder] = (references, features)
+            self._kept[encoder] = (references, features, Seal(features))
         return features
+
+    def spoiled(self, metric_encoder: Any) -> bool:
+        """Whether the features that are kept for an encoder (with whatever labels) have been changed since."""
+        return any(
+            key[0] == metric_encoder and seal.broken
+            for key, (_, _, seal) in self._kept.items()
+            if isinstance(key, tuple)
+        )
 
     def forget(self) -> None:
         """Drop everything that is kept, to make room."""

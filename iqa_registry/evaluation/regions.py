@@ -56,6 +56,22 @@ def read_regions(
     return regions, {name: named[name] for name in looked_at if name in named}, notes
 
 
+def region_names(pair: Pair, options: Options) -> list[str]:
+    """The regions of a pair beside the whole image, in the order of :func:`read_regions`; nothing is read.
+
+    Example:
+        >>> region_names(Pair("p", "s", "r", "mask.png"), Options(foreground=True))
+        ['mask', 'foreground']
+    """
+    names = []
+    both = pair.labels is not None and source_key(pair.mask) == source_key(pair.labels)
+    if pair.mask is not None and not (both and options.regions):
+        names.append("mask")
+    if pair.labels is not None:
+        names += options.regions
+    return [*names, "foreground"] if options.foreground else names
+
+
 def _name(source: Source | None) -> str:
     return (
         str(source_key(source))

@@ -13,6 +13,8 @@ from iqa_registry.evaluation.alignment import align, aligned_name, can_align
 from iqa_registry.evaluation.encoding import Encoded, Encoder, Failure, Stack
 from iqa_registry.evaluation.items import WHOLE_IMAGE, Failed, Item, Loaded
 from iqa_registry.evaluation.options import Options
+from iqa_registry.evaluation.promises import check_comparison, check_scores
+from iqa_registry.evaluation.regions import region_names
 from iqa_registry.metrics import Comparison, FullReferenceMetric, Metric, NoReferenceMetric
 from iqa_registry.tables.schema import NATIVE
 
@@ -65,10 +67,11 @@ class Scorer:
         """
         failed = [item for item in batch if isinstance(item, Failed)]
         rows = [
-            _failure_row(one, metric)
+            row
             for one in failed
             for metric in metrics
             if one.item.suits(metric.dimensions)
+            for row in self._failure_rows(one, metric)
         ]
         good = [item for item in batch if isinstance(item, Loaded)]
         for stack in self._encoder.stacks(good):
@@ -80,6 +83,15 @@ class Scorer:
                 rows += self._score_stack(metric, stack, self._encoder)
                 step(len(stack.loaded) / len(chosen))
         return rows + (self._score_aligned(good, metrics) if self._options.align else [])
+
+    def _failure_rows(self, failed: Failed, metric: Metric) -> list[Row]:
+        """A row per region that the pair would have had."""
+        item = failed.item
+        row = identity(item) | about(metric) | {"status": "error", "message": failed.message}
+        names = [WHOLE_IMAGE, *region_names(item.pair, self._options)]
+        if self._options.align and can_align(metric) and item.pair.reference is not None and not item.whole:
+            names += [aligned_name(name) for name in names]
+        return [row | {"region": name} for name in names]
 
     def _score_aligned(self, batch: Sequence[Loaded], metrics: Sequence[Metric]) -> list[Row]:
         reach = self._options.align_range
@@ -133,7 +145,10 @@ class Scorer:
         partial = any(item.regions.get(region) is not None for item in stack.loaded)
         if region == WHOLE_IMAGE and not partial:
             if isinstance(metric, NoReferenceMetric):
-                return self._results(Comparison(metric.score(encoded.synthesized)), inside=False)
+                scores = check_scores(
+                    metric.score(encoded.synthesized), len(stack.loaded), metric.text or metric.label
+                )
+                return self._results(Comparison(scores), inside=False)
             return self._results(_full_reference(metric, encoded, None), inside=False)
         if isinstance(metric, NoReferenceMetric) or (metric.spec and metric.spec.mask_support == "none"):
             return [Result("not_applicable", None, f"{metric.label} {NO_MASK}")] * len(stack.loaded)
@@ -167,7 +182,8 @@ class Scorer:
 def _full_reference(metric: Metric, encoded: Encoded, mask: torch.Tensor | None) -> Comparison:
     if not isinstance(metric, FullReferenceMetric):
         raise TypeError(f"{type(metric).__name__} is not a metric of pairs.")
-    return metric.compare_in_detail(encoded.synthesized, encoded.reference, mask)
+    outcome = metric.compare_in_detail(encoded.synthesized, encoded.reference, mask)
+    return check_comparison(outcome, len(encoded.stack.loaded), metric.text or metric.label)
 
 
 def _component(value: float, reason: str | None) -> Result:
@@ -197,11 +213,6 @@ def about(metric: Metric) -> Row:
 
 def _base_row(loaded: Loaded, metric: Metric) -> Row:
     return identity(loaded.item) | loaded.columns | about(metric)
-
-
-def _failure_row(failed: Failed, metric: Metric) -> Row:
-    row = identity(failed.item) | about(metric)
-    return row | {"region": WHOLE_IMAGE, "status": "error", "message": failed.message}
 
 
 def _native_width(loaded: Loaded, metric: Metric) -> float | None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 
-from iqa_registry.errors import IQAError, UsageError
+from iqa_registry.errors import IQAError, MetricError, UsageError
 from iqa_registry.evaluation.encoding import Encoded, Encoder, Failure, Stack
 from iqa_registry.evaluation.items import WHOLE_IMAGE, Failed, Item
 from iqa_registry.evaluation.loader import Loader
+from iqa_registry.evaluation.promises import check_number
 from iqa_registry.evaluation.scoring import Row, about
+from iqa_registry.isolation import isolated
 from iqa_registry.metrics import DistributionMetric, Summary
 
 ALL_PAIRS = "(all)"
@@ -42,11 +44,12 @@ def score_set(
         "dimensions": metric.dimensions,
     }
     try:
-        with torch.inference_mode():
-            score = metric.compare(*_summaries(metric, batches, loader, encoder))
+        summaries = _summaries(metric, batches, loader, encoder)
+        with isolated(), torch.inference_mode():
+            score = check_number(metric.compare(*summaries), metric.text)
     except IQAError as error:
         return row | {"status": "error", "message": str(error)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # One metric that fails must not take the table of the others with it.
         text = " ".join(str(error).split())[:200]
         return row | {"status": "error", "message": f"{metric.text} failed: {type(error).__name__}: {text}"}
@@ -66,12 +69,18 @@ def _summaries(
         for stack in encoder.stacks([item for item in batch if not isinstance(item, Failed)]):
             for role, features in _features(metric, stack, encoder, seen).items():
                 if len(features):
-                    added = metric.summarize(features)
-                    earlier = sets[role]
-                    sets[role] = added if earlier is None else earlier.merge(added)
+                    sets[role] = _with_more(metric, sets[role], features)
     return _enough(metric, sets["synthesized"], "synthesized"), _enough(
         metric, sets["reference"], "reference"
     )
+
+
+def _with_more(metric: DistributionMetric, earlier: Summary | None, features: torch.Tensor) -> Summary:
+    with isolated(), torch.inference_mode():
+        added = metric.summarize(features)
+        if not hasattr(added, "count"):
+            raise MetricError(f"{metric.text}: summarize gave {type(added).__name__}, expected a Summary.")
+        return added if earlier is None else earlier.merge(added)
 
 
 def _features(

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from iqa_registry.errors import UsageError
+from iqa_registry.errors import PluginError, UsageError
 from iqa_registry.metrics import Metric
 from iqa_registry.parameters import format_reference, parse_reference
 from iqa_registry.registry import Registry, build_registry
@@ -115,7 +115,8 @@ def run_checks(metric: str | Metric, registry: Registry | None = None) -> list[C
         subject = _subject(metric, registry)
     except UsageError:
         raise
-    except Exception as error:
+    except Exception as failure:
+        error = failure.__cause__ if isinstance(failure, PluginError) and failure.__cause__ else failure
         return [CheckResult("construction", "fail", f"{type(error).__name__}: {first_line(error)}")]
     return [_run(check, subject) for check in CHECKS[subject.spec.kind]]
 

@@ -1,0 +1,64 @@
+"""What a plugin prints does not reach the results on stdout."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rude_metrics
+from iqa_registry import plugins
+from iqa_registry.cli.app import app
+
+
+class PrintingPoint:
+    """An entry point whose import prints."""
+
+    name = "rude"
+
+    def load(self):
+        print("printed while importing")  # noqa: T201
+        return rude_metrics
+
+
+@pytest.fixture
+def iqa(monkeypatch, capfd, tmp_path):
+    """Run the program on one pair; gives what reached the two descriptors."""
+    find = plugins.find_candidates
+    chatty = plugins.Candidate(PrintingPoint(), rude_metrics.candidate().origin)
+    monkeypatch.setattr(
+        plugins, "find_candidates", lambda *group: [*find(*group), *([] if group else [chatty])]
+    )
+    for name, value in (("a", 100), ("b", 151)):
+        Image.fromarray(np.full((16, 16), value, np.uint8)).save(tmp_path / f"{name}.png")
+
+    def run(*args):
+        app.main([*args], standalone_mode=False)
+        return capfd.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json"])
+def test_stdout_holds_the_table_alone(iqa, tmp_path, form):
+    images = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    out, err = iqa("evaluate", *images, "--metric", "rude-talking", "--intensity", "dtype", form)
+    rows = json.loads(out) if form == "--json" else list(csv.DictReader(io.StringIO(out)))
+    assert [row["metric"] for row in rows] == ["rude-talking"]
+    assert float(rows[0]["score"]) == pytest.approx(51 / 255, abs=1e-6)
+    for text in (
+        "printed while importing",
+        "printed while starting",
+        "printed while scoring",
+        "written while scoring",
+    ):
+        assert text in err
+        assert text not in out
+
+
+def test_lists_hold_no_prints(iqa):
+    out, err = iqa("list", "--json")
+    assert "rude-talking" in [row["name"] for row in json.loads(out)]
+    assert "printed while importing" in err
