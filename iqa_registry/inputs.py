@@ -17,7 +17,7 @@ from iqa_registry.images.given import as_items, is_pair
 from iqa_registry.images.image import Source
 from iqa_registry.images.layouts import lay_out
 from iqa_registry.images.objects import to_source
-from iqa_registry.images.pair import Pair, Pairing
+from iqa_registry.images.pair import Pair, Pairing, check_names
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -118,6 +118,7 @@ def open_inputs(
         reading.get("axis", "axial"),
         registry,
     )
+    check_names(opened.pairs)
     return replace(opened, pairs=_arranged(_with_sources(opened.pairs), reading.get("layout")))
 
 

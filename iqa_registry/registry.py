@@ -218,7 +218,7 @@ class Registry:
         metric.spec = resolved.spec
         metric.configuration = resolved.configuration
         with _told(resolved.spec):
-            return metric.eval().requires_grad_(False).to(device)
+            return metric.eval().requires_grad_(False).to(_known_device(device))
 
     def ranker(self, text: str) -> Ranker:
         """Build the ranker ``NAME`` or ``NAME:KEY=VALUE,...``."""
@@ -351,6 +351,15 @@ def _import(target: str, spec: FactorySpec) -> Any:
         return getattr(found, attribute)
     except AttributeError as error:
         raise PluginError(f"{spec.name}: {module} has no {attribute!r} ({spec.origin}).") from error
+
+
+def _known_device(name: str) -> Any:
+    import torch
+
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"{name!r} is not a device. Use cpu, cuda or cuda:N.") from None
 
 
 @contextmanager

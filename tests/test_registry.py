@@ -253,3 +253,8 @@ def test_every_public_name_can_be_had():
     assert iqa_registry.__version__.count(".") == 2
     with pytest.raises(AttributeError, match="has no attribute 'ssim'"):
         _ = iqa_registry.ssim
+
+
+def test_a_device_that_does_not_exist_is_rejected(registry):
+    with pytest.raises(UsageError, match=r"'tpu9' is not a device\. Use cpu"):
+        registry.metric("mae", device="tpu9")

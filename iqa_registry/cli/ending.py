@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,10 +42,14 @@ def one_line() -> Iterator[None]:
         _forget_output()
         raise click.exceptions.Exit(0) from None
     except OSError as error:
-        if debugging() or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if debugging() or not (full or error.filename):
             raise
-        _forget_output()
-        _end(1, "error: the output cannot be written: the disk is full. Make room, and rerun.")
+        if full:
+            _forget_output()
+            _end(1, "error: the output cannot be written: the disk is full. Make room, and rerun.")
+        # What the machine says of a file: a name that is too long, a folder that may not be read.
+        _end(1, f"error: {error.filename}: {error.strerror}.")
 
 
 def debugging() -> bool:
@@ -52,8 +57,18 @@ def debugging() -> bool:
     return os.environ.get("IQA_DEBUG", "") not in ("", "0")
 
 
+def shortened(message: str) -> str:
+    """A message whose names are cut where they are too long to be read.
+
+    Example:
+        >>> len(shortened("error: " + "x" * 5000 + ": no such file"))
+        143
+    """
+    return re.sub(r"\S{201,}", lambda found: f"{found[0][:80]}…{found[0][-40:]}", message)
+
+
 def _end(code: int, message: str, before: str = "") -> NoReturn:
-    click.echo(f"{before}iqa: {message}", err=True)
+    click.echo(f"{before}iqa: {shortened(message)}", err=True)
     raise click.exceptions.Exit(code) from None
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from iqa_registry.cli.ending import shortened
+
 if TYPE_CHECKING:
     from iqa_registry.registry import Registry
 
@@ -193,4 +195,4 @@ _LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 
 def warn(text: str) -> None:
     """A line on stderr."""
-    click.echo(f"iqa: {text}", err=True)
+    click.echo(f"iqa: {shortened(text)}", err=True)

@@ -354,7 +354,7 @@ def choose_device(name: str) -> str:
     """Turn ``auto`` into what the machine has, and reject a device that it does not have.
 
     Raises:
-        OptionError: an unknown device, or CUDA where there is none.
+        OptionError: an unknown device, CUDA where there is none, or a device that cannot compute (``meta``).
     """
     import torch
 
@@ -369,6 +369,10 @@ def choose_device(name: str) -> str:
         raise OptionError(
             "device", f"{name} is not available: this machine has {count} CUDA devices; use cpu."
         )
+    try:
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise OptionError("device", f"{name} cannot compute on this machine; use cpu.") from error
     return str(device)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from iqa_registry.errors import UsageError, nearest
+from iqa_registry.images.pair import name_problem
 from iqa_registry.tables.reading import Cells, read_cells
 
 Row = dict[str, Any]
@@ -23,7 +23,6 @@ _INDEX = ("", "Unnamed: 0", "__index_level_0__")
 """What pandas calls the column of its row numbers."""
 _MISSING = ("", "nan", "na", "n/a", "none", "null", "<na>")
 _MISSPELLED = 0.85
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def read_rows(path: Path) -> tuple[list[tuple[str, Row]], list[str]]:
@@ -45,10 +44,9 @@ def read_rows(path: Path) -> tuple[list[tuple[str, Row]], list[str]]:
     placed = [(cells.place(number), row) for number, row in enumerate(rows)]
     for place, row in placed:
         for name in _NAMES:
-            if _CONTROL.search(str(row.get(name) or "")):
-                raise UsageError(
-                    f"{place}: the {name} {row[name]!r} holds a line break or another control character. Rename it."
-                )
+            problem = name_problem(str(row.get(name) or ""))
+            if problem:
+                raise UsageError(f"{place}: the {name} {str(row[name])[:100]!r} {problem}")
     return placed, remarks
 
 

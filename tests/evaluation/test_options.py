@@ -61,6 +61,12 @@ def test_an_unknown_option_offers_the_nearest():
         make_options({"intensty": "dtype"})
 
 
+@pytest.mark.parametrize("name", ["meta", "cuda:77", "vulkan", "hpu"])
+def test_a_device_that_cannot_compute_is_rejected(name):
+    with pytest.raises(OptionError, match=f"device: {name} .*use cpu"):
+        choose_device(name)
+
+
 @pytest.mark.parametrize("name", ["gpu7", "cuda:99"])
 def test_an_unknown_device_is_rejected(name):
     with pytest.raises(OptionError, match="device: "):
