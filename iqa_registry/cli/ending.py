@@ -62,7 +62,7 @@ def shortened(message: str) -> str:
 
     Example:
         >>> len(shortened("error: " + "x" * 5000 + ": no such file"))
-        143
+        141
     """
     return re.sub(r"\S{201,}", lambda found: f"{found[0][:80]}…{found[0][-40:]}", message)
 
