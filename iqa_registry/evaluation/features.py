@@ -116,6 +116,8 @@ class ReferenceFeatures:
         kept = self._kept.get(encoder)
         if kept is not None and kept[0] == references:
             return kept[1]
+        # Their memory is free before the next are made.
+        del kept
         self._kept.pop(encoder, None)
         features = encode()
         self.encoded += len(references)

@@ -10,6 +10,7 @@ import toy_metrics
 from iqa_registry.agreement.scores import read_scores
 from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.evaluation.store import read_run
+from iqa_registry.files import write_atomically
 from iqa_registry.registry import build_registry
 from iqa_registry.tables.schema import wide_names
 from iqa_registry.tables.writing import as_parquet
@@ -314,3 +315,11 @@ def test_a_file_is_replaced_whole_and_its_folder_is_synced(tmp_path, monkeypatch
     monkeypatch.setattr(files.os, "fsync", note)
     files.write_atomically(path, b"new", durable=True)
     assert synced == [(b"old", False), (b"new", True)]
+
+
+def test_a_file_is_not_written_into(tmp_path):
+    path, other = tmp_path / "scores.csv", tmp_path / "other name"
+    path.write_bytes(b"old scores")
+    other.hardlink_to(path)
+    write_atomically(path, b"new")
+    assert (path.read_bytes(), other.read_bytes()) == (b"new", b"old scores")

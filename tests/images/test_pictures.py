@@ -183,3 +183,17 @@ def test_the_limit_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("IQA_MAX_IMAGE_BYTES", "2GB")
     with pytest.raises(Exception, match="IQA_MAX_IMAGE_BYTES is '2GB', expected a number of bytes"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", [b"IHDR", b"IDAT", b"IEND"])
+def test_each_checksum_of_a_png_counts(tmp_path: Path, name: bytes) -> None:
+    values = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    data = bytearray(png_bytes(values, 0))
+    start = data.index(name)
+    end = start + 4 + int.from_bytes(data[start - 4 : start], "big")
+    (tmp_path / "good.png").write_bytes(data)
+    np.testing.assert_array_equal(read_image(tmp_path / "good.png").pixels[0], values)
+    data[end + 3] ^= 1  # the last byte of the checksum; the pixels are whole
+    (tmp_path / "bad.png").write_bytes(data)
+    with pytest.raises(ImageError, match="damaged or cut off"):
+        read_image(tmp_path / "bad.png")

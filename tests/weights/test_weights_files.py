@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from iqa_registry.errors import WeightsError
 from iqa_registry.weights import PackageFile, TorchHubFile, WeightStore, fingerprint
+from iqa_registry.weights.files import read_file
 from iqa_registry.weights.formats import read_pickled_arrays
 from iqa_registry.weights.hashing import file_sha256, fingerprint_of_file
 from weight_archives import ARRAYS, TENSORS, tar_with
@@ -193,3 +194,14 @@ def test_listing_needs_no_torch(tmp_path, make_store):
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["present", "set()"]
+
+
+def test_a_file_with_another_hash_is_not_read(tmp_path, monkeypatch):
+    path = tmp_path / "net.safetensors"
+    save_file(TENSORS, path)
+    right = file_sha256(path)
+    assert read_file(path, "net", expected=right).sha256 == right
+    assert read_file(path, "net", expected=right[:8]).sha256 == right
+    monkeypatch.setattr("iqa_registry.weights.files.read", lambda *given: pytest.fail("was read"))
+    with pytest.raises(WeightsError, match="0000"):
+        read_file(path, "net", expected="0" * 64)
