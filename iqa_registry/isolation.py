@@ -13,10 +13,10 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 _RESERVED: ContextVar[bool] = ContextVar("stdout is reserved for results", default=False)
 
@@ -155,19 +155,23 @@ def _concerns_all(entry: tuple[Any, ...]) -> bool:
 
 @contextmanager
 def _stdout_elsewhere() -> Iterator[None]:
-    """Lead ``print`` and what libraries in C write to stderr."""
+    """Lead ``print`` and what libraries in C write to stderr, whoever has kept hold of stdout."""
+    streams = {id(stream): stream for stream in (sys.stdout, sys.__stdout__) if stream is not None}
     with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # a closed descriptor cannot be led elsewhere
             kept = os.dup(1)
             stack.callback(os.close, kept)
-            _flush()
+            _flush(streams.values())
             os.dup2(2, 1)
             stack.callback(os.dup2, kept, 1)
-            stack.callback(_flush)
+            stack.callback(_flush, streams.values())
         yield
 
 
-def _flush() -> None:
-    """Write out what C holds back."""
+def _flush(streams: Iterable[TextIO]) -> None:
+    """Write out what Python and C hold back."""
+    for stream in streams:
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
     with contextlib.suppress(OSError, TypeError, AttributeError):
         ctypes.CDLL(None).fflush(None)

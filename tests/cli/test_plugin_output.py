@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -62,3 +65,41 @@ def test_lists_hold_no_prints(iqa):
     out, err = iqa("list", "--json")
     assert "rude-talking" in [row["name"] for row in json.loads(out)]
     assert "printed while importing" in err
+
+
+PROGRAM = """
+import ctypes, logging, subprocess, sys
+kept = sys.stdout
+logger = logging.getLogger("rude")
+logger.addHandler(logging.StreamHandler(sys.stdout))
+import rude_metrics
+from iqa_registry import plugins
+from iqa_registry.cli.app import app
+
+def compare(self, synthesized, reference, mask=None):
+    kept.write("kept hold of stdout")
+    logger.error("logged")
+    subprocess.run([sys.executable, "-c", "print('from a child')"])
+    ctypes.CDLL(None).puts(b"from C")
+    return (synthesized - reference).abs().mean((1, 2, 3))
+
+rude_metrics.Talking.compare = compare
+find = plugins.find_candidates
+plugins.find_candidates = lambda *group: [*find(*group), *([] if group else [rude_metrics.candidate()])]
+app(sys.argv[1:], prog_name="iqa")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the C library of Windows has no such name")
+def test_whatever_way_it_is_written(tmp_path):
+    for name, value in (("a", 100), ("b", 151)):
+        Image.fromarray(np.full((16, 16), value, np.uint8)).save(tmp_path / f"{name}.png")
+    options = ("a.png", "b.png", "-m", "rude-talking", "--intensity", "dtype", "--csv")
+    command = [sys.executable, "-c", PROGRAM, "evaluate", *options]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [float(row["score"]) for row in rows] == [pytest.approx(0.2, abs=1e-6)]
+    for text in ("kept hold of stdout", "logged", "from a child", "from C"):
+        assert text in done.stderr
+        assert text not in done.stdout
