@@ -24,6 +24,7 @@ _RESERVED: ContextVar[bool] = ContextVar("stdout is reserved for results", defau
 class _Setting(NamedTuple):
     """Something that holds for the whole process."""
 
+    name: str
     read: Callable[[], Any]
     write: Callable[[Any], object]
     initial: Any = None
@@ -47,7 +48,7 @@ def isolated() -> Iterator[None]:
         True
     """
     before = {module: [item.read() for item in items] for module, items in _loaded().items()}
-    generators = [(write, read()) for read, write in _generators()]
+    generators = [(write, read()) for _, read, write in _generators()]
     filters = list(warnings.filters)
     with _stdout_elsewhere() if _RESERVED.get() else contextlib.nullcontext():
         try:
@@ -73,6 +74,28 @@ def stdout_reserved() -> Iterator[None]:
         _RESERVED.reset(token)
 
 
+def process_settings() -> dict[str, Any]:
+    """What :func:`isolated` puts back, by name, as far as it is loaded.
+
+    Example:
+        >>> before = process_settings()
+        >>> _ = random.seed(7)
+        >>> [name for name, value in process_settings().items() if value != before[name]]
+        ['the random state of Python']
+    """
+    found = {item.name: item.read() for items in _loaded().values() for item in items}
+    for name, read, _ in _generators():
+        found[f"the random state of {name}"] = _comparable(read())
+    return found
+
+
+def _comparable(state: Any) -> Any:
+    """A state without arrays, which have no single answer to whether they are equal."""
+    if hasattr(state, "tolist"):
+        return state.tolist()
+    return [_comparable(item) for item in state] if isinstance(state, tuple | list) else state
+
+
 def _restore(items: list[_Setting], earlier: list[Any]) -> None:
     for item, value in zip(items, earlier, strict=True):
         if value is not None and item.read() != value:
@@ -93,7 +116,7 @@ def _loaded() -> dict[str, list[_Setting]]:
 
 
 def _of_process() -> list[_Setting]:
-    return [_Setting(_folder, os.chdir)]
+    return [_Setting("the current folder", _folder, os.chdir)]
 
 
 def _folder() -> str | None:
@@ -106,7 +129,7 @@ def _folder() -> str | None:
 def _of_numpy() -> list[_Setting]:
     import numpy as np
 
-    return [_Setting(np.geterr, lambda kept: np.seterr(**kept))]
+    return [_Setting("numpy.seterr", np.geterr, lambda kept: np.seterr(**kept))]
 
 
 def _of_torch() -> list[_Setting]:
@@ -115,36 +138,47 @@ def _of_torch() -> list[_Setting]:
     cudnn = torch.backends.cudnn
 
     def flag(name: str) -> _Setting:
-        return _Setting(lambda: getattr(cudnn, name), lambda value: setattr(cudnn, name, value))
+        return _Setting(
+            f"torch.backends.cudnn.{name}",
+            lambda: getattr(cudnn, name),
+            lambda value: setattr(cudnn, name, value),
+        )
 
     return [
-        _Setting(torch.get_default_dtype, torch.set_default_dtype, torch.float32),
+        _Setting("the default dtype", torch.get_default_dtype, torch.set_default_dtype, torch.float32),
         _Setting(
+            "the default device",
             lambda: str(torch.get_default_device()),
             lambda name: torch.set_default_device(None if name == "cpu" else name),
             "cpu",
         ),
-        _Setting(torch.is_grad_enabled, torch.set_grad_enabled, True),
-        _Setting(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
-        _Setting(torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
-        _Setting(torch.get_num_threads, torch.set_num_threads),
-        _Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-        _Setting(torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
+        _Setting("the grad mode", torch.is_grad_enabled, torch.set_grad_enabled, True),
+        _Setting("the detection of anomalies", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+        _Setting(
+            "deterministic algorithms", torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode
+        ),
+        _Setting("the number of threads", torch.get_num_threads, torch.set_num_threads),
+        _Setting(
+            "the precision of products",
+            torch.get_float32_matmul_precision,
+            torch.set_float32_matmul_precision,
+        ),
+        _Setting("oneDNN", torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
         *map(flag, ("enabled", "benchmark", "deterministic")),
     ]
 
 
-def _generators() -> Iterator[tuple[Callable[[], Any], Callable[[Any], object]]]:
-    """How the state of each generator of the process is read and written."""
-    yield random.getstate, random.setstate
+def _generators() -> Iterator[tuple[str, Callable[[], Any], Callable[[Any], object]]]:
+    """The name of each random generator of the process, and how its state is read and written."""
+    yield "Python", random.getstate, random.setstate
     numbers: Any = sys.modules.get("numpy.random")
     if hasattr(numbers, "set_state"):
-        yield numbers.get_state, numbers.set_state
+        yield "numpy", numbers.get_state, numbers.set_state
     torch: Any = sys.modules.get("torch")
     if hasattr(torch, "set_rng_state"):
-        yield torch.get_rng_state, torch.set_rng_state
+        yield "torch", torch.get_rng_state, torch.set_rng_state
         if torch.cuda.is_initialized():
-            yield torch.cuda.get_rng_state_all, torch.cuda.set_rng_state_all
+            yield "torch on CUDA", torch.cuda.get_rng_state_all, torch.cuda.set_rng_state_all
 
 
 def _concerns_all(entry: tuple[Any, ...]) -> bool:

@@ -146,7 +146,7 @@ def test_a_reference_function_finds_what_differs(broken, name, function, atol, e
 def test_the_error_lists_the_failing_checks_and_survives_pickling(broken):
     with pytest.raises(ConformanceError) as caught:
         assert_conforms("offset", broken)
-    text = "offset fails 1 of 30 checks:\n  identity: declares identity_score=0, gives 0.2"
+    text = "offset fails 1 of 31 checks:\n  identity: declares identity_score=0, gives 0.2"
     assert str(caught.value) == text
     assert str(pickle.loads(pickle.dumps(caught.value))) == text
 

@@ -22,10 +22,11 @@ from functools import lru_cache
 from typing import Any
 
 from iqa_registry.errors import PluginError, UsageError
+from iqa_registry.isolation import isolated
 from iqa_registry.metrics import Metric
 from iqa_registry.parameters import format_reference, parse_reference
 from iqa_registry.registry import Registry, build_registry
-from iqa_registry.testing import inputs, masks, module, scores, sets
+from iqa_registry.testing import inputs, masks, module, scores, sets, surroundings
 from iqa_registry.testing.reference import Function, Pixels, ReferenceFunction
 from iqa_registry.testing.results import CheckResult, ConformanceError, Failed, Skipped
 from iqa_registry.testing.subject import Subject, first_line
@@ -48,6 +49,7 @@ EVERY: tuple[Check, ...] = (
     scores.score_range,
     scores.order,
     scores.determinism,
+    surroundings.surroundings,
     scores.constant_images,
     inputs.small_images,
     inputs.color,
@@ -165,7 +167,7 @@ def conformance_tests(
     Example:
         >>> test_pixels = conformance_tests("mae", "psnr")
         >>> len(test_pixels.pytestmark[0].args[1])
-        60
+        62
     """
     import pytest
 
@@ -209,7 +211,9 @@ def _subject(metric: str | Metric, registry: Registry | None) -> Subject:
 def _run(check: Check, subject: Subject) -> CheckResult:
     name = _name(check)
     try:
-        return CheckResult(name, "pass", check(subject))
+        # What one check lets the metric change for the process would hide it from the next.
+        with isolated():
+            return CheckResult(name, "pass", check(subject))
     except Skipped as reason:
         return CheckResult(name, "skipped", str(reason))
     except Failed as reason:
