@@ -32,16 +32,20 @@ class Seal:
 
     def __init__(self, features: Any) -> None:
         self._tensors = list(tensors_in(features))
-        self._versions = [_version(tensor) for tensor in self._tensors]
+        self._states = [_state(tensor) for tensor in self._tensors]
         self._sums = [checksum(tensor) for tensor in self._tensors]
 
     @property
     def broken(self) -> bool:
         """Whether a tensor has been changed since."""
-        return any(
-            _version(tensor) != version or checksum(tensor) != total
-            for tensor, version, total in zip(self._tensors, self._versions, self._sums, strict=True)
-        )
+        if any(_state(tensor) != state for tensor, state in zip(self._tensors, self._states, strict=True)):
+            return True
+        try:
+            return any(
+                checksum(tensor) != total for tensor, total in zip(self._tensors, self._sums, strict=True)
+            )
+        except RuntimeError:  # its memory was let go
+            return True
 
 
 def tensors_in(features: Any) -> Iterator[Tensor]:
@@ -71,9 +75,12 @@ def checksum(tensor: Tensor) -> int:
     words = data[: 8 * count].view(torch.int64)
     rows = words[: count // ROW * ROW].view(-1, ROW).sum(dim=1)
     rest = torch.cat([rows, words[len(rows) * ROW :], data[8 * count :].long()])
-    place = torch.arange(1, len(rest) + 1, device=rest.device)
-    return int((rest * place).sum())
+    # Odd, so that no bit of a sum is lost: sums are taken modulo 2 ** 64.
+    places = 2 * torch.arange(len(rest), device=rest.device) + 1
+    return int((rest * places).sum())
 
 
-def _version(tensor: Tensor) -> int | None:
-    return None if tensor.is_inference() else tensor._version
+def _state(tensor: Tensor) -> tuple[object, ...]:
+    """All but the values; tensors made in inference mode count no operations."""
+    version = None if tensor.is_inference() else tensor._version
+    return version, tensor.shape, tensor.dtype, tensor.requires_grad
