@@ -82,3 +82,20 @@ def test_steps_add_up_to_the_pairs(registry):
     Scorer(metrics, Options(), "cpu").score(batch, metrics, steps.append)
     assert sum(steps) == pytest.approx(4)
     assert len(toy_metrics.encoded) > 0
+
+
+@pytest.mark.parametrize(
+    ("ends", "native"),
+    [
+        ((0, 200, 0, 200), 100.0),
+        ((0, 100, 0, 200), None),
+        ((50, 200, 0, 200), None),
+        ((-100, 300, -100, 300), 200.0),
+    ],
+)
+def test_native_scores_need_equal_limits(score, ends, native):
+    item = load(0, 0.75)
+    names = ("synthesized_low", "synthesized_high", "reference_low", "reference_high")
+    item.columns |= dict(zip(names, map(float, ends), strict=True))
+    (row,) = score([item], "mae")
+    assert (row["score"], row.get("score_native")) == (0.5, native)

@@ -1,5 +1,6 @@
 """Metrics of sets: one row, each reference once, a failure that costs only itself."""
 
+import numpy as np
 import pytest
 
 from iqa_registry.evaluation.encoding import Encoder
@@ -45,3 +46,16 @@ def test_a_failure_is_a_row(score, grey, name, says):
     row = score(pairs if name == "toy-gap" else [(a, grey(10 + n)) for n, (a, _) in enumerate(pairs)], name)
     assert row["status"] == "error"
     assert says in row["message"]
+
+
+def test_a_metric_of_sets_of_volumes_takes_whole_volumes(registry):
+    metric = registry.metric("toy-gap")
+    metric.dimensions = 3
+    metric.encode = lambda volumes: volumes.mean(dim=(2, 3, 4))
+    volumes = [np.full((6, 5, 4), value, np.float32) for value in (0.25, 0.5, 0.75, 1.0)]
+    options = Options(workers=0, intensity="range=0,1")
+    items = plan_items(make_pairs([(volumes[0], volumes[2]), (volumes[1], volumes[3])]), options, {2, 3})
+    row = score_set(metric, make_batches(items, 2), Loader(options), Encoder([metric]))
+    assert (row["status"], row.get("message")) == ("ok", None)
+    assert row["score"] == pytest.approx(0.375 - 0.875, abs=1e-6)
+    assert row["dimensions"] == 3

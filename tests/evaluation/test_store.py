@@ -323,3 +323,12 @@ def test_a_file_is_not_written_into(tmp_path):
     other.hardlink_to(path)
     write_atomically(path, b"new")
     assert (path.read_bytes(), other.read_bytes()) == (b"new", b"old scores")
+
+
+def test_three_of_the_arguments_that_differ_are_shown(run):
+    run()
+    with pytest.raises(UsageError) as caught:
+        run(intensity="range=0,200", out_of_range="error", empty="score", crop=True, dilate=2.0)
+    shown = str(caught.value).partition("(")[2]
+    assert shown.count(" then, ") == 3
+    assert "now and 2 more)" in shown

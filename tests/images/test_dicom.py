@@ -321,3 +321,21 @@ def test_a_deflated_bomb_is_refused(
     ):
         read_image(tmp_path / "bomb.dcm")
     np.testing.assert_array_equal(read_image(tmp_path / "a.dcm").pixels[0], values)
+
+
+@pytest.mark.parametrize(("at", "moved"), [(3, 0.45), (5, -0.45)])
+def test_the_most_uneven_step_is_named(
+    tmp_path: Path, write_series: SeriesWriter, volume: np.ndarray, at: int, moved: float
+) -> None:
+    folder = write_series(tmp_path / "a", volume, np.eye(4))
+    names = {}
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        *place, height = map(float, dataset.ImagePositionPatient)
+        names[round(height)] = path.name
+        if height >= at:  # these and all above them, so that one step alone differs
+            dataset.ImagePositionPatient = [*place, height + moved]
+            dataset.save_as(path)
+    between = f"{names[at - 1]} and {names[at]}"
+    with pytest.raises(ImageError, match=rf"slices lie 1 mm apart, but {1 + moved:g} mm between {between};"):
+        read_image(folder)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from iqa_registry.errors import GeometryError
 from iqa_registry.images.formats import Image, as_picture, as_volume, read_image
 from iqa_registry.images.geometry import (
+    _both_halves,
     center_fit,
     check_affines,
     check_sizes,
@@ -200,3 +201,10 @@ def test_fitting_keeps_the_center_and_what_fits(rows, columns, height, width):
     # A crop and a pad of one odd margin are each other's inverse.
     if height >= rows and width >= columns:
         np.testing.assert_array_equal(center_fit(fitted, (rows, columns)), pixels)
+
+
+@pytest.mark.parametrize("shape", [(6, 8), (5, 8), (4, 4)])
+def test_half_a_spectrum_stands_for_the_whole(rng: np.random.Generator, shape: tuple) -> None:
+    image = torch.from_numpy(rng.random((2, *shape)))
+    half, whole = (transform(image).abs() for transform in (torch.fft.rfft2, torch.fft.fft2))
+    torch.testing.assert_close(_both_halves(half), whole.sum(dim=(1, 2)))

@@ -130,3 +130,9 @@ def test_bombs_are_refused_before_they_fill_memory(tmp_path: Path, monkeypatch: 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2e7
+
+
+def test_strips_of_one_byte(tmp_path: Path) -> None:
+    values = np.array([[3], [250], [7]], np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", values, rowsperstrip=1)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels[0], values)

@@ -137,3 +137,11 @@ def test_excel_says_what_to_install(tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError, match=f"writing .xlsx needs xlsxwriter. {command}"):
         writing.write_table(tmp_path / "u.xlsx", ROWS)
     assert not (tmp_path / "u.xlsx").exists()
+
+
+@pytest.mark.parametrize(
+    "text", [b'"model","epoch"\n', b'"model","epoch"', b"model,epoch\n", b'"model","epoch"\n\n"",""\n']
+)
+def test_a_header_without_rows_is_a_table_without_rows(text):
+    table = parse_text(text, "here").table
+    assert (table.columns, table.height) == (["model", "epoch"], 0)
