@@ -75,7 +75,7 @@ def draw_inconsistency(groups: Sequence[Group]) -> Figure:
     for panel, group in zip(panels, groups, strict=True):
         _bars(panel, group)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=_SMALL, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=_SMALL, frameon=False)
     figure.suptitle("Inconsistency with the ratings (lower is better)", fontsize=11)
     return figure
 
@@ -96,8 +96,15 @@ def _bars(panel: Any, group: Group) -> None:
     panel.axvline(first["chance"], color=COLORS[1], linewidth=1.8, label="chance")
     panel.axvline(first["constant"], color=COLORS[2], linewidth=1.8, linestyle="--", label="a constant score")
     if group.panel is not None:
-        ceiling = group.panel.ceiling.mean_inconsistency
-        panel.axvline(ceiling, color=COLORS[3], linewidth=1.8, linestyle="-.", label="one rater, mean")
+        one = group.panel.others.mean_inconsistency
+        panel.axvline(
+            one, color=COLORS[3], linewidth=1.8, linestyle="-.", label="one rater against the others"
+        )
+        if group.panel.bound is not None:
+            panel.axvline(
+                group.panel.bound.inconsistency,
+                **{"color": "black", "linewidth": 1.8, "linestyle": ":", "label": "a noise-free truth"},
+            )
     panel.scatter([], [], marker="s", color=COLORS[0], label="best, or not told from it")
     panel.set_yticks(places, names, fontsize=_SMALL)
     panel.invert_yaxis()

@@ -191,8 +191,16 @@ def _add_intervals(judged: Judged, clusters: Index, levels: bool, settings: Sett
         resampled.evaluate(counts) for counts in cluster_counts(number, settings.resamples, settings.seed)
     ]
     judged.samples = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
-    for name, samples in judged.samples.items():
-        if name == "inconsistency":
-            samples = reflected(samples, judged.row[name])
+    chance = judged.samples.pop("chance")
+    shown = judged.samples | {
+        "inconsistency": reflected(judged.samples["inconsistency"], judged.row["inconsistency"])
+    }
+    # Skill is made of the very samples that the interval of the inconsistency is made of, and of chance's, which is
+    # too small in samples of few clusters for the same reason.
+    random = reflected(chance, judged.row["chance"])
+    shown["skill"] = 1 - np.divide(
+        shown["inconsistency"], random, out=np.full_like(random, np.nan), where=random > 0
+    )
+    for name, samples in shown.items():
         low, high = percentile_interval(samples, number, settings.level)
         judged.row[f"{name}_low"], judged.row[f"{name}_high"] = low, high

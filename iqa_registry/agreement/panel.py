@@ -1,4 +1,4 @@
-"""The panel of raters: how much they agree among themselves, which bounds what a metric can reach."""
+"""The panel of raters: how much they agree among themselves, and what their noise leaves for a metric to reach."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from iqa_registry.agreement.ratings import pooled
 from iqa_registry.errors import UsageError
 from iqa_registry.statistics.arrays import Array
-from iqa_registry.statistics.raters import HumanCeiling, bias, human_ceiling, icc, krippendorff_alpha
+from iqa_registry.statistics.raters import bias, icc, krippendorff_alpha
+from iqa_registry.statistics.reliability import (
+    AgainstTheOthers,
+    NoiseBound,
+    against_the_others,
+    most_correlation,
+    noise_bound,
+    split_half,
+)
 
 FORMS = ("2,1", "2,k")
 
@@ -22,20 +31,24 @@ class Panel:
     Attributes:
         reliability: rows of ``statistic``, ``value``.
         raters: rows of ``rater``, ``n``, ``bias``, ``inconsistency`` and ``srocc`` against the others.
-        ceiling: each rater against the trimmed mean of the others.
+        others: each rater against the trimmed mean of the others.
+        bound: what a metric that knew the true quality would be expected to score; ``None`` where the raters share too
+            few images.
     """
 
     reliability: list[dict[str, Any]]
     raters: list[dict[str, Any]]
-    ceiling: HumanCeiling
+    others: AgainstTheOthers
+    bound: NoiseBound | None = None
 
 
-def panel_of(single: Array, names: Sequence[str]) -> Panel | None:
+def panel_of(single: Array, names: Sequence[str], pool: str = "trimmed-mean") -> Panel | None:
     """Describe the raters.
 
     Args:
         single: ``(n, k)`` ratings, NaN where a rater did not see an image.
         names: of the ``k`` raters.
+        pool: how their ratings become one, see :class:`~iqa_registry.agreement.ratings.HowRated`.
 
     Returns:
         ``None`` where no two raters saw one image.
@@ -50,19 +63,27 @@ def panel_of(single: Array, names: Sequence[str]) -> Panel | None:
     if seen.size < 2 or not shared.any():
         return None
     single, names = single[:, seen], [names[int(number)] for number in seen]
-    ceiling = human_ceiling(single)
+    others = against_the_others(single)
     biases = bias(single)
     raters = [
         {
             "rater": name.removeprefix("rater_"),
             "n": int((~np.isnan(single[:, number])).sum()),
             "bias": float(biases[number]),
-            "inconsistency": float(ceiling.inconsistency[number]),
-            "srocc": float(ceiling.srocc[number]),
+            "inconsistency": float(others.inconsistency[number]),
+            "srocc": float(others.srocc[number]),
         }
         for number, name in enumerate(names)
     ]
-    return Panel(_reliability(single), raters, ceiling)
+    return Panel(_reliability(single), raters, others, _bound(single, pool))
+
+
+def _bound(single: Array, pool: str) -> NoiseBound | None:
+    try:
+        return noise_bound(single, lambda ratings: pooled(ratings, pool))
+    except UsageError:
+        # Raters who share too few images tell nothing of their noise.
+        return None
 
 
 def _reliability(single: Array) -> list[dict[str, Any]]:
@@ -74,7 +95,13 @@ def _reliability(single: Array) -> list[dict[str, Any]]:
             # Too few images, or raters that share none: no such coefficient, but the others are still worth telling.
             continue
         rows.append({"statistic": found.name, "value": found.value})
+        if form == "2,k":
+            name = "square root of ICC(2,k): correlation of a noise-free truth with the mean rating"
+            rows.append({"statistic": name, "value": most_correlation(found.value)})
     for level in ("interval", "ordinal"):
         value = krippendorff_alpha(single, level)
         rows.append({"statistic": f"Krippendorff's alpha, {level}", "value": value})
+    for ranks, kind in ((False, "Pearson"), (True, "Spearman")):
+        name = f"split-half reliability of the mean rating ({kind}, Spearman-Brown)"
+        rows.append({"statistic": name, "value": split_half(single, ranks=ranks)})
     return rows

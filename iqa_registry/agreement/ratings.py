@@ -56,6 +56,7 @@ class Rated:
             known.
         notes: what was left out, one line each.
         remarks: how the ratings were read and joined, where that is not plain, one line each.
+        pool: how the individual ratings become one.
     """
 
     scores: Scores
@@ -64,6 +65,7 @@ class Rated:
     single: Array | None = None
     notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    pool: str = "trimmed-mean"
 
     def only(self, rows: NDArray[np.bool_]) -> Rated:
         """Some of the images.
@@ -318,7 +320,9 @@ def _joined(
         shared = not rated or not set(scored).isdisjoint(rated)
         why = "All ratings are missing." if shared else explain(scored, rated, (scores.place, place))
         raise UsageError(f"{scores.place}: no image has both a score and a rating. {why}")
-    return Rated(scores, rating, names if single is not None else (), single, notes).only(there)
+    return Rated(scores, rating, names if single is not None else (), single, notes, pool=how.pool).only(
+        there
+    )
 
 
 def _reversed(ratings: Array) -> Array:

@@ -46,11 +46,15 @@ def rater_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
     for group in groups:
         if group.panel is None:
             continue
-        ceiling = group.panel.ceiling
+        others, bound = group.panel.others, group.panel.bound
         means = {
-            "human ceiling, inconsistency": ceiling.mean_inconsistency,
-            "human ceiling, SROCC": ceiling.mean_srocc,
+            "one rater against the mean of the others, inconsistency": others.mean_inconsistency,
+            "one rater against the mean of the others, SROCC": others.mean_srocc,
         }
+        if bound is not None:
+            means["bound: a noise-free truth, inconsistency"] = bound.inconsistency
+            means["bound: a noise-free truth, skill"] = bound.skill
+            means["bound: a noise-free truth, SROCC"] = bound.srocc
         for statistic in (
             *group.panel.reliability,
             *({"statistic": k, "value": v} for k, v in means.items()),

@@ -159,7 +159,7 @@ def _groups(rated: Rated, settings: Settings) -> Iterator[Group]:
             rated.ratings[rows],
             index,
             fold_of(index, settings.folds),
-            None if rated.single is None else panel_of(rated.single[rows], rated.raters),
+            None if rated.single is None else panel_of(rated.single[rows], rated.raters, rated.pool),
         )
 
 

@@ -201,7 +201,7 @@ def _print(groups: list[Group], settings: Settings) -> None:
         click.echo(judged.headline(group))
         click.echo(render.table([_shown(item.row, bool(settings.resamples)) for item in group.judged]))
         if group.panel is not None:
-            click.echo(_raters(group))
+            click.echo("\n".join(judged.rater_lines(group.panel)))
     if any(group.comparisons for group in groups):
         click.echo(f"\n{judged.LEGEND}")
 
@@ -216,23 +216,6 @@ def _shown(row: Mapping[str, Any], intervals: bool) -> dict[str, str]:
     ):
         shown[title] = render.number(row[name], 3)
     return shown
-
-
-def _raters(group: Group) -> str:
-    panel = group.panel
-    if panel is None:
-        return ""
-    ceiling = panel.ceiling
-    lines = [
-        f"{len(panel.raters)} raters, each compared with the others: mean inconsistency "
-        f"{render.number(ceiling.mean_inconsistency)}, SROCC {render.number(ceiling.mean_srocc)} "
-        "(the most a metric can reach)"
-    ]
-    lines += [f"  {row['statistic']}: {render.number(row['value'], 3)}" for row in panel.reliability]
-    biases = sorted(panel.raters, key=lambda rater: rater["bias"])
-    low, high = biases[0], biases[-1]
-    lines.append(f"  bias from {low['bias']:+.3f} ({low['rater']}) to {high['bias']:+.3f} ({high['rater']})")
-    return "\n".join(lines)
 
 
 def _write(groups: list[Group], output: Path | None, plot: bool, trend: str | None) -> None:

@@ -12,6 +12,7 @@ from iqa_registry.cli import render
 
 if TYPE_CHECKING:
     from iqa_registry.agreement.judging import Settings
+    from iqa_registry.agreement.panel import Panel
     from iqa_registry.agreement.study import Group
     from iqa_registry.ranker import Ranker
 
@@ -60,6 +61,26 @@ def metric_row(row: Mapping[str, Any], intervals: Collection[str] = (), n: bool 
             # The headings are alike, but keys differ.
             shown[f"95 %{' ' * len(shown)}"] = render.interval(row, name)
     return shown
+
+
+def rater_lines(panel: Panel) -> Iterator[str]:
+    """What is known of the raters, as text."""
+    others, bound = panel.others, panel.bound
+    yield (
+        f"{len(panel.raters)} raters, each compared with the mean of the others: inconsistency "
+        f"{render.number(others.mean_inconsistency)}, SROCC {render.number(others.mean_srocc)} "
+        "(one rater; a metric can do better)"
+    )
+    if bound is not None:
+        yield (
+            f"a metric that knew the true quality: inconsistency {render.number(bound.inconsistency)}, "
+            f"skill {render.number(bound.skill)}, SROCC {render.number(bound.srocc)} "
+            "(what the raters' noise leaves; nothing can be expected to do better)"
+        )
+    yield from (f"  {row['statistic']}: {render.number(row['value'], 3)}" for row in panel.reliability)
+    biases = sorted(panel.raters, key=lambda rater: rater["bias"])
+    low, high = biases[0], biases[-1]
+    yield f"  bias from {low['bias']:+.3f} ({low['rater']}) to {high['bias']:+.3f} ({high['rater']})"
 
 
 def against_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

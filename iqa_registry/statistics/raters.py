@@ -1,4 +1,4 @@
-"""Raters: their mean, their agreement with each other, their bias, and the ceiling that they set for metrics.
+"""Raters: their mean, their agreement with each other, and their bias.
 
 Ratings come as an array ``(n, k)``: n images, k raters, NaN where a rater did not rate an image.
 
@@ -8,7 +8,7 @@ Sources:
     doi:10.1037/1082-989X.1.1.30; for missing ratings Henderson's method 3, "Estimation of variance and covariance
     components", Biometrics 9(2):226-252, 1953, doi:10.2307/3001853.
     Alpha: Krippendorff, "Computing Krippendorff's Alpha-Reliability", University of Pennsylvania, 2011.
-    Trimmed mean: Xie et al., "K-CROSS", arXiv:2307.04296. The human ceiling is this project's.
+    Trimmed mean: Xie et al., "K-CROSS", arXiv:2307.04296.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from iqa_registry.errors import UsageError
-from iqa_registry.statistics.agreement import srocc
 from iqa_registry.statistics.arrays import Array
-from iqa_registry.statistics.inconsistency import align_to_levels, chance, inconsistency
 
 Form = Literal["1,1", "1,k", "2,1", "2,k", "3,1", "3,k"]
 Level = Literal["interval", "ordinal", "nominal"]
@@ -58,7 +56,7 @@ def trimmed_mean(ratings: ArrayLike, drop: int = 1) -> Array:
         >>> trimmed_mean([[0.1, 0.4, 0.5, 0.9], [0.2, np.nan, 0.4, np.nan]])
         array([0.45, 0.3 ])
     """
-    table = _table(ratings)
+    table = rating_table(ratings)
     if drop < 0:
         raise UsageError(f"drop must be 0 or more, got {drop}.")
     ordered = np.sort(table, axis=1)
@@ -66,7 +64,7 @@ def trimmed_mean(ratings: ArrayLike, drop: int = 1) -> Array:
     dropped = np.where(counts > 2 * drop, drop, 0)
     place = np.arange(table.shape[1])
     kept = (place >= dropped) & (place < counts - dropped)
-    return _ratio(np.where(kept, ordered, 0.0).sum(axis=1), kept.sum(axis=1))
+    return ratio(np.where(kept, ordered, 0.0).sum(axis=1), kept.sum(axis=1))
 
 
 def bias(ratings: ArrayLike) -> Array:
@@ -86,78 +84,13 @@ def bias(ratings: ArrayLike) -> Array:
         >>> bias([[0.3, 0.2, 0.1], [0.7, 0.4, np.nan]]).round(3)
         array([ 0.225, -0.15 , -0.15 ])
     """
-    table = _table(ratings, raters=2)
+    table = rating_table(ratings, raters=2)
     rated = np.isfinite(table)
     values = np.where(rated, table, 0.0)
     others = rated.sum(axis=1, keepdims=True) - rated
-    mean = _ratio(values.sum(axis=1, keepdims=True) - values, others)
+    mean = ratio(values.sum(axis=1, keepdims=True) - values, others)
     shared = rated & (others > 0)
-    return _ratio(np.where(shared, values - mean, 0.0).sum(axis=0), shared.sum(axis=0))
-
-
-@dataclass(frozen=True, slots=True)
-class HumanCeiling:
-    """How well single raters do when each is judged as a metric is.
-
-    Attributes:
-        inconsistency: ``(k,)``; lower is better.
-        chance: ``(k,)`` inconsistency of a random order on the same images.
-        srocc: ``(k,)``; NaN where a rater or the others gave one rating only.
-        images: ``(k,)`` number of images behind each.
-        mean_inconsistency: over the raters that have one; NaN if none has. The other two means likewise.
-        mean_chance: see above.
-        mean_srocc: see above.
-    """
-
-    inconsistency: Array
-    chance: Array
-    srocc: Array
-    images: NDArray[np.int64]
-    mean_inconsistency: float
-    mean_chance: float
-    mean_srocc: float
-
-
-def human_ceiling(ratings: ArrayLike, drop: int = 1) -> HumanCeiling:
-    """Judge each rater against the trimmed mean of the others, as a metric is judged against the ratings.
-
-    The trimmed mean of the others is the reference and gives the scale; the rater takes the metric's part and counts
-    by rank alone: ``inconsistency(align_to_levels(rater, others), others)``. So a rater who uses another part of the
-    scale loses nothing, just as a metric does not. Only images count that the rater and another one rated.
-
-    Args:
-        ratings: ``(n, k)``, NaN where missing.
-        drop: see :func:`trimmed_mean`.
-
-    Returns:
-        The values of each rater, NaN for one with fewer than two images in common with others, and their means.
-
-    Raises:
-        UsageError: no ``(n, k)`` array with two raters at least, an infinite rating, or ``drop`` below 0.
-
-    Example:
-        >>> ceiling = human_ceiling([[0.1, 0.2, 0.1], [0.5, 0.3, 0.4], [0.7, 0.9, 0.3], [0.8, 0.8, 0.9]])
-        >>> ceiling.inconsistency.round(3), round(ceiling.mean_srocc, 3)
-        (array([0.   , 0.175, 0.2  ]), 0.811)
-    """
-    table = _table(ratings, raters=2)
-    raters = table.shape[1]
-    values = np.full((3, raters), np.nan)
-    images = np.zeros(raters, dtype=np.int64)
-    for number in range(raters):
-        own, others = table[:, number], trimmed_mean(np.delete(table, number, axis=1), drop)
-        shared = np.isfinite(own) & np.isfinite(others)
-        images[number] = shared.sum()
-        if images[number] > 1:
-            values[:, number] = _judge(own[shared], others[shared])
-    known = np.isfinite(values)
-    means = _ratio(np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1))
-    return HumanCeiling(values[0], values[1], values[2], images, *map(float, means))
-
-
-def _judge(own: Array, others: Array) -> tuple[float, float, float]:
-    """Inconsistency, chance and SROCC of one rater against the others."""
-    return inconsistency(align_to_levels(own, others), others), chance(others), srocc(own, others)
+    return ratio(np.where(shared, values - mean, 0.0).sum(axis=0), shared.sum(axis=0))
 
 
 def krippendorff_alpha(ratings: ArrayLike, level: Level = "interval") -> float:
@@ -188,7 +121,7 @@ def krippendorff_alpha(ratings: ArrayLike, level: Level = "interval") -> float:
     """
     from scipy.stats import rankdata
 
-    table = _table(ratings)
+    table = rating_table(ratings)
     if level not in ("interval", "ordinal", "nominal"):
         raise UsageError(f"level must be interval, ordinal or nominal, got {level!r}.")
     rated = np.isfinite(table)
@@ -219,7 +152,7 @@ def _squared_pairs(values: Array, images: NDArray[np.intp], sizes: NDArray[np.in
     """Sum of squared differences over ordered pairs: within each image, and in all."""
     values = values - values.mean()
     sums = np.bincount(images, weights=values, minlength=sizes.size).astype(np.float64)
-    means = _ratio(sums, sizes)
+    means = ratio(sums, sizes)
     squares = np.bincount(images, weights=(values - means[images]) ** 2, minlength=sizes.size)
     return np.asarray(2 * sizes * squares, dtype=np.float64), float(2 * values.size * (values**2).sum())
 
@@ -288,7 +221,7 @@ def icc(ratings: ArrayLike, form: Form = "2,1") -> IntraclassCorrelation:
         >>> round(result.value, 4), result.name
         (0.6201, 'ICC(2,k): two-way random, absolute agreement, mean of k raters')
     """
-    table = _table(ratings)
+    table = rating_table(ratings)
     if form not in FORMS:
         raise UsageError(f"the forms of the ICC are {'; '.join(FORMS)}; got {form!r}.")
     rated = np.isfinite(table)
@@ -344,7 +277,16 @@ def _two_way(values: Array, rated: NDArray[np.bool_]) -> tuple[float, float, flo
     return (of_images - (a - 1) * error) / (n - b), (of_raters - (b - 1) * error) / (n - a), error
 
 
-def _table(ratings: ArrayLike, raters: int = 1) -> Array:
+def rating_table(ratings: ArrayLike, raters: int = 1) -> Array:
+    """Ratings as a float array ``(n, k)``, NaN where missing.
+
+    Raises:
+        UsageError: another shape, fewer raters than ``raters``, or an infinite rating.
+
+    Example:
+        >>> rating_table([[1, 2], [3, 4]], raters=2).shape
+        (2, 2)
+    """
     table = np.asarray(ratings, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < raters:
         raise UsageError(
@@ -355,6 +297,11 @@ def _table(ratings: ArrayLike, raters: int = 1) -> Array:
     return table
 
 
-def _ratio(sums: NDArray[np.floating], counts: NDArray[np.integer]) -> Array:
-    """Sums over counts; NaN where the count is 0."""
+def ratio(sums: NDArray[np.floating], counts: NDArray[np.integer]) -> Array:
+    """Sums over counts; NaN where the count is 0.
+
+    Example:
+        >>> ratio(np.array([1.0, 0.0]), np.array([2, 0]))
+        array([0.5, nan])
+    """
     return np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=counts > 0)

@@ -119,7 +119,6 @@ class Resampled:
             if self._pairs is not None:
                 tied, levels = ([row[name] for row in rows] for name in ("tied", "levels"))
                 found |= self._of_pairs(self._pairs, counts, tied, levels)
-        del found["chance"]
         return found
 
     def _in_order(self, counts: Counts) -> dict[str, float]:

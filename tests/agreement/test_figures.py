@@ -42,7 +42,7 @@ def test_bars_stand_at_the_inconsistency_with_its_interval(groups):
         line.get_label(): line.get_xdata()[0] for line in panel.lines if not line.get_label().startswith("_")
     }
     assert marks["chance"] == first["chance"]
-    assert marks["one rater, mean"] == groups[0].panel.ceiling.mean_inconsistency
+    assert marks["one rater against the others"] == groups[0].panel.others.mean_inconsistency
 
 
 def test_scores_are_drawn_as_the_metric_gives_them(groups):

@@ -46,7 +46,7 @@ def test_a_run_of_the_sample_with_single_raters(iqa, tmp_path):
     assert iqa("evaluate", "-m", "psnr", "-m", "mae", "-o", run).returncode == 0
     done = iqa("agree", run, "--ratings", RATINGS, "--resamples", 50, "-o", out, "--plot")
     assert done.returncode == 0, done.stderr
-    assert "10 raters, each compared with the others: mean inconsistency" in done.stdout
+    assert "10 raters, each compared with the mean of the others: inconsistency" in done.stdout
     assert "ICC(2,k): two-way random, absolute agreement" in done.stdout
     assert {"agreement.csv", "raters.csv", "scatter-image.png", "significance-mask.svg"} <= {
         path.name for path in out.iterdir()

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from iqa_registry.errors import UsageError
-from iqa_registry.statistics.inconsistency import align_to_levels, chance, inconsistency
 from iqa_registry.statistics.raters import (
     FORMS,
     bias,
-    human_ceiling,
     icc,
     krippendorff_alpha,
     trimmed_mean,
@@ -260,35 +258,3 @@ def test_a_rater_who_shares_no_image_has_no_bias():
     np.testing.assert_array_equal(bias([[1.0, 2.0, NAN], [NAN, NAN, 3.0]]), [-1.0, 1.0, NAN])
     with pytest.raises(UsageError, match="2 raters at least"):
         bias([[1.0], [2.0]])
-
-
-def test_the_ceiling_judges_a_rater_as_a_metric():
-    table = np.round(sample(25, 5, missing=0.2, seed=1), 1)
-    found = human_ceiling(table)
-    for rater in range(5):
-        own, others = table[:, rater], trimmed_mean(np.delete(table, rater, axis=1))
-        shared = np.isfinite(own) & np.isfinite(others)
-        own, others = own[shared], others[shared]
-        assert found.inconsistency[rater] == inconsistency(align_to_levels(own, others), others)
-        assert found.chance[rater] == chance(others)
-        assert found.srocc[rater] == pytest.approx(scipy.stats.spearmanr(own, others).statistic)
-        assert found.images[rater] == shared.sum()
-    assert found.mean_inconsistency == pytest.approx(found.inconsistency.mean())
-    assert found.mean_inconsistency < found.mean_chance
-
-
-def test_the_ceiling_is_perfect_where_raters_agree_on_the_order_only():
-    truth = np.linspace(0, 1, 12)
-    found = human_ceiling(np.stack([truth, truth**2, np.sqrt(truth), 5 * truth - 2], axis=1))
-    np.testing.assert_allclose(found.inconsistency, 0, atol=1e-15)
-    np.testing.assert_allclose(found.srocc, 1)
-
-
-def test_the_ceiling_of_raters_without_variance_or_images():
-    found = human_ceiling([[1.0, 2.0, NAN, 0.5], [2.0, 2.0, NAN, NAN], [3.0, 2.0, NAN, NAN]])
-    np.testing.assert_array_equal(found.images, [3, 3, 0, 1])
-    np.testing.assert_array_equal(np.isnan(found.srocc), [False, True, True, True])
-    np.testing.assert_array_equal(np.isnan(found.inconsistency), [False, False, True, True])
-    assert np.isnan(human_ceiling([[1.0, 2.0]]).mean_inconsistency)
-    with pytest.raises(UsageError, match="2 raters at least"):
-        human_ceiling([[1.0], [2.0]])

@@ -29,6 +29,7 @@ def written_out(scores, ratings, mapped):
     found = inconsistency.inconsistency(aligned, ratings)
     return {
         "inconsistency": found,
+        "chance": inconsistency.chance(ratings),
         "skill": inconsistency.skill(found, inconsistency.chance(ratings)),
         "srocc": agreement.srocc(scores, ratings),
         "krocc": agreement.krocc(scores, ratings),
