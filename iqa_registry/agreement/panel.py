@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from iqa_registry.agreement.ratings import pooled
 from iqa_registry.errors import UsageError
 from iqa_registry.statistics.arrays import Array
-from iqa_registry.statistics.raters import bias, icc, krippendorff_alpha
+from iqa_registry.statistics.raters import bias, icc, krippendorff_alpha, pooled
 from iqa_registry.statistics.reliability import (
     AgainstTheOthers,
     NoiseBound,

@@ -16,6 +16,7 @@ from iqa_registry.agreement.matching import differences, explain
 from iqa_registry.agreement.scores import ID, Scores
 from iqa_registry.errors import UsageError
 from iqa_registry.statistics.arrays import Array
+from iqa_registry.statistics.raters import pooled
 from iqa_registry.tables.numbers import MARKS, first_word
 from iqa_registry.tables.reading import Cells, column_of, read_cells, some, with_identity
 from iqa_registry.tables.schema import RATER
@@ -329,20 +330,3 @@ def _reversed(ratings: Array) -> Array:
     """The same scale read from its other end."""
     there = ratings[~np.isnan(ratings)]
     return there.min() + there.max() - ratings if there.size else ratings
-
-
-def pooled(single: Array, pool: str) -> Array:
-    """One rating per image from individual raters' scores.
-
-    Example:
-        >>> pooled(np.array([[0.1, 0.5, 0.6], [0.2, np.nan, np.nan]]), "median")
-        array([0.5, 0.2])
-    """
-    from iqa_registry.statistics.raters import trimmed_mean
-
-    if pool == "trimmed-mean":
-        return trimmed_mean(single)
-    there = ~np.isnan(single).all(axis=1)
-    result = np.full(len(single), np.nan)
-    result[there] = (np.nanmedian if pool == "median" else np.nanmean)(single[there], axis=1)
-    return result

@@ -67,6 +67,21 @@ def trimmed_mean(ratings: ArrayLike, drop: int = 1) -> Array:
     return ratio(np.where(kept, ordered, 0.0).sum(axis=1), kept.sum(axis=1))
 
 
+def pooled(single: Array, pool: str) -> Array:
+    """One rating per image from individual raters' scores ``(n, k)``: ``trimmed-mean``, ``mean`` or ``median``.
+
+    Example:
+        >>> pooled(np.array([[0.1, 0.5, 0.6], [0.2, np.nan, np.nan]]), "median")
+        array([0.5, 0.2])
+    """
+    if pool == "trimmed-mean":
+        return trimmed_mean(single)
+    there = ~np.isnan(single).all(axis=1)
+    result = np.full(len(single), np.nan)
+    result[there] = (np.nanmedian if pool == "median" else np.nanmean)(single[there], axis=1)
+    return result
+
+
 def bias(ratings: ArrayLike) -> Array:
     """Each rater's mean deviation from the mean of the others, over the images that the rater shares with others.
 
