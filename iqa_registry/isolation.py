@@ -59,9 +59,8 @@ def isolated() -> Iterator[None]:
                 _restore(items, earlier)
             for write, state in generators:
                 write(state)
-            warnings.filters[:] = [  # type: ignore[index]
-                item for item in warnings.filters if item in filters or not _concerns_all(item)
-            ]
+            for item in [item for item in warnings.filters if item not in filters and _concerns_all(item)]:
+                warnings.filters.remove(item)  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import iqa_registry as iqa
 import toy_metrics
 from iqa_registry.agreement.scores import read_scores
 from iqa_registry.errors import IQAError, UsageError
-from iqa_registry.evaluation.store import read_run
+from iqa_registry.evaluation.store import RunFolder, read_run
 from iqa_registry.files import write_atomically
 from iqa_registry.registry import build_registry
 from iqa_registry.tables.schema import wide_names
@@ -332,3 +332,14 @@ def test_three_of_the_arguments_that_differ_are_shown(run):
     shown = str(caught.value).partition("(")[2]
     assert shown.count(" then, ") == 3
     assert "now and 2 more)" in shown
+
+
+def test_a_folder_is_resumed_unless_it_is_fresh(tmp_path):
+    record = {"fixed": {"metrics": {"mae": {}}}}
+    rows = pl.DataFrame({"metric": ["mae"], "component": [""], "score": [0.5]})
+    with RunFolder(tmp_path / "run").opened(record) as folder:
+        folder.put("000000", "digest", rows)
+    with RunFolder(tmp_path / "run").opened(record) as folder:
+        assert folder.get("000000", "digest")["score"].to_list() == [0.5]
+    with RunFolder(tmp_path / "run", fresh=True).opened(record) as folder:
+        assert folder.get("000000", "digest") is None

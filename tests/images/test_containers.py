@@ -194,3 +194,20 @@ def test_unknown_formats_say_what_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "f.xyz").write_bytes(bytes(200))
     with pytest.raises(ImageError, match=r"unknown format; .*\.mgz .*\.h5 .* Convert it to \.nii\.gz"):
         read_image(tmp_path / "f.xyz")
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((6, 7, 8, 1), (6, 7, 8)), ((6, 7), (6, 7, 1))])
+def test_axes_of_length_one_of_other_programs(
+    tmp_path: Path, rng: np.random.Generator, shape: tuple, expected: tuple
+) -> None:
+    values = rng.integers(0, 500, shape).astype(np.int16)
+    nibabel.save(nibabel.AnalyzeImage(values, None), tmp_path / "f.img")
+    found = read_image(tmp_path / "f.img")
+    np.testing.assert_array_equal(found.pixels, values.reshape(expected)[::-1])
+    assert probe_image(tmp_path / "f.img").shape == expected
+
+
+def test_several_volumes_of_other_programs_are_refused(tmp_path: Path) -> None:
+    nibabel.save(nibabel.AnalyzeImage(np.zeros((6, 7, 8, 2), np.int16), None), tmp_path / "f.img")
+    with pytest.raises(ImageError, match="holds 6 x 7 x 8 x 2 values, expected one volume"):
+        read_image(tmp_path / "f.img")

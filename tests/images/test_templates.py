@@ -211,3 +211,18 @@ def test_a_series_below_each_case(tmp_path, monkeypatch, write_series):
     assert [pair.groups["subject"] for pair in found.pairs] == ["1", "2"]
     table = evaluate(found.pairs, metrics=["mae"], intensity="range=0,100")
     assert table["score"].to_list() == pytest.approx([5 / 100] * 6, rel=1e-5)
+
+
+def test_numbers_are_numbers_but_subjects_are_names(fill):
+    fill("fake/1_10_7.png", "fake/2_20_7.png", "fake/2_03x_7.png", "real/7.png")
+    found = pair_paths("fake/{epoch}_{variant}_{subject}.png", "real/{subject}.png")
+    assert sorted((pair.groups["epoch"], pair.groups["variant"]) for pair in found.pairs) == [
+        (1, "10"), (2, "03x"), (2, "20"),
+    ]  # fmt: skip
+    assert {pair.groups["subject"] for pair in found.pairs} == {"7"}
+
+
+def test_numbers_with_leading_zeros_are_names(fill):
+    fill("fake/01_a.png", "fake/10_a.png", "real/a.png")
+    found = pair_paths("fake/{epoch}_{case}.png", "real/{case}.png")
+    assert sorted(pair.groups["epoch"] for pair in found.pairs) == ["01", "10"]
