@@ -238,3 +238,36 @@ def test_the_limits_are_those_of_the_whole_reference(registry, volumes):
 def test_a_three_dimensional_metric_does_not_apply_to_pictures(registry, pairs):
     table = evaluate(registry, pairs[:1], "ssim:dimensions=3")
     assert table["status"].to_list() == ["not_applicable"]
+
+
+@pytest.mark.parametrize(
+    ("options", "regions"),
+    [
+        ({}, ["image", "mask"]),
+        ({"foreground": True}, ["image", "mask", "foreground"]),
+        ({"regions": {"core": [1], "edge": [2, 3]}}, ["image", "mask", "core", "edge"]),
+        ({"align": "translation"}, ["image", "mask", "aligned", "aligned:mask"]),
+    ],
+)
+def test_a_pair_that_cannot_be_read_has_a_row_for_each_region(registry, grey, tmp_path, options, regions):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no PNG")
+    mask, labels = np.zeros((32, 40), np.uint8), np.zeros((32, 40), np.uint8)
+    mask[8:24, 8:24], labels[4:8], labels[8:16] = 1, 1, 3
+    pairs = [
+        {"pair_id": name, "synthesized": image, "reference": grey(1), "mask": mask, "labels": labels}
+        for name, image in (("bad", str(broken)), ("good", grey(0)))
+    ]
+    table = evaluate(registry, pairs, "mae", "toy-brightness", **options)
+    for metric in ("mae", "toy-brightness"):
+        found = {name: table.filter(pair_id=name, metric=metric) for name in ("bad", "good")}
+        expected = regions if metric == "mae" else [name for name in regions if "aligned" not in name]
+        assert found["bad"]["region"].to_list() == found["good"]["region"].to_list() == expected
+        assert set(found["bad"]["status"]) == {"error"}
+        assert all("broken.png" in message for message in found["bad"]["message"])
+
+
+def test_a_pair_without_a_mask_has_no_rows_of_a_mask(registry, grey):
+    pairs = [("absent.png", grey(1)), (grey(0), grey(1))]
+    table = evaluate(registry, pairs, "mae", foreground=True, regions={"core": [1]})
+    assert table.filter(pair_id="absent")["region"].to_list() == ["image", "foreground"]
