@@ -12,6 +12,7 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from iqa_registry.errors import ImageError
+from iqa_registry.images._dicom_geometry import _own_scale
 from iqa_registry.images.formats import is_series, probe_image, read_image
 
 AFFINE = np.array([[0.9, 0.02, 0.3, -40], [-0.02, 0.88, -1.5, -60], [-0.05, 0.2, 5.2, -20], [0, 0, 0, 1.0]])
@@ -339,3 +340,25 @@ def test_the_most_uneven_step_is_named(
     between = f"{names[at - 1]} and {names[at]}"
     with pytest.raises(ImageError, match=rf"slices lie 1 mm apart, but {1 + moved:g} mm between {between};"):
         read_image(folder)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"RescaleSlope": 2, "RescaleIntercept": -10}, (2.0, -10.0)),
+        ({"RescaleSlope": 2}, (2.0, 0.0)),
+        ({"RescaleIntercept": -10}, None),
+        ({}, None),
+    ],
+)
+def test_the_scale_of_one_frame(given: dict, expected: tuple | None) -> None:
+    frame, header = pydicom.Dataset(), pydicom.Dataset()
+    scale = pydicom.Dataset()
+    for keyword, value in given.items():
+        setattr(scale, keyword, value)
+    frame.PixelValueTransformationSequence = [scale]
+    header.PerFrameFunctionalGroupsSequence = [pydicom.Dataset(), frame]
+    assert _own_scale(header, 1) == expected
+    header.RescaleSlope = 3  # then pydicom has applied that of the file
+    assert _own_scale(header, 1) is None
+    assert _own_scale(pydicom.Dataset(), 0) is None
