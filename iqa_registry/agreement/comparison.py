@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqa_registry.statistics.bootstrap import percentile_interval, two_sided_p_value
+from iqa_registry.statistics.power import equal_within, equivalence_p_value, standard_error, visible_ratio
 
 if TYPE_CHECKING:
     from iqa_registry.agreement.judging import Judged
 
 
-def compare(judged: Sequence[Judged], level: float = 0.95) -> list[dict[str, Any]]:
+def compare(
+    judged: Sequence[Judged], level: float = 0.95, margin: float | None = None
+) -> list[dict[str, Any]]:
     """Compare the inconsistency of each two metrics that were judged on the same images.
 
     Both were computed from the same bootstrap samples, so the difference has samples too: its interval is paired. The
@@ -24,10 +27,14 @@ def compare(judged: Sequence[Judged], level: float = 0.95) -> list[dict[str, Any
     Args:
         judged: metrics of one group.
         level: ``1 - level`` is the error rate of the family.
+        margin: of the inconsistency; what counts as practically equal. By default this is not tested.
 
     Returns:
         One row per pair: ``first``, ``second``, ``difference`` (first less second), ``difference_low`` and ``_high``,
-        ``p_value``, ``p_holm``, ``distinguishable``.
+        ``p_value``, ``p_holm``, ``distinguishable``; ``visible``, the smallest true difference that would have been
+        seen with a power of 80 % after a correction for as many pairs; ``equal_within``, the smallest margin within
+        which the two are equal at the level of each pair (TOST); with ``margin`` also ``p_equal`` and
+        ``practically_equal``.
     """
     sampled = [(item, np.sort(item.rows)) for item in judged if item.samples]
     rows = [
@@ -38,7 +45,48 @@ def compare(judged: Sequence[Judged], level: float = 0.95) -> list[dict[str, Any
     _add_holm(rows)
     for row in rows:
         row["distinguishable"] = bool(row["p_holm"] < 1 - level)
+        _add_limits(row, level, len(rows), margin)
     return rows
+
+
+def _add_limits(row: dict[str, Any], level: float, pairs: int, margin: float | None) -> None:
+    """What could have been seen, and what can be called equal."""
+    error, df = row.pop("error"), row.pop("df")
+    row["visible"] = math.nan if math.isnan(error) else error * visible_ratio(df, (1 - level) / pairs)
+    row["equal_within"] = (
+        math.nan if math.isnan(error) else equal_within(row["difference"], error, df, 1 - level)
+    )
+    if margin is not None:
+        row["p_equal"] = equivalence_p_value(row["difference"], error, df, margin)
+        row["practically_equal"] = bool(row["p_equal"] < 1 - level)
+
+
+def add_stability(judged: Sequence[Judged]) -> None:
+    """Add how often each metric is the most consistent, and among the first three, over the bootstrap samples.
+
+    Of metrics judged on the same images only; those that tie share a place. Adds ``best_share``, ``top3_share`` and
+    the interval of the rank, ``rank_low`` and ``rank_high``, to the rows. A share is not the probability of being the best:
+    it says how firmly this study orders them.
+    """
+    from scipy.stats import rankdata
+
+    sampled = [item for item in judged if item.samples]
+    if len(sampled) < 2 or any(
+        not np.array_equal(np.sort(item.rows), np.sort(sampled[0].rows)) for item in sampled
+    ):
+        return
+    samples = np.stack([item.samples["inconsistency"] for item in sampled], axis=1)
+    best = samples == samples.min(axis=1, keepdims=True)
+    shares = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+    ranks = rankdata(samples, axis=1)
+    for number, item in enumerate(sampled):
+        low, high = np.quantile(ranks[:, number], [0.025, 0.975])
+        item.row |= {
+            "best_share": float(shares[number]),
+            "top3_share": float((ranks[:, number] <= 3).mean()),
+            "rank_low": float(low),
+            "rank_high": float(high),
+        }
 
 
 def against(challenger: Judged, baselines: Sequence[Judged], level: float = 0.95) -> list[dict[str, Any]]:
@@ -74,6 +122,7 @@ def _against(ours: Judged, theirs: Judged, level: float) -> dict[str, Any]:
     }
     if ours.samples and theirs.samples:
         row |= _difference(ours, theirs, level)
+        del row["error"], row["df"]
         second = theirs.samples["inconsistency"]
         ratios = np.divide(
             ours.samples["inconsistency"], second, out=np.full_like(second, np.nan), where=second > 0
@@ -94,6 +143,8 @@ def _difference(first: Judged, second: Judged, level: float) -> dict[str, Any]:
         "difference_low": low,
         "difference_high": high,
         "p_value": two_sided_p_value(samples, difference, number),
+        "error": standard_error(samples, number),
+        "df": number - 1,
     }
 
 

@@ -36,6 +36,7 @@ class SettingFields(TypedDict, total=False):
     folds: int
     each: bool
     apart: Sequence[str]
+    equal_within: float | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Settings:
         each: judge each metric on all images that it scored, even where others did not.
         apart: metrics that do not apply to every image. Each is judged on those that it scored, listed after the
             others and not compared with them; the others are judged as if it were not there.
+        equal_within: two metrics whose inconsistencies differ by less count as practically equal, if the study can
+            show it; by default this is not tested.
     """
 
     group_by: Sequence[str] = ()
@@ -64,6 +67,7 @@ class Settings:
     folds: int = FOLDS
     each: bool = False
     apart: Sequence[str] = ()
+    equal_within: float | None = None
 
 
 @dataclass

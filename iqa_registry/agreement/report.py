@@ -23,6 +23,10 @@ ORDER = (
     "tied",
     "infinite",
     "best",
+    "best_share",
+    "top3_share",
+    "rank_low",
+    "rank_high",
 )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from iqa_registry.agreement.comparison import compare
+from iqa_registry.agreement.comparison import add_stability, compare
 from iqa_registry.agreement.judging import Column, Judged, Settings, judge_metric
 from iqa_registry.agreement.panel import Panel, panel_of
 from iqa_registry.agreement.ratings import Rated
@@ -121,9 +121,9 @@ def judge(
             if progress:
                 progress(done, total)
         group.judged.sort(key=lambda judged: (judged.metric in settings.apart, judged.row["inconsistency"]))
-        group.comparisons = compare(
-            [judged for judged in group.judged if judged.metric not in settings.apart], settings.level
-        )
+        compared = [judged for judged in group.judged if judged.metric not in settings.apart]
+        group.comparisons = compare(compared, settings.level, settings.equal_within)
+        add_stability(compared)
         _mark_best(group, settings.apart)
     if not any(group.judged for group in groups):
         raise UsageError(f"{rated.scores.place}: {groups[0].notes[0]}.")

@@ -70,6 +70,13 @@ if TYPE_CHECKING:
 @option("cluster")
 @option("pool", note="Used for individual raters.")
 @option("resamples")
+@option(
+    "--equal-within",
+    section="Statistics",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="X",
+    help="Test which metrics are practically equal: their inconsistencies differ by less than X.",
+)
 @flag(
     "--own-images",
     "Judge each metric on all images that it scored, even where others scored fewer.",
@@ -160,6 +167,7 @@ def _settings(options: Mapping[str, Any]) -> Settings:
         resamples=options["resamples"],
         seed=options["seed"],
         each=options["own_images"],
+        equal_within=options["equal_within"],
     )
 
 
@@ -200,10 +208,12 @@ def _print(groups: list[Group], settings: Settings) -> None:
             click.echo()
         click.echo(judged.headline(group))
         click.echo(render.table([_shown(item.row, bool(settings.resamples)) for item in group.judged]))
+        if group.comparisons:
+            click.echo("\n".join(judged.comparison_lines(group)))
         if group.panel is not None:
             click.echo("\n".join(judged.rater_lines(group.panel)))
     if any(group.comparisons for group in groups):
-        click.echo(f"\n{judged.LEGEND}")
+        click.echo(f"\n{judged.LEGEND}\n{judged.COLUMNS}")
 
 
 def _shown(row: Mapping[str, Any], intervals: bool) -> dict[str, str]:

@@ -21,6 +21,12 @@ LEGEND = (
     f"{BEST} the most consistent metric and those not distinguishable from it (paired bootstrap, Holm, 5 %)"
 )
 
+COLUMNS = (
+    "  visible: the smallest true difference that such a study sees (power 80 %, corrected for the number of pairs)\n"
+    "  equal within: the smallest margin within which the two are equal (TOST, 5 %)\n"
+    "  best in, top 3 in: share of the bootstrap samples"
+)
+
 
 def headline(group: Group) -> str:
     """The group's name and size, and what its inconsistencies are to be compared with."""
@@ -61,6 +67,38 @@ def metric_row(row: Mapping[str, Any], intervals: Collection[str] = (), n: bool 
             # The headings are alike, but keys differ.
             shown[f"95 %{' ' * len(shown)}"] = render.interval(row, name)
     return shown
+
+
+def comparison_lines(group: Group) -> Iterator[str]:
+    """The most consistent metric against each other one, and how firm the order is, as text."""
+    first = group.judged[0].metric
+    rows = {
+        row["second"] if row["first"] == first else row["first"]: (row, 1 if row["first"] == first else -1)
+        for row in group.comparisons
+        if first in (row["first"], row["second"])
+    }
+    yield f"{first} compared with the others (difference of inconsistency; negative: {first} is more consistent)"
+    table = []
+    for item in group.judged:
+        row, sign = rows.get(item.metric, ({}, 1))
+        if not row and item.metric != first:
+            continue
+        ends = sorted(sign * row[f"difference_{end}"] for end in ("low", "high")) if row else [math.nan] * 2
+        interval = {"difference_low": ends[0], "difference_high": ends[1]}
+        shown = {
+            "metric": item.metric,
+            "difference": number(sign * row["difference"] if row else None),
+            "95 %": render.interval(interval, "difference", number) if row else "",
+            "p (Holm)": number(row.get("p_holm")),
+            "visible": number(row.get("visible")),
+            "equal within": number(row.get("equal_within")),
+        }
+        if any("practically_equal" in other for other, _ in rows.values()):
+            shown["practically equal"] = "" if not row else "yes" if row["practically_equal"] else "not shown"
+        shown["best in"] = render.percent(item.row.get("best_share", math.nan))
+        shown["top 3 in"] = render.percent(item.row.get("top3_share", math.nan))
+        table.append(shown)
+    yield render.table(table)
 
 
 def rater_lines(panel: Panel) -> Iterator[str]:

@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from iqa_registry.statistics.power import standard_error
+
 RESAMPLES = 2000
 _CHUNK = 1 << 20
 
@@ -99,11 +101,9 @@ def two_sided_p_value(samples: ArrayLike, estimate: float, clusters: int) -> flo
     """
     from scipy.special import stdtr
 
-    values = np.asarray(samples, dtype=np.float64)
-    known = values[~np.isnan(values)]
-    if clusters < 2 or 2 * known.size <= values.size:
+    error = standard_error(samples, clusters)
+    if math.isnan(error):
         return math.nan
-    error = float(known.std(ddof=1)) * math.sqrt(clusters / (clusters - 1))
     if error == 0:
         return 1.0 if estimate == 0 else 0.0
     return float(2 * stdtr(clusters - 1, -abs(estimate) / error))
