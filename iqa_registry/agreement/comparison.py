@@ -65,8 +65,8 @@ def add_stability(judged: Sequence[Judged]) -> None:
     """Add how often each metric is the most consistent, and among the first three, over the bootstrap samples.
 
     Of metrics judged on the same images only; those that tie share a place. Adds ``best_share``, ``top3_share`` and
-    the interval of the rank, ``rank_low`` and ``rank_high``, to the rows. A share is not the probability of being the best:
-    it says how firmly this study orders them.
+    the interval of the rank, ``rank_low`` and ``rank_high``, to the rows. A share is not the probability of being the
+    best: it says how firmly this study orders them.
     """
     from scipy.stats import rankdata
 
