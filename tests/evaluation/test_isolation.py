@@ -240,3 +240,15 @@ def test_a_set_metric_that_fails_is_a_row(score, way, says):
 
 def test_a_set_metric_may_give_a_tensor_of_one_number(score):
     assert score("rude-set:way=tensor").table["score"].to_list() == [0.5]
+
+
+def test_a_kept_reference_that_a_later_batch_changes_is_noticed(registry, pairs):
+    reference = pairs[0][1]
+    candidates = [(reference + 10 * (number + 1), reference) for number in range(5)]
+    text = "rude-changing:way=numpy,where=compare,skips=2"
+    started = start_metrics(registry, [text, "mae"], "cpu")
+    table = evaluate(open_inputs(pairs=candidates), started, Options(batch_size=1), registry).table
+    rude = table.filter(table["metric"] != "mae")
+    assert rude["status"].to_list() == ["ok", "ok", "error", "error", "error"]
+    assert rude["score"].to_list()[:2] == pytest.approx(EXPECTED[:2], abs=1e-6)
+    check_others(table)

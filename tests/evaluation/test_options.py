@@ -94,3 +94,9 @@ def test_what_cannot_change_a_score_is_not_recorded():
     assert first == Options(intensity="none", workers=7, batch_size=3, device="cpu", strict=True).recorded()
     assert first != Options().recorded()
     assert (first["intensity"], first["slices"]) == ("none", None)
+
+
+def test_shifts_of_one_pixel_are_tried():
+    assert Options(align="translation", align_range=1).align_range == 1
+    with pytest.raises(OptionError, match="align_range: 0 is not a number of pixels of at least 1"):
+        Options(align="translation", align_range=0)

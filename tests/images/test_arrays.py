@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from iqa_registry.errors import ImageError
+from iqa_registry.images._arrays import as_stored
 from iqa_registry.images.formats import as_picture, as_volume, probe_image, read_image
 
 
@@ -147,3 +148,12 @@ def test_bombs_are_refused_before_they_fill_memory(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5e6
+
+
+def test_an_array_as_stored_is_not_interpreted(tmp_path: Path) -> None:
+    np.save(tmp_path / "f.npy", np.zeros((4, 5, 6), np.int16))
+    assert probe_image(tmp_path / "f.npy").is_volume
+    with as_stored():
+        info = probe_image(tmp_path / "f.npy")
+    assert (info.shape, info.is_volume, info.nbytes) == ((4, 5, 6), False, 480)
+    assert probe_image(tmp_path / "f.npy").is_volume

@@ -136,3 +136,20 @@ def test_strips_of_one_byte(tmp_path: Path) -> None:
     values = np.array([[3], [250], [7]], np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", values, rowsperstrip=1)
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels[0], values)
+
+
+def test_a_strip_beyond_the_end_of_the_file(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, rng.integers(0, 255, (64, 48)).astype(np.uint8), rowsperstrip=8)
+    data = path.read_bytes()
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)))
+    if end == len(data):
+        path.write_bytes(data[:-1])
+    else:  # the directory lies behind the pixels: the last strip is moved behind the end
+        with tifffile.TiffFile(path, mode="r+b") as file:
+            tag = file.pages[0].tags["StripOffsets"]
+            tag.overwrite([*tag.value[:-1], len(data) - 383])
+    with pytest.raises(ImageError, match="the TIFF is cut off"):
+        read_image(path)

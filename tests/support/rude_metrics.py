@@ -57,11 +57,16 @@ class Encoding(FullReferenceMetric):
 class Changing(FullReferenceMetric):
     """Mean absolute error of images that it inverts where they are."""
 
-    def __init__(self, *, way: str = "method", where: str = "encode", fails: bool = False) -> None:
+    def __init__(
+        self, *, way: str = "method", where: str = "encode", fails: bool = False, skips: int = 0
+    ) -> None:
         super().__init__()
-        self._way, self._where, self._fails = way, where, fails
+        self._way, self._where, self._fails, self._skips = way, where, fails, skips
 
     def _invert(self, images):
+        self._skips -= 1
+        if self._skips >= 0:
+            return
         if self._way == "method":
             images.neg_().add_(1)
         elif self._way == "data":
