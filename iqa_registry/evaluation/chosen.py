@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from iqa_registry.errors import UsageError
+from iqa_registry.errors import MetricError, UsageError
 from iqa_registry.metrics import FullReferenceMetric, Metric
 from iqa_registry.specs import Origin, RegisteredMetric
 
@@ -45,7 +45,7 @@ class FunctionMetric(FullReferenceMetric):
         """What the function gives.
 
         Raises:
-            UsageError: neither a number nor one for each pair.
+            MetricError: neither a real number nor one for each pair.
         """
         count = len(synthesized)
         found = self._numbers(synthesized, reference)
@@ -54,13 +54,16 @@ class FunctionMetric(FullReferenceMetric):
             parts = [self._numbers(*pair) for pair in pairs] if found.numel() == 1 else [found]
             found = torch.cat([part.reshape(-1) for part in parts])
         if found.shape != (count,):
-            raise UsageError(
+            raise MetricError(
                 f"{self.text}: gave {tuple(found.shape)} for {count} pairs; return one number or one for each pair."
             )
         return found.to(synthesized.device)
 
     def _numbers(self, synthesized: Tensor, reference: Tensor) -> Tensor:
-        return torch.as_tensor(self._function(synthesized, reference)).detach().float()
+        found = torch.as_tensor(self._function(synthesized, reference)).detach()
+        if found.is_complex():
+            raise MetricError(f"{self.text}: gave complex numbers; return real numbers.")
+        return found.float()
 
 
 def _undeclared(name: str) -> RegisteredMetric:

@@ -252,3 +252,31 @@ def test_a_kept_reference_that_a_later_batch_changes_is_noticed(registry, pairs)
     assert rude["status"].to_list() == ["ok", "ok", "error", "error", "error"]
     assert rude["score"].to_list()[:2] == pytest.approx(EXPECTED[:2], abs=1e-6)
     check_others(table)
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (
+            lambda first, second: (first - second).mean((2, 3)),
+            r"gave \(5, 1\) for 5 pairs; return one number",
+        ),
+        (
+            lambda first, second: (first - second).mean((1, 2, 3))[1:],
+            r"gave \(4,\) for 5 pairs; return one number",
+        ),
+        (
+            lambda first, second: (first - second).mean((1, 2, 3)) + 0j,
+            "gave complex numbers; return real numbers",
+        ),
+        (lambda first, second: "good", "TypeError"),
+        (lambda first, second: first.sub_(second).mean((1, 2, 3)), "changed its input images in place"),
+    ],
+)
+def test_functions_are_held_to_the_same(registry, pairs, function, says):
+    started = start_metrics(registry, [function, "mae"], "cpu")
+    table = evaluate(open_inputs(pairs=pairs), started, Options(), registry).table
+    rude = table.filter(table["metric"] == "function")
+    assert set(rude["status"]) == {"error"}
+    assert rude["message"].str.contains(says).all()
+    check_others(table)
