@@ -3,6 +3,7 @@
 import pytest
 
 from iqa_registry.images._detached import data_files
+from iqa_registry.images.formats import files_of
 
 
 @pytest.fixture
@@ -63,3 +64,28 @@ def test_voxels_behind_the_header_are_in_no_other_file(named, text):
 
 def test_a_header_that_cannot_be_read_names_none(tmp_path):
     assert data_files(tmp_path / "absent.mhd") == []
+
+
+def test_every_file_of_a_folder_makes_its_series(tmp_path):
+    for name in ("IM1", "IM0", ".hidden"):
+        (tmp_path / name).write_bytes(b"")
+    assert files_of(tmp_path) == [tmp_path, tmp_path / "IM0", tmp_path / "IM1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("a.img", ["a.hdr"]),
+        ("a.hdr", ["a.img"]),
+        ("a.nii.gz", []),
+        ("a.png", []),
+        ("a.mha", []),
+        ("a.NHDR", ["a.raw"]),
+    ],
+)
+def test_files_that_belong_together(tmp_path, name, others):
+    (tmp_path / name).write_bytes(
+        b"data file: a.raw\n" if name.endswith("NHDR") else b"ElementDataFile = LOCAL\n"
+    )
+    assert files_of(tmp_path / name) == [tmp_path / name, *(tmp_path / other for other in others)]
+    assert files_of(str(tmp_path / name)) == files_of(tmp_path / name)

@@ -178,3 +178,15 @@ def test_values_with_an_offset_hardly_use_the_range_either(rng: np.random.Genera
 def test_a_dark_picture_of_8_bits_is_no_news(rng: np.random.Generator) -> None:
     values = rng.integers(0, 20, (20, 20)).astype(np.uint8)
     assert noted(values, values[::-1].copy()) == []
+
+
+@pytest.mark.parametrize(("shift", "notes"), [(0.004, 0), (0.006, 1)])
+def test_forms_are_compared_by_the_smallest_voxel_side(tmp_path: Path, shift: float, notes: int) -> None:
+    sform = np.diag([0.1, 5.0, 5.0, 1.0])  # a twentieth of 0.1 mm is rounding
+    qform = sform.copy()
+    qform[0, 3] = shift
+    image = nibabel.Nifti1Image(np.ones((4, 5, 6), np.float32), sform)
+    image.set_qform(qform, code=1)
+    image.set_sform(sform, code=1)
+    nibabel.save(image, tmp_path / "f.nii.gz")
+    assert len(read_image(tmp_path / "f.nii.gz").notes) == notes

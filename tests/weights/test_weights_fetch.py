@@ -15,6 +15,7 @@ import torch
 
 from iqa_registry.errors import UnknownNameError, WeightsError
 from iqa_registry.weights import IndexArchive, PackageFile, TorchHubFile, UrlFile, fingerprint, package_index
+from iqa_registry.weights.pip_settings import PipSettings
 from weight_archives import ARCHIVE, ARRAYS, TENSORS, publish, sha256, tar_with
 
 
@@ -217,3 +218,43 @@ def test_a_member_that_lies_about_its_size_fills_no_disk(tmp_path, monkeypatch):
     assert target.stat().st_size <= 3 * 2**20
     package_index._copy(io.BytesIO(bytes(3 * 2**20)), target, tmp_path / "a.zip")
     assert target.stat().st_size == 3 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("text/plain", b"<a href='net.zip'>net.zip</a>"),
+        ("application/octet-stream", b""),
+        ("application/vnd.pypi.simple.v1+json", b"no json"),
+        ("application/vnd.pypi.simple.v1+json", b"[1]"),
+        ("application/vnd.pypi.simple.v1+json", b'{"meta": {"api-version": "9.0"}}'),
+    ],
+)
+def test_a_page_of_another_kind_is_no_index(monkeypatch, kind, content):
+    monkeypatch.setattr(package_index.download, "read_page", lambda url, *given: (content, kind, url))
+    with pytest.raises(WeightsError, match="not a package index"):
+        package_index._get_page(PipSettings(()), "https://example.org/simple/net/", "net")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("text/html; charset=utf-8", b"<!DOCTYPE html><a href='../files/net-1.zip#sha256=00'>net-1.zip</a>"),
+        (
+            "application/vnd.pypi.simple.v1+json",
+            b'{"meta": {"api-version": "1.0"}, "name": "net", "files": '
+            b'[{"filename": "net-1.zip", "url": "../files/net-1.zip", "hashes": {}}]}',
+        ),
+    ],
+)
+def test_addresses_of_a_page_start_where_it_was_found(monkeypatch, kind, content):
+    monkeypatch.setattr(
+        package_index.download,
+        "read_page",
+        lambda url, *given: (content, kind, "https://mirror.example/simple/net/"),
+    )
+    page = package_index._get_page(PipSettings(()), "https://example.org/simple/net/", "net")
+    address = package_index._pick(page, "net-1.zip")
+    assert address.partition("#")[0] == "https://mirror.example/simple/files/net-1.zip"
+    with pytest.raises(WeightsError, match=r"^no net-2\.zip$"):
+        package_index._pick(page, "net-2.zip")
