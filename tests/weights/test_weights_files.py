@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from iqa_registry.errors import WeightsError
 from iqa_registry.weights import PackageFile, TorchHubFile, WeightStore, fingerprint
-from iqa_registry.weights.files import read_file
+from iqa_registry.weights.files import open_file, read_file
 from iqa_registry.weights.formats import read_pickled_arrays
 from iqa_registry.weights.hashing import file_sha256, fingerprint_of_file
 from weight_archives import ARRAYS, TENSORS, tar_with
@@ -205,3 +205,30 @@ def test_a_file_with_another_hash_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("iqa_registry.weights.files.read", lambda *given: pytest.fail("was read"))
     with pytest.raises(WeightsError, match="0000"):
         read_file(path, "net", expected="0" * 64)
+
+
+class Settings:
+    """What a trainer keeps next to its weights."""
+
+    def __init__(self, depth):
+        self.depth = depth
+
+
+@pytest.mark.parametrize(
+    ("trust", "says"), [(None, "Save its state dict"), (False, "Add trust=true only if")]
+)
+def test_objects_of_other_classes_need_trust(tmp_path, trust, says):
+    path = tmp_path / "net.pth"
+    torch.save({"weight": torch.ones(2), "settings": Settings(3)}, path)
+    with pytest.raises(WeightsError, match=says):
+        open_file(path, trust=trust)
+    content = open_file(path, trust=True).content
+    assert content["settings"].depth == 3
+    assert content["weight"].tolist() == [1, 1]
+
+
+def test_trust_does_not_mend_a_damaged_file(tmp_path):
+    path = tmp_path / "net.pth"
+    path.write_bytes(b"\x80\x02no weights")
+    with pytest.raises(WeightsError, match=r"net\.pth: damaged, or not a weight file"):
+        open_file(path, trust=True)
