@@ -31,10 +31,10 @@ def compare(
 
     Returns:
         One row per pair: ``first``, ``second``, ``difference`` (first less second), ``difference_low`` and ``_high``,
-        ``p_value``, ``p_holm``, ``distinguishable``; ``visible``, the smallest true difference that would have been
-        seen with a power of 80 % after a correction for as many pairs; ``equal_within``, the smallest margin within
-        which the two are equal at the level of each pair (TOST); with ``margin`` also ``p_equal`` and
-        ``practically_equal``.
+        ``p_value``, ``p_holm``, and the same of SROCC, ``srocc_...``; ``distinguishable``, whether ``p_holm`` is below
+        ``1 - level``; ``visible``, the smallest true difference that would have been seen with a power of 80 % after
+        a correction for as many pairs; ``equal_within``, the smallest margin within which the two are equal at the
+        level of each pair (TOST); with ``margin`` also ``p_equal`` and ``practically_equal``.
     """
     sampled = [(item, np.sort(item.rows)) for item in judged if item.samples]
     rows = [
@@ -138,7 +138,7 @@ def _difference(first: Judged, second: Judged, level: float) -> dict[str, Any]:
     number = first.row["clusters"]
     low, high = percentile_interval(samples, number, level)
     difference = first.row["inconsistency"] - second.row["inconsistency"]
-    return {
+    row = {
         "difference": difference,
         "difference_low": low,
         "difference_high": high,
@@ -146,11 +146,26 @@ def _difference(first: Judged, second: Judged, level: float) -> dict[str, Any]:
         "error": standard_error(samples, number),
         "df": number - 1,
     }
+    return row | _of_srocc(first, second, number, level)
+
+
+def _of_srocc(first: Judged, second: Judged, number: int, level: float) -> dict[str, Any]:
+    samples = first.samples["srocc"] - second.samples["srocc"]
+    low, high = percentile_interval(samples, number, level)
+    difference = first.row["srocc"] - second.row["srocc"]
+    return {
+        "srocc_difference": difference,
+        "srocc_difference_low": low,
+        "srocc_difference_high": high,
+        "srocc_p_value": two_sided_p_value(samples, difference, number),
+    }
 
 
 def _add_holm(rows: Sequence[dict[str, Any]]) -> None:
-    for row, corrected in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
-        row["p_holm"] = corrected
+    for prefix in ("", "srocc_"):
+        corrected = holm([row[f"{prefix}p_value"] for row in rows])
+        for row, value in zip(rows, corrected, strict=True):
+            row[f"{prefix}p_holm"] = value
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

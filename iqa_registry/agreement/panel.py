@@ -33,12 +33,14 @@ class Panel:
         others: each rater against the trimmed mean of the others.
         bound: what a metric that knew the true quality would be expected to score; ``None`` where the raters share too
             few images.
+        single: ``(n, k)`` their ratings.
     """
 
     reliability: list[dict[str, Any]]
     raters: list[dict[str, Any]]
     others: AgainstTheOthers
-    bound: NoiseBound | None = None
+    bound: NoiseBound | None
+    single: Array
 
 
 def panel_of(single: Array, names: Sequence[str], pool: str = "trimmed-mean") -> Panel | None:
@@ -74,7 +76,7 @@ def panel_of(single: Array, names: Sequence[str], pool: str = "trimmed-mean") ->
         }
         for number, name in enumerate(names)
     ]
-    return Panel(_reliability(single), raters, others, _bound(single, pool))
+    return Panel(_reliability(single), raters, others, _bound(single, pool), single)
 
 
 def _bound(single: Array, pool: str) -> NoiseBound | None:

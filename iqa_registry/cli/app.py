@@ -21,6 +21,7 @@ OWN = {
     "pairs": "iqa_registry.cli.pairs:pairs",
     "maps": "iqa_registry.cli.maps:maps",
     "agree": "iqa_registry.cli.agree:agree",
+    "plan": "iqa_registry.cli.plan:plan",
     "correlate": "iqa_registry.cli.correlate:correlate",
     "list": "iqa_registry.cli.list_:list_metrics",
     "info": "iqa_registry.cli.info:info",
@@ -32,7 +33,7 @@ OWN = {
 """Our commands in the order of the help page; each is imported when it is needed."""
 SECTIONS = {
     "Score": ("evaluate", "maps"),
-    "Compare with ratings": ("agree", "correlate"),
+    "Compare with ratings": ("agree", "plan", "correlate"),
     "Data": ("pairs",),
     "Models": ("weights",),
     "Registry": ("list", "info", "plugins", "plugin", "completion"),
