@@ -23,8 +23,8 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 
 @arguments.command(
     examples=(
-        "iqa plan RUN --ratings ratings.csv --metric psnr --metric ssim --difference 0.03",
-        "iqa plan --statistic srocc --srocc 0.7 --difference 0.1 --icc 0.6 --raters 1+3+5 --images 1+5",
+        "iqa plan RUN --ratings ratings.csv --where region=image --difference 0.03",
+        "iqa plan --statistic srocc --srocc 0.7 --difference 0.1 --icc 0.6 --raters-per-image 1+3+5 --images-per-subject 1+5",
     )
 )
 @click.argument("scores", type=click.Path(), required=False)
@@ -56,8 +56,22 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
     metavar="N",
     help="Number of comparisons that the level is corrected for.",
 )
-@option("--raters", section="Statistics", type=CHANNELS, metavar="K+K", help="Raters of each image.")
-@option("--images", section="Statistics", type=CHANNELS, metavar="M+M", help="Images of each subject.")
+@option(
+    "--raters-per-image",
+    "raters",
+    section="Statistics",
+    type=CHANNELS,
+    metavar="K+K",
+    help="Raters of each image.",
+)
+@option(
+    "--images-per-subject",
+    "images",
+    section="Statistics",
+    type=CHANNELS,
+    metavar="M+M",
+    help="Images of each subject.",
+)
 @option(
     "--srocc",
     section="Model",
@@ -65,7 +79,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
     metavar="R",
     help="Without a pilot: SROCC of the better metric with the mean of the raters.",
 )
-@option("--icc", section="Model", type=OPEN, metavar="R", help="Without a pilot: ICC of a single rater.")
+@option("--icc", section="Model", type=OPEN, metavar="R", help="Without a pilot: ICC of one rater.")
 @option(
     "--spread",
     section="Model",
@@ -102,7 +116,7 @@ def plan(
     """Plan a study: the subjects, images and raters needed to see a difference between two metrics.
 
     SCORES and --ratings are a pilot, as for `iqa agree`. Without one, name --srocc, --icc and --difference, and for
-    the inconsistency --spread; they are of the first number of --raters.
+    the inconsistency --spread; they are meant for the first of --raters-per-image.
 
     The study is simulated from a model with normal variables, whose values come from the pilot, and the test is the one
     of `iqa agree`: paired, over subjects. With a pilot its own standard error calibrates the model.
@@ -113,7 +127,7 @@ def plan(
     images = images or ((pilot.design.images,) if pilot else (1,))
     if pilot and raters != (1,) and pilot.model.single > 0.99 and pilot.design.raters == 1:
         raise UsageError(
-            "the pilot has no individual raters, which --raters needs. Give their ratings, or drop it."
+            "the pilot has no individual raters, which --raters-per-image needs. Give their ratings, or drop it."
         )
     model = pilot.model if pilot else _model(raters[0], options)
     plans = _plans(model, raters, images, options)
@@ -215,7 +229,7 @@ def _print(plans: list[Plan], pilot: Pilot | None, options: Mapping[str, Any]) -
             f"in {name} (standard error {render.number(pilot.error)})"
         )
         if design.raters > 1:
-            click.echo(f"ICC of a single rater {pilot.model.single:.3f} (consistency)")
+            click.echo(f"ICC of one rater {pilot.model.single:.3f} (consistency)")
     wanted = options["difference"] or (pilot.difference if pilot else math.nan)
     click.echo(
         f"to see a difference of {render.number(wanted)} in {name} with a power of {render.percent(options['power'])} "

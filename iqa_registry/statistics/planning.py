@@ -5,7 +5,7 @@ made of a part that the images of a subject share and a part of their own; a rat
 noise; the mean of k raters is what both metrics are compared with::
 
     q_a = c_a t + sqrt(1 - c_a^2) e_a      t true quality, e_a and e_b errors with correlation w
-    r   = t + noise,  variance of the noise of a mean: (1 - s) / (s k), s the ICC of a single rater
+    r   = t + noise,  variance of the noise of a mean: (1 - s) / (s k), s the ICC of one rater
 
 So the mean rating has the reliability R = k s / (1 + (k - 1) s) (Spearman-Brown), the correlation of a metric with it
 is ``c sqrt(R)``, and its SROCC ``6 / pi asin(c sqrt(R) / 2)`` (Pearson 1907). In this model the inconsistency is
@@ -60,7 +60,7 @@ class Model:
         first: correlation of the first metric with the true quality, -1 to 1.
         second: that of the second metric.
         errors: correlation of the errors of the metrics.
-        single: ICC of a single rater, above 0 to 1.
+        single: ICC of one rater, above 0 to 1.
         spread: standard deviation of the true quality, on the scale of the ratings.
         quality_share: share of the variance of the true quality that lies between subjects, 0 to 1.
         error_share: share of the variance of the errors that lies between subjects.
@@ -77,7 +77,7 @@ class Model:
     scale: float = 1.0
 
     def reliability(self, raters: int) -> float:
-        """Of the mean of so many raters (Spearman-Brown).
+        """Of the mean of several raters (Spearman-Brown).
 
         Example:
             >>> round(Model(0.8, 0.7, single=0.5).reliability(3), 3)
@@ -130,7 +130,7 @@ def model_of(
         statistic: what the difference is of.
         value: SROCC of the better metric with the mean rating.
         difference: how much worse the other one is, above 0, in units of the statistic.
-        single: ICC of a single rater.
+        single: ICC of one rater.
         raters: the panel that ``value``, ``difference`` and ``spread`` are of.
         spread: standard deviation of the mean ratings.
         between: SROCC of the two metrics; by default their errors are independent, which needs the most subjects.
@@ -138,7 +138,7 @@ def model_of(
 
     Raises:
         UsageError: values out of their range, an SROCC that the noise of the raters does not allow, or metrics that
-            cannot be as different and as alike as is said.
+            cannot be as different and as alike.
 
     Example:
         >>> model = model_of("srocc", 0.7, 0.1, single=0.5, raters=4)

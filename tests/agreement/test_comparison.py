@@ -5,7 +5,9 @@ import pytest
 
 from iqa_registry.agreement.judging import Settings
 from iqa_registry.agreement.study import judge
-from simulated_studies import draw, rated, truth_of
+from iqa_registry.statistics.bootstrap import two_sided_p_value
+from iqa_registry.statistics.power import equivalence_p_value, standard_error, visible_ratio
+from simulated_studies import draw, paired, rated, truth_of
 
 
 def study(seed, noises, subjects=40, images=4, **settings):
@@ -49,28 +51,42 @@ def test_twins_share_the_first_place():
     assert [judged.row["best_share"] for judged in group.judged] == [0.5, 0.5]
 
 
+def drawn(seed, noises, subjects=40):
+    data = draw(subjects, 4, np.random.default_rng(seed), noises)
+    difference, samples = paired(*data)
+    return difference, samples, standard_error(samples, subjects), subjects - 1
+
+
+def margin(noises):
+    scores, ratings, _ = draw(100_000, 4, np.random.default_rng(9), noises)
+    first, second = (truth_of(scores[:, number], ratings)["inconsistency"] for number in (0, 1))
+    return second - first
+
+
 @pytest.mark.slow
 def test_sizes_of_both_tests():
-    """Equal metrics are called different in 5 % of studies, and metrics at the margin equal in no more than 5 %."""
-    scores, ratings, _ = draw(100_000, 4, np.random.default_rng(9), (0.5, 0.7))
-    true = [truth_of(scores[:, number], ratings)["inconsistency"] for number in (0, 1)]
-    margin = true[1] - true[0]
+    """Equal metrics are called different, and metrics at the margin equal, in no more than 5 % of studies."""
     different = equal = 0
-    for seed in range(500):
-        different += study(seed, (0.6, 0.6)).comparisons[0]["distinguishable"]
-        equal += study(seed, (0.5, 0.7), equal_within=margin).comparisons[0]["practically_equal"]
-    assert 0.03 < different / 500 < 0.07
-    assert 0.025 < equal / 500 < 0.075
+    true = margin((0.5, 0.7))
+    for seed in range(600):
+        difference, samples, _, df = drawn(seed, (0.6, 0.6))
+        different += two_sided_p_value(samples, difference, df + 1) < 0.05
+        difference, _, error, df = drawn(seed, (0.5, 0.7))
+        equal += equivalence_p_value(difference, error, df, true) < 0.05
+    assert 0.01 < different / 600 < 0.07
+    assert 0.01 < equal / 600 < 0.07
 
 
 @pytest.mark.slow
 def test_the_visible_difference_is_seen_in_four_of_five_studies():
-    scores, ratings, _ = draw(100_000, 4, np.random.default_rng(9), (0.5, 0.62))
-    true = [truth_of(scores[:, number], ratings)["inconsistency"] for number in (0, 1)]
-    size = 60
-    rows = [study(seed, (0.5, 0.62), size).comparisons[0] for seed in range(300)]
-    # Scaled to the number of subjects at which the true difference is the visible one.
-    visible = np.mean([row["visible"] for row in rows])
-    needed = round(size * (visible / (true[1] - true[0])) ** 2)
-    seen = [study(1000 + seed, (0.5, 0.62), needed).comparisons[0]["distinguishable"] for seed in range(400)]
-    assert np.mean(seen) == pytest.approx(0.8, abs=0.06)
+    noises = (0.5, 0.8)
+    visible = np.mean(
+        [error * visible_ratio(df) for _, _, error, df in (drawn(s, noises) for s in range(200))]
+    )
+    # The number of subjects at which the true difference is the visible one.
+    needed = round(40 * (visible / margin(noises)) ** 2)
+    seen = []
+    for seed in range(1000, 1600):
+        difference, samples, _, df = drawn(seed, noises, needed)
+        seen.append(two_sided_p_value(samples, difference, df + 1) < 0.05)
+    assert np.mean(seen) == pytest.approx(0.8, abs=0.05)

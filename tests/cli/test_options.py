@@ -363,7 +363,7 @@ def desk(tmp_path_factory):
     )
     pairs.write_csv("pairs.csv")
     write_images()
-    run_in_process("evaluate", "--pairs", "pairs.csv", "-m", "psnr", "-o", "RUN")
+    run_in_process("evaluate", "--pairs", "pairs.csv", "-m", "psnr", "-m", "ssim", "-o", "RUN")
     yield folder
     os.chdir(old)
 

@@ -29,7 +29,7 @@ def pilot(tmp_path):
 
 
 def test_without_a_pilot_it_needs_an_icc(iqa):
-    done = iqa(*BARE, "--raters", "1+3", "--images", "1+5", "--json")
+    done = iqa(*BARE, "--raters-per-image", "1+3", "--images-per-subject", "1+5", "--json")
     rows = json.loads(done.stdout)
     assert [(row["raters"], row["images_per_subject"]) for row in rows] == [(1, 1), (1, 5), (3, 1), (3, 5)]
     assert rows[0]["subjects"] > rows[2]["subjects"] > rows[3]["subjects"]

@@ -6,6 +6,8 @@ import polars as pl
 from iqa_registry.agreement.ratings import Rated
 from iqa_registry.agreement.scores import Scores
 from iqa_registry.statistics import agreement, inconsistency
+from iqa_registry.statistics.bootstrap import cluster_counts
+from iqa_registry.statistics.resampling import Ratings, Resampled
 
 
 def draw(subjects, images, generator, noises=(0.6, 0.6), shared=0.5, raters=0, rater_noise=0.6, taste=0.0):
@@ -60,3 +62,16 @@ def truth_of(scores, ratings):
         "skill": 1 - found / chance,
         "srocc": agreement.srocc(scores, ratings),
     }
+
+
+def paired(scores, ratings, subjects, statistic="inconsistency", resamples=300):
+    """Difference of the first two metrics, first less second, and its bootstrap samples, without the slow rest."""
+    shared, number = Ratings(ratings, subjects), int(subjects.max()) + 1
+    found, samples = [], []
+    for values in (scores[:, 0], scores[:, 1]):
+        resampled = Resampled(values, shared)
+        resampled._pairs = None
+        drawn = [resampled.evaluate(counts)[statistic] for counts in cluster_counts(number, resamples)]
+        samples.append(np.concatenate(drawn))
+        found.append(truth_of(values, ratings)[statistic])
+    return found[0] - found[1], samples[0] - samples[1]
