@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from iqa_registry.agreement.pilot import Pilot
     from iqa_registry.statistics.planning import Design, Model, Plan
 
+NAMES = {"icc": "rater-icc"}
 SHARE = click.FloatRange(0, 1)
 OPEN = click.FloatRange(0, 1, min_open=True, max_open=True)
 POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -24,7 +25,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @arguments.command(
     examples=(
         "iqa plan RUN --ratings ratings.csv --where region=image --difference 0.03",
-        "iqa plan --statistic srocc --srocc 0.7 --difference 0.1 --icc 0.6 --raters-per-image 1+3+5 --images-per-subject 1+5",
+        "iqa plan --statistic srocc --srocc 0.7 --difference 0.1 --rater-icc 0.6 --raters-per-image 1+3",
     )
 )
 @click.argument("scores", type=click.Path(), required=False)
@@ -79,7 +80,9 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
     metavar="R",
     help="Without a pilot: SROCC of the better metric with the mean of the raters.",
 )
-@option("--icc", section="Model", type=OPEN, metavar="R", help="Without a pilot: ICC of one rater.")
+@option(
+    "--rater-icc", "icc", section="Model", type=OPEN, metavar="R", help="Without a pilot: ICC of one rater."
+)
 @option(
     "--spread",
     section="Model",
@@ -115,7 +118,7 @@ def plan(
 ) -> None:
     """Plan a study: the subjects, images and raters needed to see a difference between two metrics.
 
-    SCORES and --ratings are a pilot, as for `iqa agree`. Without one, name --srocc, --icc and --difference, and for
+    SCORES and --ratings are a pilot, as for `iqa agree`. Without one, name --srocc, --rater-icc and --difference, and for
     the inconsistency --spread; they are meant for the first of --raters-per-image.
 
     The study is simulated from a model with normal variables, whose values come from the pilot, and the test is the one
@@ -153,7 +156,7 @@ def _model(raters: int, options: Mapping[str, Any]) -> Model:
     from iqa_registry.statistics.planning import model_of
 
     needed = ["srocc", "icc", "difference"] + ["spread"] * (options["statistic"] == "inconsistency")
-    missing = [f"--{name}" for name in needed if options[name] is None]
+    missing = [f"--{NAMES.get(name, name)}" for name in needed if options[name] is None]
     if missing:
         raise UsageError(
             f"without a pilot a plan needs {', '.join(missing)}. Name them, or give SCORES and --ratings."

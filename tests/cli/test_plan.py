@@ -8,7 +8,7 @@ import pytest
 
 from simulated_studies import draw
 
-BARE = ("plan", "--statistic", "srocc", "--srocc", "0.7", "--difference", "0.1", "--icc", "0.6")
+BARE = ("plan", "--statistic", "srocc", "--srocc", "0.7", "--difference", "0.1", "--rater-icc", "0.6")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_without_a_pilot_it_needs_an_icc(iqa):
     assert rows[1]["images"] == 5 * rows[1]["subjects"]
     wrong = iqa("plan", "--srocc", "0.7", "--difference", "0.1")
     assert wrong.returncode == 2
-    assert "--icc, --spread" in wrong.stderr
+    assert "--rater-icc, --spread" in wrong.stderr
 
 
 def test_a_pilot_plans_for_its_own_difference(iqa, pilot):
@@ -52,7 +52,9 @@ def test_a_pilot_plans_for_its_own_difference(iqa, pilot):
 
 
 def test_a_plan_that_cannot_be_is_one_line(iqa):
-    wrong = iqa("plan", "--statistic", "srocc", "--srocc", "0.95", "--difference", "0.1", "--icc", "0.3")
+    wrong = iqa(
+        "plan", "--statistic", "srocc", "--srocc", "0.95", "--difference", "0.1", "--rater-icc", "0.3"
+    )
     assert wrong.returncode == 2
     assert "above what the noise of 3 raters" in wrong.stderr
     assert len(wrong.stderr.strip().splitlines()) <= 2
