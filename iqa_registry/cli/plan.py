@@ -118,8 +118,8 @@ def plan(
 ) -> None:
     """Plan a study: the subjects, images and raters needed to see a difference between two metrics.
 
-    SCORES and --ratings are a pilot, as for `iqa agree`. Without one, name --srocc, --rater-icc and --difference, and for
-    the inconsistency --spread; they are meant for the first of --raters-per-image.
+    SCORES and --ratings are a pilot, as for `iqa agree`. Without one, name --srocc, --rater-icc and --difference, and
+    for the inconsistency --spread; they are meant for the first of --raters-per-image.
 
     The study is simulated from a model with normal variables, whose values come from the pilot, and the test is the one
     of `iqa agree`: paired, over subjects. With a pilot its own standard error calibrates the model.
