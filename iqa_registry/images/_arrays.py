@@ -17,7 +17,16 @@ import numpy as np
 from numpy.lib import format as npy
 
 from iqa_registry.errors import ImageError, nearest
-from iqa_registry.images._guard import check_size, full_scale_of, picture, reading, to_float32
+from iqa_registry.images._guard import (
+    DEFLATE_RATIO,
+    check_promise,
+    check_size,
+    full_scale_of,
+    picture,
+    read_bounded,
+    reading,
+    to_float32,
+)
 from iqa_registry.images.image import Array, Image, ImageInfo
 from iqa_registry.images.notes import Note
 
@@ -159,7 +168,7 @@ def probe_npy(path: Path) -> ImageInfo:
     """What the header of a ``.npy`` file says."""
     name = str(path)
     with reading(name, "npy"), path.open("rb") as stream:
-        shape, _, dtype = _header(stream, name)
+        shape, _, dtype = _header(stream, name, path.stat().st_size)
     return info_of(shape, dtype, name)
 
 
@@ -173,12 +182,10 @@ def read_npy(path: Path) -> Image:
 def probe_npz(path: Path, member: str | None = None) -> ImageInfo:
     """What the header of an array in a ``.npz`` file says."""
     name = str(path)
-    with (
-        reading(name, "npz"),
-        zipfile.ZipFile(path) as archive,
-        archive.open(_entry(archive, name, member)) as stream,
-    ):
-        shape, _, dtype = _header(stream, name)
+    with reading(name, "npz"), zipfile.ZipFile(path) as archive:
+        entry = _entry(archive, name, member)
+        with archive.open(entry) as stream:
+            shape, _, dtype = _header(stream, name, entry.file_size)
     return info_of(shape, dtype, name)
 
 
@@ -197,6 +204,7 @@ def _entry(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.Z
     entry = entries[choose_array(name, member, list(entries), list(entries))]
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ImageError(f"{name}: compressed in a way that numpy does not write; save it with numpy.savez.")
+    check_promise(name, entry.file_size, DEFLATE_RATIO * entry.compress_size)
     return entry
 
 
@@ -224,7 +232,7 @@ def choose_array(name: str, member: str | None, known: Sequence[str], images: Se
     return images[0]
 
 
-def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header(stream: IO[bytes], name: str, held: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, order and type, with everything checked before more than a few bytes are read."""
     version = npy.read_magic(stream)
     width = 2 if version == (1, 0) else 4
@@ -237,15 +245,20 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
     shape, fortran, dtype = parse(header)
     if dtype.hasobject or dtype.kind not in "buif":
         raise ImageError(f"{name}: holds {dtype}, expected integers or floats; objects are never unpickled.")
-    check_size(name, shape)
+    if math.prod(shape) * dtype.itemsize > held:
+        raise ImageError(
+            f"{name}: holds fewer than the {math.prod(shape) * dtype.itemsize} bytes that its header declares; "
+            "save it again."
+        )
+    check_size(name, shape, dtype.itemsize)
     return shape, fortran, dtype
 
 
 def _values(stream: IO[bytes], length: int, name: str) -> Array:
     """The array in a stream of ``length`` bytes."""
-    shape, fortran, dtype = _header(stream, name)
+    shape, fortran, dtype = _header(stream, name, length)
     needed = math.prod(shape) * dtype.itemsize
-    data = stream.read(needed) if needed <= length else b""
+    data = read_bounded(stream, needed)
     if len(data) < needed:
         raise ImageError(
             f"{name}: holds fewer than the {needed} bytes that its header declares; save it again."

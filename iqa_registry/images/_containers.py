@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +13,14 @@ import numpy as np
 
 from iqa_registry.errors import ImageError, MissingExtraError
 from iqa_registry.images._arrays import choose_array, from_values, info_of
-from iqa_registry.images._guard import check_size, reading
+from iqa_registry.images._guard import (
+    DEFLATE_RATIO,
+    PICTURE_LIMIT,
+    check_size,
+    reading,
+    size_limit,
+    too_large,
+)
 from iqa_registry.images.image import Array, Image, ImageInfo
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -78,7 +87,7 @@ def _name(path: Path, member: str | None) -> str:
 def _checked(shape: Sequence[int], dtype: Any, name: str) -> tuple[int, ...]:
     if np.dtype(dtype).kind not in "buif":
         raise ImageError(f"{name}: holds {dtype}, expected integers or floats.")
-    check_size(name, shape)
+    check_size(name, shape, np.dtype(dtype).itemsize)
     return tuple(int(side) for side in shape)
 
 
@@ -100,6 +109,24 @@ def _variable(path: Path, member: str | None, name: str) -> tuple[str, tuple[int
         chosen = choose_array(str(path), member, list(found), images)
         _, shape, kind = found[chosen]
         return chosen, tuple(shape), kind
+
+
+def _check_blocks(dataset: Any, name: str) -> None:
+    """Reject a dataset whose blocks are larger than an image may be, or inflate to more than they should."""
+    if dataset.chunks is None:
+        return
+    check_size(name, dataset.chunks, dataset.dtype.itemsize)
+    if dataset.compression != "gzip":
+        return
+    expected = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    for index in range(dataset.id.get_num_chunks()):
+        block = dataset.id.get_chunk_info(index)
+        if block.size * DEFLATE_RATIO > size_limit(PICTURE_LIMIT) and not block.filter_mask:
+            data = dataset.id.read_direct_chunk(block.chunk_offset)[1]
+            if (
+                len(zlib.decompressobj().decompress(data, expected + 64)) > expected + 32
+            ):  # a checksum may follow
+                raise too_large(name, f"a block inflates beyond the {expected} bytes that it should hold")
 
 
 @contextmanager
@@ -124,4 +151,5 @@ def _dataset(path: Path, member: str | None, name: str) -> Iterator[Any]:
         ]
         if dataset.external or dataset.is_virtual:
             raise ImageError(f"{name}: keeps its values in other files; save them as one file.")
+        _check_blocks(dataset, name)
         yield dataset

@@ -17,7 +17,16 @@ import numpy as np
 from iqa_registry.errors import ImageError
 from iqa_registry.images._dicom_geometry import Frame, describe_frames, lps_affine, sort_frames
 from iqa_registry.images._dicom_padding import fill_padding, where_padded
-from iqa_registry.images._guard import check_size, picture, quiet, reading, size_limit, to_float32, too_large
+from iqa_registry.images._guard import (
+    PICTURE_LIMIT,
+    check_size,
+    picture,
+    quiet,
+    reading,
+    size_limit,
+    to_float32,
+    too_large,
+)
 from iqa_registry.images._orientation import canonical, canonical_shape
 from iqa_registry.images.image import Array, Image, ImageInfo
 
@@ -129,12 +138,13 @@ def _check_deflated(path: Path, name: str) -> None:
         stream.seek(_MAGIC_AT + len(_MAGIC))
         data = stream.read()
     group_length = int.from_bytes(data[8:12], "little")
+    limit = size_limit(PICTURE_LIMIT)  # it is in memory several times while it is read
     inflater, total, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[12 + group_length :]
     while rest and not inflater.eof:
         total += len(inflater.decompress(rest, 1 << 20))
         rest = inflater.unconsumed_tail
-        if total > size_limit():
-            raise too_large(name, "the deflated data set inflates further and further")
+        if total > limit:
+            raise too_large(name, "the deflated data set inflates further and further", limit)
 
 
 def _shape(header: Any, name: str) -> tuple[int, int, int]:
@@ -160,7 +170,8 @@ def _series(folder: Path) -> list[Frame]:
 
 def _described(header: Any, path: Path) -> list[Frame]:
     with reading(str(path), "DICOM"):
-        check_size(str(path), (int(header.Columns), int(header.Rows), _frame_count(header, str(path))))
+        size = (int(header.Columns), int(header.Rows), _frame_count(header, str(path)))
+        check_size(str(path), size, 8 if size[2] > 1 else 4)  # all frames of a file are rescaled at once
         return describe_frames(header, path)
 
 

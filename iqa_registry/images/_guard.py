@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -17,23 +17,38 @@ from iqa_registry.errors import ImageError, IQAError, UsageError
 from iqa_registry.images.image import Array, Image
 
 VARIABLE = "IQA_MAX_IMAGE_BYTES"
-DEFAULT_LIMIT = 2 << 30
+DEFAULT_LIMIT = 1 << 30
+"""The most bytes of a volume, in the larger of its stored type and float32."""
+PICTURE_LIMIT = 256 << 20
+"""The same for a 2-D image."""
+DEFLATE_RATIO = 1032
+"""Deflate shrinks no run of bytes further than this."""
+_FEW = 4
+_ROW_BYTES = 48
+_PIECE = 4 << 20
 
 _QUIET = threading.RLock()
 
 
-def size_limit() -> int:
-    """The largest image in bytes as float32; from the environment variable ``IQA_MAX_IMAGE_BYTES``."""
+def size_limit(default: int = DEFAULT_LIMIT) -> int:
+    """The largest image in bytes: ``default`` unless the environment variable ``IQA_MAX_IMAGE_BYTES`` is set."""
     text = os.environ.get(VARIABLE, "")
     if not text:
-        return DEFAULT_LIMIT
+        return default
     if not text.isdigit() or int(text) == 0:
         raise UsageError(f"{VARIABLE} is {text!r}, expected a number of bytes such as {DEFAULT_LIMIT}.")
     return int(text)
 
 
-def check_size(name: str, shape: Sequence[int]) -> int:
+def check_size(name: str, shape: Sequence[int], itemsize: int = 4) -> int:
     """Reject an image whose header claims no pixels or too many; return its size as float32 in bytes.
+
+    A shape with at most two sides longer than 4 is held to the limit of 2-D images.
+
+    Args:
+        name: the file, for messages.
+        shape: its sides, channels among them.
+        itemsize: bytes of a value while it is decoded.
 
     Raises:
         ImageError: empty, or larger than :func:`size_limit`.
@@ -41,16 +56,49 @@ def check_size(name: str, shape: Sequence[int]) -> int:
     sides = " x ".join(str(side) for side in shape)
     if not shape or min(shape) < 1:
         raise ImageError(f"{name}: the header says {sides or 'no'} pixels; the image is empty or damaged.")
-    nbytes = 4 * math.prod(int(side) for side in shape)
-    if nbytes > size_limit():
-        raise too_large(name, f"{sides} pixels would take {human(nbytes)}")
-    return nbytes
+    count = math.prod(int(side) for side in shape)
+    limit = size_limit(DEFAULT_LIMIT if sum(side > _FEW for side in shape) > 2 else PICTURE_LIMIT)
+    nbytes = count * max(4, itemsize)
+    if nbytes > limit:
+        raise too_large(name, f"{sides} pixels would take {human(nbytes)}", limit)
+    return 4 * count
 
 
-def too_large(name: str, what: str) -> ImageError:
-    """The error for an image beyond :func:`size_limit`."""
+def check_rows(name: str, rows: int) -> None:
+    """Reject a 2-D image whose rows cost the decoder too much however short they are."""
+    limit = size_limit(PICTURE_LIMIT)
+    if rows * _ROW_BYTES > limit:
+        raise too_large(name, f"a table of {rows} rows would take {human(rows * _ROW_BYTES)}", limit)
+
+
+def check_promise(name: str, promised: int, held: int) -> None:
+    """Reject a file of ``held`` bytes that cannot hold the ``promised`` ones, before reading it.
+
+    Raises:
+        ImageError: it is too short.
+    """
+    if promised > held:
+        raise ImageError(
+            f"{name}: the header declares {human(promised)}, which a file of this size cannot hold; "
+            "it is cut off or damaged: copy or export it again."
+        )
+
+
+def read_bounded(stream: IO[bytes], length: int) -> bytearray:
+    """Up to ``length`` bytes, with no more memory than the stream gives."""
+    data = bytearray()
+    while len(data) < length:
+        piece = stream.read(min(_PIECE, length - len(data)))
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def too_large(name: str, what: str, limit: int | None = None) -> ImageError:
+    """The error for an image beyond ``limit``, by default :func:`size_limit`."""
     return ImageError(
-        f"{name}: {what}, more than the limit of {human(size_limit())}; "
+        f"{name}: {what}, more than the limit of {human(size_limit() if limit is None else limit)}; "
         f"if the image is sound, set {VARIABLE} to a larger number of bytes."
     )
 

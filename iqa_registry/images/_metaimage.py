@@ -77,7 +77,7 @@ def read_layout(path: Path, name: str) -> Layout:
             f"{fields['ElementType']}, which cannot be read; write the file again."
         )
     channels = int(fields.get("ElementNumberOfChannels", "1"))
-    check_size(name, (*sizes, channels))
+    check_size(name, (*sizes, channels), np.dtype(_TYPES[fields["ElementType"]]).itemsize)
     big_endian = _true(fields.get("BinaryDataByteOrderMSB") or fields.get("ElementByteOrderMSB"))
     local = fields["ElementDataFile"].upper() == "LOCAL"
     return Layout(

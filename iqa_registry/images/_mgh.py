@@ -48,7 +48,7 @@ def _layout(head: bytes, name: str) -> Layout:
     shape = tuple(int(side) for side in header.get_data_shape())
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    check_size(name, shape)
+    check_size(name, shape, np.dtype(header.get_data_dtype()).itemsize)
     if len(shape) != 3:
         raise ImageError(
             f"{name}: holds {' x '.join(map(str, shape))} values, expected one volume; "

@@ -18,7 +18,15 @@ from typing import IO, Any
 import numpy as np
 
 from iqa_registry.errors import ImageError
-from iqa_registry.images._guard import check_size, human, reading, to_float32, too_large
+from iqa_registry.images._guard import (
+    DEFLATE_RATIO,
+    check_size,
+    human,
+    read_bounded,
+    reading,
+    to_float32,
+    too_large,
+)
 from iqa_registry.images._orientation import canonical, canonical_shape, corner_distance
 from iqa_registry.images.image import Array, Image, ImageInfo
 from iqa_registry.images.notes import Note
@@ -29,7 +37,6 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 540
 _LARGEST_OFFSET = 64 << 20  # extensions hold some megabytes at most
 _LARGEST_TRAILER = 1 << 20
-_LARGEST_RATIO = 1100  # deflate cannot shrink more than 1032-fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,13 @@ def read_nifti(path: Path) -> Image:
         values = np.frombuffer(data, layout.dtype).reshape(layout.shape, order="F")
         if layout.slope is not None or layout.intercept is not None:
             with np.errstate(over="ignore", invalid="ignore"):
-                values = apply_read_scaling(values, layout.slope, layout.intercept)
+                # Slice by slice: what is scaled is double precision for a while.
+                scaled = np.empty(layout.shape, np.float32, order="F")
+                for index in range(layout.shape[2]):
+                    scaled[..., index] = apply_read_scaling(
+                        values[..., index], layout.slope, layout.intercept
+                    )
+                values = scaled
         return replace(canonical(to_float32(values, name), layout.affine, name), notes=layout.notes)
 
 
@@ -105,7 +118,8 @@ def _layout(head: bytes, name: str) -> Layout:
             f"{name}: holds {' x '.join(map(str, shape))} values, expected one volume; "
             "save the volume that is meant as a file of its own."
         )
-    check_size(name, shape)
+    dtype = _plain_type(header, name)
+    check_size(name, shape, dtype.itemsize)
     offset = float(header["vox_offset"])
     if not header.sizeof_hdr <= offset <= _LARGEST_OFFSET:
         raise ImageError(
@@ -114,7 +128,7 @@ def _layout(head: bytes, name: str) -> Layout:
     slope, intercept = header.get_slope_inter()
     return Layout(
         shape=(shape[0], shape[1], shape[2] if len(shape) == 3 else 1),
-        dtype=_plain_type(header, name),
+        dtype=dtype,
         offset=int(offset),
         slope=slope,
         intercept=intercept,
@@ -173,17 +187,17 @@ def _plain_type(header: Any, name: str) -> np.dtype[Any]:
 def check_plausible(path: Path, layout: Layout, packed: bool, name: str) -> None:
     """Reject a file that is too short for what its header declares, without reading it."""
     size, needed = path.stat().st_size, layout.offset + layout.nbytes
-    if size * (_LARGEST_RATIO if packed else 1) < needed:
+    if size * (DEFLATE_RATIO if packed else 1) < needed:
         raise ImageError(
             f"{name}: the header declares {human(needed)}, but the file of {human(size)} cannot hold them; "
             "it is cut off or damaged: copy or export it again."
         )
 
 
-def read_voxels(stream: IO[bytes], layout: Layout, name: str) -> bytes:
+def read_voxels(stream: IO[bytes], layout: Layout, name: str) -> bytearray:
     """Exactly the bytes of the voxels; whatever follows must be short."""
     stream.seek(layout.offset)
-    data = stream.read(layout.nbytes)
+    data = read_bounded(stream, layout.nbytes)
     if len(data) < layout.nbytes:
         raise ImageError(
             f"{name}: holds {len(data)} of {layout.nbytes} bytes of voxels; it is cut off: copy or export it again."

@@ -17,6 +17,10 @@ import numpy as np
 
 from iqa_registry.errors import ImageError
 from iqa_registry.images._guard import (
+    DEFLATE_RATIO,
+    PICTURE_LIMIT,
+    check_promise,
+    check_rows,
     check_size,
     full_scale_of,
     human,
@@ -44,7 +48,8 @@ def probe_png(path: Path) -> ImageInfo:
     """What the header of a PNG says."""
     name = str(path)
     with reading(name, "PNG"), path.open("rb") as stream:
-        shape, _, _ = _png_header(stream, name)
+        shape, depth, _ = _png_header(stream, name)
+        _check_cost(name, shape, depth, path.stat().st_size)
         shape = upright_shape(shape, _png_orientation(stream))
     return ImageInfo(shape, False, name, check_size(name, shape))
 
@@ -54,15 +59,24 @@ def read_png(path: Path, labels: bool = False) -> Image:
     name = str(path)
     with reading(name, "PNG"), path.open("rb") as file:
         shape, depth, kind = _png_header(file, name)
-        check_size(name, shape)
-        if path.stat().st_size > size_limit():
-            raise too_large(name, f"the file takes {human(path.stat().st_size)}")
+        held = path.stat().st_size
+        _check_cost(name, shape, depth, held)
+        if held > size_limit(PICTURE_LIMIT):
+            raise too_large(name, f"the file takes {human(held)}", size_limit(PICTURE_LIMIT))
         data = file.read()
         _check_chunks(memoryview(data), name)
         wide = depth == 16 and kind != 0
         values = _colour16(path, name, kind) if wide else _png_values(io.BytesIO(data), name, depth, labels)
         turned = _png_orientation(io.BytesIO(data))
         return upright(picture(values, name, full_scale_of(values.dtype)), turned)
+
+
+def _check_cost(name: str, shape: tuple[int, int, int], depth: int, held: int) -> None:
+    """Reject a header that promises too much, or more than the file can hold."""
+    # A byte before each row says how it is coded; a palette has three channels and one sample.
+    check_promise(name, shape[1] * (1 + -(-shape[2] * depth // 8)), DEFLATE_RATIO * held)
+    check_size(name, shape)
+    check_rows(name, shape[1])
 
 
 def _png_orientation(stream: IO[bytes]) -> int:
@@ -151,6 +165,7 @@ def read_jpeg(path: Path, labels: bool = False) -> Image:
         raise ImageError(f"{name}: JPEG changes label values; save the mask as PNG or NIfTI.")
     with reading(name, "JPEG"), path.open("rb") as stream, _open_jpeg(stream, name) as opened:
         check_size(name, (len(opened.getbands()), opened.height, opened.width))
+        check_rows(name, opened.height)
         values = np.asarray(opened)
         turned = of_exif(opened.info.get("exif"))
         return upright(picture(values, name, full_scale_of(values.dtype)), turned)

@@ -17,7 +17,15 @@ from typing import Any
 import numpy as np
 
 from iqa_registry.errors import ImageError
-from iqa_registry.images._guard import check_size, full_scale_of, picture, quiet, reading, too_large
+from iqa_registry.images._guard import (
+    check_rows,
+    check_size,
+    full_scale_of,
+    picture,
+    quiet,
+    reading,
+    too_large,
+)
 from iqa_registry.images._upright import TAG, as_stored, upright, upright_shape
 from iqa_registry.images.image import Array, Image, ImageInfo
 
@@ -107,7 +115,9 @@ def _check_segments(page: Any, name: str) -> None:
     if any(start + count > size for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)):
         raise ImageError(f"{name}: the TIFF is cut off; copy or export it again.")
     expected = math.prod(page.chunks) * page.dtype.itemsize
-    check_size(name, page.chunks)
+    check_size(name, _shape(page, name), page.dtype.itemsize)
+    check_size(name, page.chunks, page.dtype.itemsize)
+    check_rows(name, max(int(page.imagelength), len(page.dataoffsets)))
     if page.compression in _DEFLATE:
         for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
             _check_inflated(page.parent.filehandle, start, count, expected, name)

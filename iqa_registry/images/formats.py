@@ -1,8 +1,9 @@
 """Reading: a path, an array or a tensor becomes an :class:`Image`.
 
 Before anything is decoded, the size that the header declares is compared with the limit in the environment variable
-``IQA_MAX_IMAGE_BYTES`` (2 GiB as float32 unless set), and streams are read no further than the header says, so that
-a small file cannot fill the memory. Every fault is an :class:`~iqa_registry.errors.ImageError` that names the file.
+``IQA_MAX_IMAGE_BYTES`` (unless set 1 GiB for a volume and 256 MiB for a 2-D image, as float32), and streams are read no
+further than the header says, so that a small file cannot fill the memory. Every fault is an
+:class:`~iqa_registry.errors.ImageError` that names the file.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def write_broken(kind, path, smooth):
     ("kind", "said"),
     [
         ("truncated", "1.png"),
-        ("bomb", "IQA_MAX_IMAGE_BYTES"),
+        ("bomb", "cannot hold"),
         ("size", "--resize"),
         ("alpha", "alpha"),
         ("text", "1.png"),

@@ -144,7 +144,7 @@ def _offset(value: float) -> Callable[[bytearray], None]:
     ("damage", "message"),
     [
         (_dims(32767, 32767, 32767), "32767 x 32767 x 32767 pixels would take .* IQA_MAX_IMAGE_BYTES"),
-        (_dims(700, 700, 700), "cannot hold them; it is cut off or damaged"),
+        (_dims(600, 600, 600), "cannot hold them; it is cut off or damaged"),
         (_dims(4, -5, 6), "declares dimensions"),
         (_dims(4, 0, 6), "declares dimensions"),
         (_offset(2.0**40), "puts the voxels at byte 1099511627776"),

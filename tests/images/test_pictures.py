@@ -153,9 +153,7 @@ def test_png_that_claims_too_many_pixels_is_refused_unread(tmp_path: Path, size:
     (tmp_path / "bomb.png").write_bytes(png_bytes(np.zeros((1000, 1000), np.uint8), 0, size=size))
     tracemalloc.start()
     for function in (read_image, probe_image):
-        with pytest.raises(
-            ImageError, match=r"bomb\.png: .* GiB, more than the limit .* IQA_MAX_IMAGE_BYTES"
-        ):
+        with pytest.raises(ImageError, match=r"bomb\.png: .* GiB, which a file of this size cannot hold"):
             function(tmp_path / "bomb.png")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
