@@ -13,7 +13,9 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from iqa_registry import evaluate
+from iqa_registry.images._dicom_padding import fill_padding
 from iqa_registry.images.formats import probe_image, read_image, read_labels
+from iqa_registry.images.image import LazyImage
 
 AFFINE = np.diag([1.0, 1.2, 2.0, 1.0])
 
@@ -190,3 +192,31 @@ def test_forms_are_compared_by_the_smallest_voxel_side(tmp_path: Path, shift: fl
     image.set_sform(sform, code=1)
     nibabel.save(image, tmp_path / "f.nii.gz")
     assert len(read_image(tmp_path / "f.nii.gz").notes) == notes
+
+
+@pytest.mark.parametrize(
+    ("padding", "far"),
+    [
+        (-116.0, True),
+        (-114.0, False),
+        (-100.0, False),
+        (50.0, False),
+        (214.0, False),
+        (216.0, True),
+        (0.0, False),
+    ],
+)
+def test_padding_is_filled_where_it_is_far_from_what_was_measured(padding: float, far: bool) -> None:
+    measured = [-100.0, 10.0, 200.0]  # a range of 300; 15 of it is a twentieth
+    values, padded = np.array([*measured, padding]), np.array([False, False, False, True])
+    filled, notes = fill_padding(values, padded, "ct.dcm")
+    assert filled.tolist() == [*measured, -100.0 if far else padding]
+    assert [note.kind for note in notes] == ["padding"] * far
+
+
+def test_an_image_that_is_made_later_says_what_it_takes() -> None:
+    def never() -> None:
+        pytest.fail("was made")
+
+    info = LazyImage("key", never, (3, 4, 5), is_volume=True, name="shown").info()
+    assert (info.shape, info.is_volume, info.name, info.nbytes) == ((3, 4, 5), True, "shown", 240)
