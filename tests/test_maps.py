@@ -275,6 +275,20 @@ def test_volume_lies_on_the_references_grid_and_is_nan_elsewhere(volumes, tmp_pa
     assert np.isnan(np.delete(data, range(3, 6), axis=2)).all()
 
 
+def test_what_the_resampled_volume_does_not_reach_is_not_defined():
+    import nibabel
+
+    values = np.random.default_rng(4).random((6, 6, 6)).astype(np.float32) * np.float32(0.8)
+    reference = nibabel.Nifti1Image(values, np.eye(4))
+    short = nibabel.Nifti1Image(values[:, :4] + np.float32(0.1), np.eye(4))
+    found = [*maps([(short, reference)], ["error"], resample=True, intensity="none")]
+    assert len(found) == 6
+    for shown in found:
+        assert np.isnan(shown.values[:2]).all()  # rows run from anterior to posterior
+        assert shown.values[2:] == pytest.approx(0.1, abs=1e-6)
+        assert not shown.regions
+
+
 @pytest.mark.parametrize(("axis", "number"), [("sagittal", 0), ("coronal", 1)])
 def test_volume_of_other_axes(volumes, tmp_path, axis, number):
     import nibabel

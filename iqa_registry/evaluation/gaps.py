@@ -42,10 +42,13 @@ def find_broken(*images: Image | None) -> list[Image]:
     Raises:
         ImageError: an image that has no other values.
     """
-    broken = [image for image in images if image is not None and image.valid is not None]
-    for image in broken:
-        if image.valid is not None and not image.valid.any():
+    broken = []
+    for image in images:
+        if image is None or image.valid is None or image.gaps != "broken":
+            continue
+        if not image.valid.any():
             raise ImageError(f"{_said([image])}; there is nothing to score.")
+        broken.append(image)
     return broken
 
 

@@ -214,7 +214,7 @@ def set_aside_gaps(image: Image) -> Image:
     valid = np.asarray(finite if image.is_volume else finite.all(axis=0))
     if image.valid is not None:
         valid = valid & image.valid
-    return replace(image, pixels=np.where(valid, image.pixels, np.float32(0)), valid=valid)
+    return replace(image, pixels=np.where(valid, image.pixels, np.float32(0)), valid=valid, gaps="broken")
 
 
 def picture(values: Array, name: str, full_scale: float | None) -> Image:

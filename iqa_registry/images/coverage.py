@@ -63,6 +63,7 @@ def resample_covered(moving: Image, reference: Image, order: int = 1) -> Image:
         affine=reference.affine,
         orientation=reference.orientation,
         valid=None if valid.all() else valid,
+        gaps="outside" if moving.valid is None else moving.gaps,
     )
 
 

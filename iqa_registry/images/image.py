@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class Image:
         orientation: where the voxel axes run as the file keeps them, say ``LAS``; ``None`` without an affine.
         valid: boolean, ``(H, W)`` or ``(X, Y, Z)``: where there is data; the other pixels hold 0 and are never scored.
             ``None`` where there is data everywhere.
+        gaps: why there is none elsewhere: ``broken`` values (NaN, infinite), or ``outside`` the field of view of a
+            volume that was resampled.
         notes: what a reader of its scores must know.
     """
 
@@ -47,6 +49,7 @@ class Image:
     is_volume: bool = False
     orientation: str | None = None
     valid: Array | None = None
+    gaps: Literal["broken", "outside"] = "broken"
     notes: tuple[Note, ...] = ()
 
     @property

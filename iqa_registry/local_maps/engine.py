@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from iqa_registry.evaluation.encoding import Encoded, Encoder, Failure
-from iqa_registry.evaluation.items import Failed, Loaded
+from iqa_registry.evaluation.items import WHOLE_IMAGE, Failed, Loaded
 from iqa_registry.evaluation.loader import Loader
 from iqa_registry.evaluation.options import Options, choose_device
 from iqa_registry.evaluation.plan import plan_items
@@ -97,6 +97,9 @@ class Mapper:
         regions = {
             region: np.asarray(mask[cut][0]) for region, mask in loaded.regions.items() if mask is not None
         }
+        covered = regions.pop(WHOLE_IMAGE, None)
+        if covered is not None:  # both images were filled with 0 elsewhere, which shows no error and is none
+            plane = np.where(covered, plane, np.float32(np.nan))
         images = [
             tensor[cut].numpy() for tensor in (loaded.synthesized, loaded.reference) if tensor is not None
         ]

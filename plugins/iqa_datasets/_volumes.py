@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from iqa_registry.images.coverage import check_coverage, resample_covered
+from iqa_registry.images.formats import take_section
 from iqa_registry.images.geometry import check_affines, check_sizes, resample_to
 from iqa_registry.plugin import Image, ImageError, LazyImage, probe_image, read_image, read_labels
 
@@ -120,7 +122,7 @@ def make_volume(volume: Volume) -> Image:
 
     Raises:
         ImageError: a file that cannot be read, or a brain mask that has nothing inside.
-        GeometryError: a volume without an affine that was to be resampled.
+        GeometryError: a volume without an affine that was to be resampled, or one that hardly reaches the target.
     """
     image = read_labels(volume.file.path) if volume.labels else read_image(volume.file.path)
     if not image.is_volume:
@@ -137,7 +139,10 @@ def _onto_target(image: Image, volume: Volume) -> Image:
     grid = read_grid(volume.target.path)
     if on_one_grid(image, grid):
         return image
-    return resample_to(image, fit_plane(grid, volume.size), order=0 if volume.labels else 1)
+    if volume.labels:
+        return resample_to(image, grid, order=0)
+    # What the image does not reach has no data, so that it is not scored; padding comes after and is in both images.
+    return check_coverage(resample_covered(image, grid), image, grid)
 
 
 def on_one_grid(first: Image, second: Image) -> bool:
@@ -172,7 +177,7 @@ def read_grid(path: str | Path) -> Image:
 
 
 def fit_plane(image: Image, size: int) -> Image:
-    """Pad with zeros or crop the axial plane of a volume centrally; the affine goes along.
+    """Pad with zeros or crop the axial plane of a volume centrally; the affine and what has no data go along.
 
     Args:
         image: a RAS+ volume.
@@ -186,21 +191,17 @@ def fit_plane(image: Image, size: int) -> Image:
     """
     if not size or image.spatial[:2] == (size, size):
         return image
-    pixels, starts = image.pixels, [0, 0, 0]
-    for axis in (0, 1):
-        have = pixels.shape[axis]
-        cut = max(have - size, 0) // 2
-        before = max(size - have, 0) // 2
-        pixels = pixels[(slice(None),) * axis + (slice(cut, cut + min(have, size)),)]
-        widths = [(0, 0)] * 3
-        widths[axis] = (before, size - before - pixels.shape[axis])
-        pixels = np.pad(pixels, widths)
-        starts[axis] = cut - before
+    sides = image.spatial[:2]
+    cuts = [max(side - size, 0) // 2 for side in sides]
+    before = [max(size - side, 0) // 2 for side in sides]
+    kept = tuple(slice(cut, cut + min(side, size)) for cut, side in zip(cuts, sides, strict=True))
+    widths = [(first, max(size - side, 0) - first) for first, side in zip(before, sides, strict=True)] + [(0, 0)]
     affine = image.affine
     if affine is not None:
         affine = affine.copy()
-        affine[:3, 3] += affine[:3, :3] @ starts
-    return replace(image, pixels=pixels, affine=affine)
+        affine[:3, 3] += affine[:3, :3] @ [cuts[0] - before[0], cuts[1] - before[1], 0]
+    valid = None if image.valid is None else np.pad(image.valid[kept], widths, constant_values=True)
+    return replace(image, pixels=np.pad(image.pixels[kept], widths), affine=affine, valid=valid)
 
 
 def brain_mask(volume: Volume) -> Image:
@@ -264,7 +265,18 @@ def _held(volume: Volume) -> Image:
 
 def _make_section(volume: Volume, index: int) -> Image:
     image = _held(volume)
-    return Image(image.section(2, index), name=f"{image.name}, slice {index}")
+    valid = None if image.valid is None else take_section(image.valid, 2, index)
+    if valid is not None and valid.all():
+        valid = None
+    return replace(
+        image,
+        pixels=image.section(2, index),
+        affine=None,
+        name=f"{image.name}, slice {index}",
+        is_volume=False,
+        orientation=None,
+        valid=valid,
+    )
 
 
 def _mask_section(volume: Volume, index: int) -> Image:

@@ -97,6 +97,23 @@ def test_without_resampling_the_engine_refuses_and_both_remedies_work(ixi_folder
         assert len(rows) == 4 * 2
 
 
+def test_what_t1_does_not_reach_is_not_scored_as_a_copy_of_its_darkest_voxel(ixi_folder, iqa):
+    pair = pairs_of(ixi_folder, resample=True, size=32)[0][0]
+    made = pair.synthesized.make()
+    assert made.gaps == "outside" and 0.05 < 1 - made.valid.mean() < 0.5
+    assert not made.pixels[~made.valid].any()
+    own, engine = (
+        json.loads(iqa("evaluate", "--dataset", *arguments, "--metric", "mae", "--json").stdout)
+        for arguments in (
+            [f"ixi:{ixi_folder},slices=9:11,size=0,resample=true"],
+            [f"ixi:{ixi_folder},slices=9:11,size=0", "--resample", "reference"],
+        )
+    )
+    for column in ("pair_id", "score", "outside_share", "pixels"):
+        assert [row[column] for row in own] == [row[column] for row in engine], column
+    assert own[0]["outside_share"] > 0
+
+
 def test_evaluate_end_to_end_and_twice_the_same(ixi_folder, iqa):
     arguments = (
         "evaluate",
