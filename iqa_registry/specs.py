@@ -51,7 +51,7 @@ def _check_factory(noun: str, name: str, factory: str) -> None:
         raise SpecError(f"{noun} {name!r}: factory is {factory!r}, expected 'package.module:callable'.")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: torch.compile cannot read these before torch 2.7
 class MetricSpec:
     """The declaration of a metric.
 
@@ -250,7 +250,7 @@ Spec = MetricSpec | Configuration | RankerSpec | SegmenterSpec | DatasetSpec | W
 """What ``register`` takes."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class RegisteredMetric(MetricSpec):
     """A metric as the registry hands it out.
 
