@@ -74,7 +74,9 @@ def pool(table: pl.DataFrame, level: Level, group_by: Sequence[str] = ()) -> pl.
     weight = next(
         (name for name in _WEIGHTS if name in table.columns and rows[name].null_count() < len(rows)), None
     )
-    rows = rows.with_columns((pl.lit(1.0) if weight is None else pl.col(weight).cast(pl.Float64)).alias("_weight"))
+    rows = rows.with_columns(
+        (pl.lit(1.0) if weight is None else pl.col(weight).cast(pl.Float64)).alias("_weight")
+    )
     scored, given = pl.col(STATUS) == OK, pl.col("_weight")
     failed = pl.col(STATUS) == "error"
     reason = pl.format("{} of {} rows failed", failed.sum(), pl.len())

@@ -195,7 +195,9 @@ def fit_plane(image: Image, size: int) -> Image:
     cuts = [max(side - size, 0) // 2 for side in sides]
     before = [max(size - side, 0) // 2 for side in sides]
     kept = tuple(slice(cut, cut + min(side, size)) for cut, side in zip(cuts, sides, strict=True))
-    widths = [(first, max(size - side, 0) - first) for first, side in zip(before, sides, strict=True)] + [(0, 0)]
+    widths = [(first, max(size - side, 0) - first) for first, side in zip(before, sides, strict=True)] + [
+        (0, 0)
+    ]
     affine = image.affine
     if affine is not None:
         affine = affine.copy()
