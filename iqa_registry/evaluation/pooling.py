@@ -71,12 +71,7 @@ def pool(table: pl.DataFrame, level: Level, group_by: Sequence[str] = ()) -> pl.
         return table
     named = dict.fromkeys((METRIC, COMPONENT, REGION, "dimensions", PLANE, *group_by))
     keys = [name for name in named if name in table.columns]
-    weight = next(
-        (name for name in _WEIGHTS if name in table.columns and rows[name].null_count() < len(rows)), None
-    )
-    rows = rows.with_columns(
-        (pl.lit(1.0) if weight is None else pl.col(weight).cast(pl.Float64)).alias("_weight")
-    )
+    rows = rows.with_columns(_weight(rows).alias("_weight"))
     scored, given = pl.col(STATUS) == OK, pl.col("_weight")
     failed = pl.col(STATUS) == "error"
     reason = pl.format("{} of {} rows failed", failed.sum(), pl.len())
@@ -123,6 +118,13 @@ def _mean(name: str, weight: pl.Expr, scored: pl.Expr) -> pl.Expr:
 
 def _subject(table: pl.DataFrame) -> pl.Expr:
     return pl.col(SUBJECT) if SUBJECT in table.columns else pl.lit(None, pl.String)
+
+
+def _weight(rows: pl.DataFrame) -> pl.Expr:
+    """How much a row counts: by the size of its region where that is known."""
+    known = (name for name in _WEIGHTS if name in rows.columns and rows[name].null_count() < len(rows))
+    name = next(known, None)
+    return pl.lit(1.0) if name is None else pl.col(name).cast(pl.Float64)
 
 
 def _of_all(name: str) -> bool:
