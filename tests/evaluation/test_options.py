@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import typing
 
 import pytest
@@ -12,6 +13,7 @@ from iqa_registry.errors import OptionError, UsageError
 from iqa_registry.evaluation.options import (
     OptionFields,
     Options,
+    choose_batch_size,
     choose_device,
     format_slices,
     make_options,
@@ -100,3 +102,59 @@ def test_shifts_of_one_pixel_are_tried():
     assert Options(align="translation", align_range=1).align_range == 1
     with pytest.raises(OptionError, match="align_range: 0 is not a number of pixels of at least 1"):
         Options(align="translation", align_range=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"resize": True, "crop": True}, "resize: contradicts crop"),
+        ({"resample": True, "geometry": "ignore"}, "geometry: ignore contradicts resample"),
+        ({"axis": "frontal"}, "axis: 'frontal' is not one of"),
+        ({"empty": "drop"}, "empty: 'drop' is not one of skip, score"),
+        ({"nan": "zero"}, "nan: 'zero' is not one of"),
+        ({"align": "rigid"}, "align: 'rigid' is not translation"),
+        ({"strict": 1}, "strict: 1 is not True or False"),
+        ({"crop": "yes"}, "crop: 'yes' is not True or False"),
+        ({"batch_size": 0}, "batch_size: 0 is not auto or a number of at least 1"),
+        ({"batch_size": 2.5}, "batch_size: 2.5 is not auto"),
+        ({"batch_size": True}, "batch_size: True is not auto"),
+        ({"dilate": -1.0}, "dilate: -1.0 is not a number of millimeters of at least 0"),
+        ({"dilate": math.inf}, "dilate: inf is not a number"),
+        ({"dilate": math.nan}, "dilate: nan is not a number"),
+        ({"dilate": "2"}, "dilate: 2 is not a number"),
+        ({"device": 0}, "device: 0 is not auto"),
+        ({"workers": -1}, "workers: -1 is not a number of at least 0"),
+        ({"workers": None}, "workers: None is not a number"),
+        ({"workers": 1.0}, "workers: 1.0 is not a number"),
+        ({"layout": "ABC"}, "layout: "),
+    ],
+)
+def test_each_value_that_cannot_be_is_named(options, says):
+    with pytest.raises(OptionError) as caught:
+        Options(**options)
+    assert str(caught.value).startswith(says)
+    assert caught.value.option in options
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"resize": True}, {"crop": True}, {"resample": True}, {"geometry": "ignore"},
+        {"batch_size": 1}, {"batch_size": None}, {"dilate": 0}, {"dilate": 0.5}, {"workers": 0},
+        {"align": None, "align_range": 1},
+    ],
+)  # fmt: skip
+def test_values_at_the_edge_are_taken(options):
+    made = Options(**options)
+    assert all(getattr(made, name) == value for name, value in options.items())
+
+
+@pytest.mark.parametrize(
+    ("pixels", "device", "size"),
+    [
+        (1, "cpu", 256), (4096, "cpu", 256), (4097, "cpu", 255), (1 << 16, "cpu", 16), (1 << 20, "cpu", 1),
+        ((1 << 20) + 1, "cpu", 1), (0, "cpu", 256), (1 << 16, "cuda", 64), (1 << 22, "cuda:1", 1),
+    ],
+)  # fmt: skip
+def test_a_batch_holds_a_million_pixels_and_at_most_256_images(pixels, device, size):
+    assert choose_batch_size(pixels, device) == size
