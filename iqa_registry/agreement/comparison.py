@@ -15,6 +15,9 @@ from iqa_registry.statistics.power import equal_within, equivalence_p_value, sta
 if TYPE_CHECKING:
     from iqa_registry.agreement.judging import Judged
 
+ALSO = ("srocc", "auc", "auc_different", "auc_better")
+"""What is compared besides inconsistency, where it is there."""
+
 
 def compare(
     judged: Sequence[Judged], level: float = 0.95, margin: float | None = None
@@ -31,10 +34,10 @@ def compare(
 
     Returns:
         One row per pair: ``first``, ``second``, ``difference`` (first less second), ``difference_low`` and ``_high``,
-        ``p_value``, ``p_holm``, and the same of SROCC, ``srocc_...``; ``distinguishable``, whether ``p_holm`` is below
-        ``1 - level``; ``visible``, the smallest true difference that would have been seen with a power of 80 % after
-        a correction for as many pairs; ``equal_within``, the smallest margin within which the two are equal at the
-        level of each pair (TOST); with ``margin`` also ``p_equal`` and ``practically_equal``.
+        ``p_value``, ``p_holm``, and the same of SROCC and of AUCs, ``srocc_...``; ``distinguishable``, whether
+        ``p_holm`` is below ``1 - level``; ``visible``, the smallest true difference that would have been seen with a
+        power of 80 % after a correction for as many pairs; ``equal_within``, the smallest margin within which the two
+        are equal at the level of each pair (TOST); with ``margin`` also ``p_equal`` and ``practically_equal``.
     """
     sampled = [(item, np.sort(item.rows)) for item in judged if item.samples]
     rows = [
@@ -146,23 +149,29 @@ def _difference(first: Judged, second: Judged, level: float) -> dict[str, Any]:
         "error": standard_error(samples, number),
         "df": number - 1,
     }
-    return row | _of_srocc(first, second, number, level)
+    for name in ALSO:
+        if name in first.samples and name in second.samples:
+            row |= _also(name, first, second, level)
+    return row
 
 
-def _of_srocc(first: Judged, second: Judged, number: int, level: float) -> dict[str, Any]:
-    samples = first.samples["srocc"] - second.samples["srocc"]
+def _also(name: str, first: Judged, second: Judged, level: float) -> dict[str, Any]:
+    """The difference of a further statistic."""
+    samples, number = first.samples[name] - second.samples[name], first.row["clusters"]
     low, high = percentile_interval(samples, number, level)
-    difference = first.row["srocc"] - second.row["srocc"]
+    difference = first.row[name] - second.row[name]
     return {
-        "srocc_difference": difference,
-        "srocc_difference_low": low,
-        "srocc_difference_high": high,
-        "srocc_p_value": two_sided_p_value(samples, difference, number),
+        f"{name}_difference": difference,
+        f"{name}_difference_low": low,
+        f"{name}_difference_high": high,
+        f"{name}_p_value": two_sided_p_value(samples, difference, number),
     }
 
 
 def _add_holm(rows: Sequence[dict[str, Any]]) -> None:
-    for prefix in ("", "srocc_"):
+    for prefix in ("", *(f"{name}_" for name in ALSO)):
+        if not rows or f"{prefix}p_value" not in rows[0]:
+            continue
         corrected = holm([row[f"{prefix}p_value"] for row in rows])
         for row, value in zip(rows, corrected, strict=True):
             row[f"{prefix}p_holm"] = value

@@ -37,6 +37,8 @@ class SettingFields(TypedDict, total=False):
     each: bool
     apart: Sequence[str]
     equal_within: float | None
+    acceptable: float | None
+    rated_pairs: bool
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Settings:
             others and not compared with them; the others are judged as if it were not there.
         equal_within: two metrics whose inconsistencies differ by less count as practically equal, if the study can
             show it; by default this is not tested.
+        acceptable: images with a rating of at least this are acceptable: adds the AUC of telling them from the others.
+        rated_pairs: adds the AUCs of the pairs of images that the individual raters tell apart (Krasula et al. 2016).
     """
 
     group_by: Sequence[str] = ()
@@ -68,6 +72,8 @@ class Settings:
     each: bool = False
     apart: Sequence[str] = ()
     equal_within: float | None = None
+    acceptable: float | None = None
+    rated_pairs: bool = False
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any
 
 from iqa_registry.agreement.drawing import to_files
 from iqa_registry.agreement.judging import STATISTICS
+from iqa_registry.agreement.separating import AUCS
 from iqa_registry.agreement.study import Group
 from iqa_registry.tables.writing import write_file, write_rows
 
@@ -27,6 +28,11 @@ ORDER = (
     "top3_share",
     "rank_low",
     "rank_high",
+    *(f"{name}{end}" for name in AUCS for end in ("", "_low", "_high")),
+    "order_correct",
+    "acceptable",
+    "pairs",
+    "different_pairs",
 )
 
 

@@ -61,7 +61,10 @@ def p_value_note(items: Sequence[SystemCorrelation]) -> str:
     """How the p-values were found."""
     if all(item.pearson.exact for item in items):
         return "p by permutation, two-sided, exact: all pairings gone through."
-    return f"p by permutation, two-sided, Monte Carlo: {MONTE_CARLO:,} random pairings, seeded."
+    return (
+        f"p by permutation, two-sided, Monte Carlo: {MONTE_CARLO:,} random pairings, seeded; p = (b + 1) / "
+        f"({MONTE_CARLO:,} + 1), doubled for two sides."
+    )
 
 
 def save_correlations(

@@ -77,6 +77,18 @@ if TYPE_CHECKING:
     metavar="X",
     help="Test which metrics are practically equal: their inconsistencies differ by less than X.",
 )
+@option(
+    "--acceptable",
+    section="Statistics",
+    type=float,
+    metavar="RATING",
+    help="Add the AUC of telling images with at least this rating (after --lower-rating-is-better) from the others.",
+)
+@flag(
+    "--rated-pairs",
+    "Add AUCs of the pairs of images that the individual raters tell apart (Krasula et al. 2016).",
+    "Statistics",
+)
 @flag(
     "--own-images",
     "Judge each metric on all images that it scored, even where others scored fewer.",
@@ -168,6 +180,8 @@ def _settings(options: Mapping[str, Any]) -> Settings:
         seed=options["seed"],
         each=options["own_images"],
         equal_within=options["equal_within"],
+        acceptable=options["acceptable"],
+        rated_pairs=options["rated_pairs"],
     )
 
 
@@ -210,6 +224,8 @@ def _print(groups: list[Group], settings: Settings) -> None:
         click.echo(render.table([_shown(item.row, bool(settings.resamples)) for item in group.judged]))
         if group.comparisons:
             click.echo("\n".join(judged.comparison_lines(group)))
+        if aucs := judged.auc_rows(group):
+            click.echo(render.table(aucs))
         if group.panel is not None:
             click.echo("\n".join(judged.rater_lines(group.panel)))
     if any(group.comparisons for group in groups):

@@ -101,6 +101,23 @@ def comparison_lines(group: Group) -> Iterator[str]:
     yield render.table(table)
 
 
+def auc_rows(group: Group) -> list[dict[str, str]]:
+    """The AUCs of each metric as text, none where they were not asked for."""
+    titles = {"auc": "AUC, acceptable", "auc_different": "AUC, different", "auc_better": "AUC, better"}
+    rows = []
+    for item in group.judged:
+        shown: dict[str, str] = {}
+        for name, title in titles.items():
+            if name in item.row:
+                shown[title] = render.number(item.row[name])
+                shown[f"95 %{' ' * len(shown)}"] = render.interval(item.row, name)
+        if "order_correct" in item.row:
+            shown["order right"] = render.percent(item.row["order_correct"])
+        if shown:
+            rows.append({"metric": item.metric} | shown)
+    return rows
+
+
 def rater_lines(panel: Panel) -> Iterator[str]:
     """What is known of the raters, as text."""
     others, bound = panel.others, panel.bound

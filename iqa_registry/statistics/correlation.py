@@ -3,14 +3,16 @@
     Pearson   r   = sum_i (x_i - mean x) (y_i - mean y) / (|x - mean x| |y - mean y|)
     Spearman  rho = Pearson of the ranks, equal values sharing the mean of their ranks
     interval      = tanh(atanh r -+ z s), s^2 = 1 / (n - 3) for Pearson, (1 + rho^2 / 2) / (n - 3) for Spearman
-    p             = min(1, 2 min(P(r* >= r), P(r* <= r))), r* over the ways to pair the two columns
+    p             = min(1, 2 min(P(r* >= r), P(r* <= r))), r* over the ways to pair the two columns;
+                    of n random ways P is (b + 1) / (n + 1), b of them as extreme, so that p is never 0
 
 A bootstrap over five systems says nothing, since it can only repeat those five; hence Fisher's interval.
 
 Sources: R. A. Fisher, "On the 'probable error' of a coefficient of correlation deduced from a small sample",
 Metron 1 (1921); D. G. Bonett and T. A. Wright, "Sample size requirements for estimating Pearson, Kendall and
 Spearman correlations", Psychometrika 65 (2000), doi:10.1007/BF02294183; permutation of pairs: E. J. G. Pitman,
-Supplement to the Journal of the Royal Statistical Society 4 (1937), doi:10.2307/2983647.
+Supplement to the Journal of the Royal Statistical Society 4 (1937), doi:10.2307/2983647; (b + 1) / (n + 1): B. Phipson
+and G. K. Smyth, Statistical Applications in Genetics and Molecular Biology 9 (2010), doi:10.2202/1544-6115.1585.
 """
 
 from __future__ import annotations
