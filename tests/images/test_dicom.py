@@ -12,7 +12,7 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from iqa_registry.errors import ImageError
-from iqa_registry.images._dicom_geometry import _own_scale
+from iqa_registry.images._dicom_geometry import Frame, _own_scale, lps_affine
 from iqa_registry.images.formats import is_series, probe_image, read_image
 
 AFFINE = np.array([[0.9, 0.02, 0.3, -40], [-0.02, 0.88, -1.5, -60], [-0.05, 0.2, 5.2, -20], [0, 0, 0, 1.0]])
@@ -362,3 +362,20 @@ def test_the_scale_of_one_frame(given: dict, expected: tuple | None) -> None:
     header.RescaleSlope = 3  # then pydicom has applied that of the file
     assert _own_scale(header, 1) is None
     assert _own_scale(pydicom.Dataset(), 0) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_place_of_a_series_is_that_of_its_slices(count: int) -> None:
+    """Columns go right by 0.5 mm, rows to the back by 2 mm, slices up by 3 mm."""
+    frames = [
+        Frame(
+            path=Path(f"{number}"), index=0, of=1, position=np.array([10.0, -20.0, 3.0 * number]),
+            directions=np.array([[1.0, 0, 0], [0, 1, 0]]), spacing=(2.0, 0.5), thickness=3.0, scale=None,
+            rows=5, columns=4,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    affine = lps_affine(frames)
+    np.testing.assert_allclose(affine @ [0, 0, 0, 1], [10, -20, 0, 1])
+    np.testing.assert_allclose(affine[:3, 2], [0, 0, 3])
+    np.testing.assert_allclose(affine[:3, :2].T, [[0.5, 0, 0], [0, 2, 0]])
