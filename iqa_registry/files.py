@@ -4,7 +4,46 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
+
+from iqa_registry.errors import IQAError, UsageError
+
+_SPECIAL = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def special_kind(path: str | os.PathLike[str]) -> str:
+    """What a path is that is neither file nor folder, after links; empty for those and where there is nothing.
+
+    Example:
+        >>> special_kind("/dev/null"), special_kind("/")
+        ('a device', '')
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):  # opening it will say why
+        return ""
+    return next((kind for test, kind in _SPECIAL if test(mode)), "")
+
+
+def refuse_special(path: str | os.PathLike[str], error: type[IQAError] = UsageError) -> None:
+    """Reject pipes, devices and sockets: opening them may wait for ever, and reading them may never end.
+
+    Args:
+        path: what is about to be opened; it need not exist.
+        error: the class of the error.
+
+    Raises:
+        IQAError: of the given class.
+    """
+    kind = special_kind(path)
+    if kind:
+        raise error(f"{path}: is {kind}. Give a regular file.")
 
 
 def write_atomically(path: Path, content: bytes, durable: bool = False) -> None:
@@ -16,6 +55,7 @@ def write_atomically(path: Path, content: bytes, durable: bool = False) -> None:
         durable: wait until the disk has it, so that it survives a loss of power.
 
     Raises:
+        UsageError: there is a pipe, a device or a socket of this name.
         OSError: it cannot be written; what was there before is untouched.
 
     Example:
@@ -25,6 +65,7 @@ def write_atomically(path: Path, content: bytes, durable: bool = False) -> None:
         ...     [path.name for path in (Path(folder) / "a").iterdir()]
         ['scores.csv']
     """
+    refuse_special(path)  # a rename would put a file in its place
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from iqa_registry import plugins
 from iqa_registry.errors import SpecError, UsageError
+from iqa_registry.files import refuse_special
 from iqa_registry.specs import Configuration, Origin
 
 
@@ -21,6 +22,8 @@ def read_settings(path: Path | None = None) -> dict[str, Any]:
         path = next((item for item in _settings_places() if item.is_file()), None)
     if path is None:
         return {}
+    if str(path) != os.devnull:  # IQA_CONFIG=/dev/null says that there are none
+        refuse_special(path)
     try:
         with path.open("rb") as file:
             return {**tomllib.load(file), "path": str(path)}

@@ -28,7 +28,8 @@ from source_tree import (
 )
 
 LAYERS = (
-    {"errors", "files", "naming", "progress"},
+    {"errors", "naming", "progress"},
+    {"files"},
     {"specs", "statistics", "tables"},
     {"loss"},
     {"hookspecs", "isolation", "licenses", "metrics", "ranker", "segmenter"},

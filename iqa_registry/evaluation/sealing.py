@@ -8,6 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
+from iqa_registry.files import refuse_special
+
 _SEAL = b"iqa-sha256:"
 _BLANK = b"0" * 64
 UNSEALED = {"seal": (_SEAL + _BLANK).decode()}
@@ -28,6 +30,7 @@ def read_sealed(path: Path, required: bool = True) -> tuple[pl.DataFrame, dict[s
 
     Polars sees no byte of a part that was changed: on such bytes it may panic or end the process.
     """
+    refuse_special(path)
     content = path.read_bytes()
     at = content.rfind(_SEAL) + len(_SEAL)
     if at >= len(_SEAL):

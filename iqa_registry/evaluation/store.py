@@ -21,7 +21,7 @@ import polars as pl
 
 from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.evaluation.sealing import UNSEALED, DamagedError, read_sealed, sealed
-from iqa_registry.files import write_atomically
+from iqa_registry.files import refuse_special, write_atomically
 from iqa_registry.tables.schema import in_table_order, with_component
 from iqa_registry.tables.writing import as_parquet
 
@@ -189,6 +189,7 @@ class RunFolder(Store):
         path = self.path / RECORD
         if not path.exists():
             return None
+        refuse_special(path)
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from iqa_registry.errors import ImageError, MissingExtraError
+from iqa_registry.files import refuse_special
 from iqa_registry.images._guard import check_size, human, reading, to_float32
 from iqa_registry.images._orientation import canonical, canonical_shape
 from iqa_registry.images.image import Image, ImageInfo
@@ -76,6 +77,8 @@ def _opened(path: Path, name: str) -> Any:
     """The image with its header read and its shape within the limit."""
     import nibabel
 
+    for item in (path, *(path.with_suffix(end) for end in (".hdr", ".img") if path.suffix.lower() != ".mnc")):
+        refuse_special(item, ImageError)
     with path.open("rb") as stream:
         packed_in_hdf5 = stream.read(4) == _HDF5_MAGIC
     if packed_in_hdf5:

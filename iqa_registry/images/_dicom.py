@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from iqa_registry.errors import ImageError
+from iqa_registry.files import special_kind
 from iqa_registry.images._dicom_geometry import Frame, describe_frames, lps_affine, sort_frames
 from iqa_registry.images._dicom_padding import fill_padding, where_padded
 from iqa_registry.images._guard import (
@@ -38,6 +39,8 @@ _MAGIC_AT, _MAGIC = 128, b"DICM"
 
 def is_dicom(path: Path) -> bool:
     """Whether the file carries DICOM's magic bytes."""
+    if special_kind(path):
+        return False
     with path.open("rb") as stream:
         stream.seek(_MAGIC_AT)
         return stream.read(len(_MAGIC)) == _MAGIC

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from iqa_registry.errors import ImageError
+from iqa_registry.files import refuse_special
 from iqa_registry.images import _metaimage
+from iqa_registry.images._detached import data_files
 from iqa_registry.images._guard import check_size, picture, reading, to_float32, too_large
 from iqa_registry.images._orientation import canonical, canonical_shape
 from iqa_registry.images.image import Array, Image, ImageInfo
@@ -29,6 +31,8 @@ def opened(path: Path) -> Iterator[Any]:
     """
     import SimpleITK
 
+    for item in (path, *data_files(path)):
+        refuse_special(item, ImageError)
     with path.open("rb"):  # a missing or locked file is told apart from a damaged one
         pass
     before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()

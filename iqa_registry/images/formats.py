@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from iqa_registry.errors import ImageError
+from iqa_registry.files import refuse_special
 from iqa_registry.images import _arrays
 from iqa_registry.images._arrays import as_picture, as_volume
 from iqa_registry.images._guard import check_finite, reading, set_aside_gaps
@@ -130,6 +131,7 @@ def _read(source: Source) -> Image:
     path = Path(source)
     if path.is_dir():
         return _of("_dicom", "read_series")(path)
+    refuse_special(on_disk(path), ImageError)
     ending = _known_suffix(path)
     if ending in _PICTURES:
         return _function("read", *_PICTURE_READERS[_picture_kind(path)])(path, False)
@@ -142,6 +144,7 @@ def read_labels(source: Source) -> Image:
     """Read a label map: as :func:`read_image`, but a palette gives its indices, and JPEG is rejected."""
     if isinstance(source, (str, Path)) and suffix(source) in _PICTURES and not Path(source).is_dir():
         path = Path(source)
+        refuse_special(path, ImageError)
         return check_finite(_function("read", *_PICTURE_READERS[_picture_kind(path)])(path, True))
     return read_image(source)
 
@@ -161,6 +164,7 @@ def probe_image(source: Source) -> ImageInfo:
     path = Path(source)
     if path.is_dir():
         return _of("_dicom", "probe_series")(path)
+    refuse_special(on_disk(path), ImageError)
     ending = _known_suffix(path)
     if ending in _PICTURES:
         return _function("probe", *_PICTURE_READERS[_picture_kind(path)])(path)

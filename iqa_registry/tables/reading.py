@@ -8,9 +8,9 @@ always, so that two tables agree on them however each was stored.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
+import zipfile
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ from typing import Any
 import polars as pl
 
 from iqa_registry.errors import MissingExtraError, UsageError, nearest
+from iqa_registry.files import refuse_special
+from iqa_registry.tables import _bounds
 from iqa_registry.tables.numbers import MISSING, has_decimal_commas, numbers, with_points
 from iqa_registry.tables.schema import IDENTIFIERS, as_text, names_as_text
 
@@ -114,6 +116,7 @@ def read_table(path: Path, names: Collection[str] = (), commas: bool = False) ->
 def read_cells(path: Path) -> Cells:
     """Read a table without deciding what is a number; see :func:`read_table`."""
     lower = path.name.lower()
+    refuse_special(path)
     if not path.is_file():
         raise UsageError(f"{path}: no such file.")
     if not lower.endswith(SUFFIXES):
@@ -138,6 +141,8 @@ _DAMAGE = (
     ValueError,
     zlib.error,
     csv.Error,
+    zipfile.BadZipFile,
+    RecursionError,
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,
 )
@@ -145,12 +150,14 @@ _DAMAGE = (
 
 def _read(path: Path, lower: str) -> Cells:
     if lower.endswith(TEXT):
-        content = path.read_bytes()
-        return parse_text(gzip.decompress(content) if lower.endswith(".gz") else content, path)
+        return parse_text(_bounds.read_text(path), path)
     if lower.endswith(".json"):
+        _bounds.check_json(path)
         return Cells(_stripped(_from_json(path)))
     if lower.endswith(".xlsx"):
+        _bounds.check_excel(path)
         return Cells(_without_empty_rows(_stripped(_from_excel(path))))
+    _bounds.check_parquet(path)
     return Cells(pl.read_parquet(path), typed=True)
 
 
@@ -159,6 +166,7 @@ def _from_json(path: Path) -> pl.DataFrame:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise UsageError(f"{path}: is not a table. Give a list of objects, one per row.")
     names = {name: None for row in rows for name in row}
+    _bounds.check_cells(path, len(rows), len(names))
     return pl.DataFrame({name: _mixed([row.get(name) for row in rows]) for name in names})
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from iqa_registry.errors import WeightsError
+from iqa_registry.files import refuse_special
 from iqa_registry.weights.formats import Container, Convert, named_tensors, read
 from iqa_registry.weights.hashing import check_sha256, fingerprint, sha256_of
 
@@ -118,6 +119,7 @@ def read_file(
     Raises:
         WeightsError: it is missing or damaged, has another hash, or holds more than data.
     """
+    refuse_special(path, WeightsError)
     try:
         with path.open("rb") as file:
             digest = check_sha256(path, expected, sha256_of(file)) if hashed == "file" else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from iqa_registry.errors import WeightsError
+from iqa_registry.files import refuse_special
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +61,7 @@ def fingerprint_of_file(path: Path) -> str:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
+    refuse_special(path, WeightsError)
     with path.open("rb") as file:
         return sha256_of(file)
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iqa_kcross.branch import BranchSettings
 from iqa_kcross.model import BRANCHES, ModelSettings
+from iqa_registry.files import refuse_special
 from iqa_registry.plugin import UsageError
 
 
@@ -157,6 +158,7 @@ def read_config(path: Path | None, changes: Mapping[str, Any] | None = None) -> 
     """
     values: dict[str, Any] = {}
     if path is not None:
+        refuse_special(path)
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
