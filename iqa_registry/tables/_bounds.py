@@ -28,7 +28,7 @@ def table_limit() -> int:
     """The most bytes of a table after unpacking; from the environment variable ``IQA_MAX_TABLE_BYTES``.
 
     Raises:
-        UsageError: it is no number of bytes.
+        UsageError: it is not a number of bytes.
 
     Example:
         >>> table_limit() >> 20
