@@ -30,7 +30,6 @@ WAYS: dict[str, tuple[str, Callable[[Path], object]]] = {
     **{f"table {ending}": (f"a{ending}", read_table) for ending in TABLES},
     "image without a suffix": ("a", read_image),
     "settings": ("iqa.toml", read_settings),
-    "training": ("a.toml", lambda path: read_config(path, {})),
     "weights": ("a.pth", lambda path: open_file(path, "a")),
     "safetensors": ("a.safetensors", lambda path: open_file(path, "a")),
     "hash": ("a.pth", file_sha256),
@@ -99,3 +98,8 @@ def test_devices_sockets_and_links_to_them_are_told(tmp_path: Path, monkeypatch:
 
 def test_no_settings_can_be_asked_for() -> None:
     assert set(read_settings(Path(os.devnull))) <= {"path"}
+
+
+def test_a_pipe_is_no_configuration_of_a_training(pipe: Callable[[str], Path]) -> None:
+    with pytest.raises(IQAError, match=r"a\.toml: is not a regular file"):
+        read_config(pipe("a.toml"), {})

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iqa_kcross.branch import BranchSettings
 from iqa_kcross.model import BRANCHES, ModelSettings
-from iqa_registry.files import refuse_special
 from iqa_registry.plugin import UsageError
 
 
@@ -158,7 +157,8 @@ def read_config(path: Path | None, changes: Mapping[str, Any] | None = None) -> 
     """
     values: dict[str, Any] = {}
     if path is not None:
-        refuse_special(path)
+        if path.exists() and not path.is_file():  # a pipe would wait for ever
+            raise UsageError(f"{path}: is not a regular file. Give a TOML file.")
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
