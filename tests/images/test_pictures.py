@@ -195,3 +195,18 @@ def test_each_checksum_of_a_png_counts(tmp_path: Path, name: bytes) -> None:
     (tmp_path / "bad.png").write_bytes(data)
     with pytest.raises(ImageError, match="damaged or cut off"):
         read_image(tmp_path / "bad.png")
+
+
+@pytest.mark.parametrize("change", ["signature", "first chunk", "25 bytes", "nothing left"])
+def test_a_header_that_is_not_that_of_a_png(tmp_path: Path, change: str) -> None:
+    data = png_bytes(np.arange(64, dtype=np.uint8).reshape(8, 8), 0)
+    made = {
+        "signature": b"\x89PNX" + data[4:],
+        "first chunk": data.replace(b"IHDR", b"IHDX", 1),
+        "25 bytes": data[:25],
+        "nothing left": b"",
+    }[change]
+    (tmp_path / "a.png").write_bytes(made)
+    for read in (read_image, probe_image):
+        with pytest.raises(ImageError, match="is not a PNG file, or is cut off in its header"):
+            read(tmp_path / "a.png")
