@@ -276,3 +276,17 @@ def test_functions_are_held_to_the_same(registry, pairs, function, says):
     assert set(rude["status"]) == {"error"}
     assert rude["message"].str.contains(says).all()
     check_others(table)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_progress_ends_with_all_pairs_although_some_cannot_be_read(registry, pairs, batch_size):
+    told = []
+    given = [*pairs[:3], ("absent.png", pairs[3][1]), ("absent.jpg", pairs[4][1])]
+    started = start_metrics(registry, ["mae", "psnr"], "cpu")
+    evaluate(
+        open_inputs(pairs=given), started, Options(batch_size=batch_size), registry,
+        progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert told[0] == (0, 5)
+    assert told[-1] == (5, 5)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)

@@ -102,3 +102,11 @@ def test_infinite_scores_survive_json_as_null_with_a_status(tmp_path, slices):
     rows = json.loads(path.read_text(), parse_constant=pytest.fail)
     assert [(row["score"], row["status"]) for row in rows[:2]] == [(None, "infinite"), (None, "-infinite")]
     assert to_wide(read_table(path), ["pair_id"])["mae"].to_list()[:3] == [float("inf"), -float("inf"), 2.0]
+
+
+def test_without_pixels_the_share_of_the_region_weighs():
+    rows = {"pair_id": ["a/axial-000", "a/axial-001"], "metric": ["mae"] * 2, "region": ["mask"] * 2}
+    rows |= {"score": [0.1, 0.4], "status": ["ok"] * 2, "region_fraction": [0.2, 0.1]}
+    for pixels, expected in (([None, None], 0.2), ([10, 20], 0.3)):
+        table = pl.DataFrame(rows | {"pixels": pixels}, schema_overrides={"pixels": pl.Int64})
+        assert pool(table, "volume").row(-1, named=True)["score"] == pytest.approx(expected)

@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 
 from iqa_registry.errors import GeometryError, ImageError
 from iqa_registry.images.formats import as_picture, as_volume, read_image
+from iqa_registry.images.image import Image
 from iqa_registry.images.masks import foreground, read_mask
 
 LAS = np.diag([-1.0, 1.0, 2.0, 1.0])
@@ -87,3 +88,16 @@ def test_foreground_is_where_any_channel_is_not_zero(labels: np.ndarray) -> None
     np.testing.assert_array_equal(foreground(as_volume(labels))[0], labels != 0)
     colour = np.stack([labels[0], 0 * labels[0], labels[1]])
     np.testing.assert_array_equal(foreground(as_picture(colour))[0], (labels[0] != 0) | (labels[1] != 0))
+
+
+def test_the_foreground_has_no_place_without_data() -> None:
+    pixels = np.array([[[1.0, 0.0], [2.0, 0.0]]], np.float32)
+    valid = np.array([[True, True], [False, False]])
+    found, _ = foreground(Image(pixels, valid=valid))
+    assert found.tolist() == [[True, False], [False, False]]
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (1, 4, 5, 6), (4,)])
+def test_a_volume_has_three_axes(shape: tuple) -> None:
+    with pytest.raises(ImageError, match=r"expected a volume \(X, Y, Z\), got shape"):
+        as_volume(np.zeros(shape, np.float32))

@@ -208,5 +208,5 @@ def test_a_header_that_is_not_that_of_a_png(tmp_path: Path, change: str) -> None
     }[change]
     (tmp_path / "a.png").write_bytes(made)
     for read in (read_image, probe_image):
-        with pytest.raises(ImageError, match="is not a PNG file, or is cut off in its header"):
+        with pytest.raises(ImageError, match=r"is not a PNG(, JPEG or TIFF)? file"):
             read(tmp_path / "a.png")
