@@ -11,6 +11,7 @@ import numpy as np
 
 from iqa_registry.statistics.bootstrap import percentile_interval, two_sided_p_value
 from iqa_registry.statistics.power import equal_within, equivalence_p_value, standard_error, visible_ratio
+from iqa_registry.statistics.sources import stretched, widened
 
 if TYPE_CHECKING:
     from iqa_registry.agreement.judging import Judged
@@ -137,35 +138,30 @@ def _against(ours: Judged, theirs: Judged, level: float) -> dict[str, Any]:
 
 def _difference(first: Judged, second: Judged, level: float) -> dict[str, Any]:
     """First less second, with what the samples that both share say of it."""
-    samples = first.samples["inconsistency"] - second.samples["inconsistency"]
-    number = first.row["clusters"]
-    low, high = percentile_interval(samples, number, level)
-    difference = first.row["inconsistency"] - second.row["inconsistency"]
-    row = {
-        "difference": difference,
-        "difference_low": low,
-        "difference_high": high,
-        "p_value": two_sided_p_value(samples, difference, number),
-        "error": standard_error(samples, number),
-        "df": number - 1,
-    }
-    for name in ALSO:
+    row: dict[str, Any] = {}
+    for name in ("inconsistency", *ALSO):
         if name in first.samples and name in second.samples:
-            row |= _also(name, first, second, level)
+            row |= _of_statistic(name, first, second, level)
     return row
 
 
-def _also(name: str, first: Judged, second: Judged, level: float) -> dict[str, Any]:
-    """The difference of a further statistic."""
-    samples, number = first.samples[name] - second.samples[name], first.row["clusters"]
-    low, high = percentile_interval(samples, number, level)
+def _of_statistic(name: str, first: Judged, second: Judged, level: float) -> dict[str, Any]:
     difference = first.row[name] - second.row[name]
-    return {
-        f"{name}_difference": difference,
-        f"{name}_difference_low": low,
-        f"{name}_difference_high": high,
-        f"{name}_p_value": two_sided_p_value(samples, difference, number),
+    samples = first.samples[name] - second.samples[name]
+    both = zip(first.sources.get(name, ()), second.sources.get(name, ()), strict=True)
+    factor, number = widened(samples, [own.less(other) for own, other in both], first.row["clusters"])
+    samples = stretched(samples, difference, factor)
+    low, high = percentile_interval(samples, number, level)
+    prefix = "" if name == "inconsistency" else f"{name}_"
+    row = {
+        f"{prefix}difference": difference,
+        f"{prefix}difference_low": low,
+        f"{prefix}difference_high": high,
+        f"{prefix}p_value": two_sided_p_value(samples, difference, number),
     }
+    if name == "inconsistency":
+        row |= {"error": standard_error(samples, number), "df": number - 1}
+    return row
 
 
 def _add_holm(rows: Sequence[dict[str, Any]]) -> None:

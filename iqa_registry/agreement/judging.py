@@ -19,10 +19,20 @@ from iqa_registry.statistics.bootstrap import (
     percentile_interval,
     reflected,
 )
+from iqa_registry.statistics.raters import pooled
 from iqa_registry.statistics.resampling import Ratings, Resampled
+from iqa_registry.statistics.sources import DRAWS, Source, stretched, unit_draws, widened
 
 STATISTICS = ("inconsistency", "skill", "srocc", "krocc", "plcc", "plcc_raw", "rmse", "pairwise_accuracy")
 """What is reported of each metric, each with an interval."""
+
+LIMITS = {
+    "inconsistency": (0.0, math.inf),
+    "rmse": (0.0, math.inf),
+    "skill": (-math.inf, 1.0),
+    "pairwise_accuracy": (0.0, 1.0),
+}
+"""Where a statistic ends, if not at -1 and 1."""
 
 
 class SettingFields(TypedDict, total=False):
@@ -39,6 +49,7 @@ class SettingFields(TypedDict, total=False):
     equal_within: float | None
     acceptable: float | None
     rated_pairs: bool
+    random_raters: bool
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,8 @@ class Settings:
             show it; by default this is not tested.
         acceptable: images with a rating of at least this are acceptable: adds the AUC of telling them from the others.
         rated_pairs: adds the AUCs of the pairs of images that the individual raters tell apart (Krasula et al. 2016).
+        random_raters: intervals and comparisons that hold for other raters too: individual raters are drawn as
+            subjects are. By default they hold for the raters of the study.
     """
 
     group_by: Sequence[str] = ()
@@ -74,6 +87,7 @@ class Settings:
     equal_within: float | None = None
     acceptable: float | None = None
     rated_pairs: bool = False
+    random_raters: bool = False
 
 
 @dataclass
@@ -89,6 +103,7 @@ class Judged:
         rows: which rows of the group they are.
         row: what is reported.
         samples: statistic to ``(resamples,)`` values.
+        sources: statistic to what other raters or seeds would do to it.
     """
 
     metric: str
@@ -99,6 +114,7 @@ class Judged:
     rows: Index
     row: dict[str, Any] = field(default_factory=dict)
     samples: dict[str, Array] = field(default_factory=dict)
+    sources: dict[str, list[Source]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +129,8 @@ class Column:
         clusters: ``(n,)`` numbers.
         folds: ``(n,)``, which fold each row is held out in.
         rows: ``(n,)``, which rows of the group they are.
+        single: ``(n, k)`` ratings of the individual raters, where they are to be drawn too.
+        pool: how these become one.
     """
 
     metric: str
@@ -122,6 +140,8 @@ class Column:
     clusters: Index
     folds: Index
     rows: Index
+    single: Array | None = None
+    pool: str = "trimmed-mean"
 
 
 def judge_metric(column: Column, ranker: Ranker, settings: Settings) -> Judged:
@@ -146,7 +166,11 @@ def judge_metric(column: Column, ranker: Ranker, settings: Settings) -> Judged:
     number = len(np.unique(clusters))
     judged.row["clusters"] = number
     if settings.resamples and number > 1:
-        _add_intervals(judged, clusters, levels, settings)
+        single = None if column.single is None else column.single[order]
+        _add_samples(judged, clusters, levels, settings)
+        if single is not None:
+            _add_raters(judged, single, column.pool, clusters, levels, settings)
+        _add_intervals(judged, number, settings)
     return judged
 
 
@@ -188,19 +212,41 @@ def _point(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _add_intervals(judged: Judged, clusters: Index, levels: bool, settings: Settings) -> None:
+def _add_samples(judged: Judged, clusters: Index, levels: bool, settings: Settings) -> None:
     index, number = index_of(clusters, len(clusters))
-    known = not np.isnan(judged.mapped).any()
-    resampled = Resampled(
-        judged.scores,
-        Ratings(judged.ratings, index),
-        mapped=judged.mapped if known else None,
-        aligned=None if levels else judged.aligned,
-    )
+    resampled = _resampled(judged, Ratings(judged.ratings, index), levels)
     found = [
         resampled.evaluate(counts) for counts in cluster_counts(number, settings.resamples, settings.seed)
     ]
     judged.samples = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+
+def _resampled(judged: Judged, ratings: Ratings, levels: bool, pairs: bool = True) -> Resampled:
+    known = not np.isnan(judged.mapped).any()
+    mapped, aligned = judged.mapped if known else None, None if levels else judged.aligned
+    return Resampled(judged.scores, ratings, mapped, aligned, pairs)
+
+
+def _add_raters(
+    judged: Judged, single: Array, pool: str, clusters: Index, levels: bool, settings: Settings
+) -> None:
+    """What other raters would do to each statistic: raters drawn alone, and together with clusters."""
+    index, number = index_of(clusters, len(clusters))
+    (counts, *_) = cluster_counts(number, settings.resamples, settings.seed)
+    draws = unit_draws(single.shape[1], min(DRAWS, len(counts)), settings.seed)
+    rows: list[dict[str, Array]] = []
+    for chosen, drawn in zip(draws, counts, strict=False):
+        ratings = pooled(single[:, chosen], pool)
+        # An image that none of the drawn raters saw keeps its rating.
+        ratings = np.where(np.isnan(ratings), judged.ratings, ratings)
+        resampled = _resampled(judged, Ratings(ratings, index), levels, pairs=False)
+        rows.append(resampled.evaluate(np.stack([np.ones_like(drawn), drawn])))
+    for name in rows[0]:
+        alone, both = np.array([row[name] for row in rows]).T
+        judged.sources[name] = [Source(alone, both, single.shape[1])]
+
+
+def _add_intervals(judged: Judged, number: int, settings: Settings) -> None:
     chance = judged.samples.pop("chance")
     shown = judged.samples | {
         "inconsistency": reflected(judged.samples["inconsistency"], judged.row["inconsistency"])
@@ -212,5 +258,11 @@ def _add_intervals(judged: Judged, clusters: Index, levels: bool, settings: Sett
         shown["inconsistency"], random, out=np.full_like(random, np.nan), where=random > 0
     )
     for name, samples in shown.items():
-        low, high = percentile_interval(samples, number, settings.level)
-        judged.row[f"{name}_low"], judged.row[f"{name}_high"] = low, high
+        # Those of pairs are not drawn with other raters, which takes too long; they follow the order as SROCC does.
+        like = name if name in judged.sources else "srocc"
+        factor, clusters = widened(judged.samples[like], judged.sources.get(like, ()), number)
+        low, high = percentile_interval(
+            stretched(samples, judged.row[name], factor), clusters, settings.level
+        )
+        floor, most = LIMITS.get(name, (-1.0, 1.0))
+        judged.row[f"{name}_low"], judged.row[f"{name}_high"] = max(low, floor), min(high, most)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -208,7 +208,10 @@ def _columns(group: Group, rated: Rated, settings: Settings) -> Iterator[Column]
     """What each metric is judged on; one that scored nothing is noted."""
     for metric, rows in _rows_of(group, rated, settings):
         if rows.size:
-            yield _column(group, metric, rows, rated.scores.higher_is_better[metric])
+            column = _column(group, metric, rows, rated.scores.higher_is_better[metric])
+            if settings.random_raters and group.panel is not None:
+                column = replace(column, single=group.panel.single[rows], pool=rated.pool)
+            yield column
         elif metric not in settings.apart:
             group.notes.append(f"{metric} scored no image here")
 

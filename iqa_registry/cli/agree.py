@@ -90,6 +90,11 @@ if TYPE_CHECKING:
     "Statistics",
 )
 @flag(
+    "--random-raters",
+    "Make intervals and comparisons hold for other raters too: draw raters as subjects are drawn.",
+    "Statistics",
+)
+@flag(
     "--own-images",
     "Judge each metric on all images that it scored, even where others scored fewer.",
     "Statistics",
@@ -182,6 +187,7 @@ def _settings(options: Mapping[str, Any]) -> Settings:
         equal_within=options["equal_within"],
         acceptable=options["acceptable"],
         rated_pairs=options["rated_pairs"],
+        random_raters=options["random_raters"],
     )
 
 

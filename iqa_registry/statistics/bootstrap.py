@@ -49,7 +49,7 @@ def cluster_counts(clusters: int, resamples: int, seed: int = 0) -> Iterator[NDA
         yield np.bincount(drawn.ravel(), minlength=number * clusters).reshape(number, clusters)
 
 
-def percentile_interval(samples: ArrayLike, clusters: int, level: float = 0.95) -> tuple[float, float]:
+def percentile_interval(samples: ArrayLike, clusters: float, level: float = 0.95) -> tuple[float, float]:
     """The expanded percentile interval of bootstrap samples.
 
     Args:
@@ -74,13 +74,13 @@ def percentile_interval(samples: ArrayLike, clusters: int, level: float = 0.95) 
     return float(low), float(high)
 
 
-def _expanded_tail(tail: float, clusters: int) -> float:
+def _expanded_tail(tail: float, clusters: float) -> float:
     from scipy.special import ndtr, stdtrit
 
     return float(ndtr(math.sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, tail)))
 
 
-def two_sided_p_value(samples: ArrayLike, estimate: float, clusters: int) -> float:
+def two_sided_p_value(samples: ArrayLike, estimate: float, clusters: float) -> float:
     """Is a difference none? Student's t of the estimate by its bootstrap standard error, with C - 1 degrees of freedom.
 
     A p-value counted from the samples could not fall below 2 / B, and less far still where few clusters widen the

@@ -67,6 +67,7 @@ class Resampled:
             given the mapping.
         aligned: ``(n,)`` scores aligned by a ranker whose alignment is held as it is; by default Algorithm 4 is
             carried out anew in each sample.
+        pairs: whether KROCC and pairwise accuracy are computed, which take the most time.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Resampled:
         ratings: Ratings,
         mapped: Array | None = None,
         aligned: Array | None = None,
+        pairs: bool = True,
     ) -> None:
         scores, _ = paired(scores, ratings.values)
         self._ratings = ratings
@@ -92,7 +94,7 @@ class Resampled:
         if aligned is not None:
             errors = np.abs(aligned - ratings.values)
             self._errors = ratings.sums(np.stack([errors, np.ones_like(errors)], axis=1))
-        few = len(scores) <= MOST_ROWS_FOR_PAIRS and ratings.number <= MOST_CLUSTERS_FOR_PAIRS
+        few = pairs and len(scores) <= MOST_ROWS_FOR_PAIRS and ratings.number <= MOST_CLUSTERS_FOR_PAIRS
         self._pairs = self._signs(scores) if few else None
 
     def evaluate(self, counts: Counts) -> dict[str, Array]:
