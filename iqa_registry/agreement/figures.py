@@ -13,7 +13,7 @@ from iqa_registry.agreement.judging import Judged
 from iqa_registry.agreement.study import Group
 from iqa_registry.statistics.arrays import finite
 from iqa_registry.statistics.inconsistency import chance_of_each
-from iqa_registry.statistics.mapping import fit_logistic
+from iqa_registry.statistics.mapping import Mapping, fit_logistic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,8 +48,11 @@ def draw_scatter(group: Group) -> Figure:
         natural = finite(judged.scores) * (1 if higher else -1)
         shown = chosen[chosen < len(natural)]
         panel.scatter(natural[shown], judged.ratings[shown], s=9, alpha=0.35, color=COLORS[0], linewidths=0)
+        fitted = fit_logistic(judged.scores, judged.ratings)
         places = np.linspace(natural.min(), natural.max(), 200)
-        curve = fit_logistic(judged.scores, judged.ratings)(places if higher else -places)
+        if fitted.best is not None:
+            places = _crowded(panel, fitted, higher)
+        curve = fitted(places if higher else -places)
         panel.plot(places, curve, color=COLORS[1], linewidth=2, label="logistic fit")
         panel.set_xlabel(
             f"{judged.metric} ({'higher' if higher else 'lower'} is better)", fontsize=_SMALL + 0.5
@@ -61,6 +64,24 @@ def draw_scatter(group: Group) -> Figure:
     panels[0].legend(fontsize=_SMALL, loc="best", frameon=True)
     figure.suptitle(f"Score against rating: {group.name} ({len(group.ratings)} images)", fontsize=11)
     return figure
+
+
+def _crowded(panel: Any, fitted: Mapping, higher: bool) -> Any:
+    """Stretch the axis where scores crowd at their best end, as the fit does; places of the curve."""
+    sign, best, offset = (1 if higher else -1), fitted.best or 0.0, fitted.offset
+
+    def forward(values: Any) -> Any:
+        return sign * fitted.scaled(sign * np.asarray(values, dtype=np.float64))
+
+    def back(values: Any) -> Any:
+        return sign * (best + offset - np.exp(-sign * np.asarray(values, dtype=np.float64)))
+
+    panel.set_xscale("function", functions=(forward, back))
+    distances = np.geomspace(offset, best - fitted.low, 4)
+    ticks = sign * np.array([best, *(best - distances)])
+    panel.set_xticks(ticks, [f"{tick + 0.0:.3g}" for tick in ticks], rotation=30)
+    panel.minorticks_off()
+    return sign * (best - np.concatenate([[0.0], np.geomspace(offset / 10, best - fitted.low, 200)]))
 
 
 def _sample(number: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -13,7 +13,7 @@ Image Processing 15(11):3440-3451, 2006, doi:10.1109/TIP.2006.881959.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -31,6 +31,10 @@ BINS = 4096
 """Above that, it uses so many bins of about equally many rows."""
 COARSE = 256
 """The search for a good start uses so many."""
+STEP = 0.1
+"""A curve of a smaller width, in standard deviations of the scores, is a step."""
+NEAREST = 0.05
+"""The quantile of the distances from the best score that is added to all, so that the best has a logarithm."""
 _LIMITS, _CLOSEST = (-1e100, 1e100), 1e-100
 _LOCATIONS = np.linspace(0.02, 0.98, 25)
 _WIDTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -50,6 +54,8 @@ class Mapping:
         converged: whether the search ended before its limit of steps.
         low: the smallest finite score of the fit; -inf counts as this.
         high: the largest; inf counts as this.
+        best: where the curve is one of ``-log(best - score + offset)``, the largest score of the fit; else ``None``.
+        offset: see ``best``.
     """
 
     form: Literal["logistic4", "logistic5", "line"]
@@ -57,12 +63,20 @@ class Mapping:
     converged: bool
     low: float
     high: float
+    best: float | None = None
+    offset: float = 0.0
+
+    def scaled(self, scores: Array) -> Array:
+        """Scores on the scale that the curve was fitted on; those above the best count as the best."""
+        if self.best is None:
+            return scores
+        return np.asarray(-np.log(np.maximum(self.best - scores, 0.0) + self.offset), dtype=np.float64)
 
     def __call__(self, scores: ArrayLike) -> Array:
         """Map scores of any shape; finite scores beyond those of the fit are extrapolated."""
         values = np.asarray(scores, dtype=np.float64)
         values = np.clip(np.nan_to_num(values, nan=np.nan, neginf=self.low, posinf=self.high), *_LIMITS)
-        b = self.parameters
+        values, b = self.scaled(values), self.parameters
         if self.form == "line":
             return b[0] * values + b[1]
         if self.form == "logistic4":
@@ -80,6 +94,10 @@ def fit_logistic(scores: ArrayLike, ratings: ArrayLike, parameters: Literal[4, 5
     mean rating, and with 5 parameters never worse than the least-squares line. The slope's width is kept between
     1e-4 and 1e3 standard deviations of the scores. Where ratings hardly follow the scores, the sum of squares has many
     local minima, and the one found need not be the lowest.
+
+    Where scores crowd at their best end, as those of SSIM do at 1, the best curve of 4 parameters is a step that rises
+    within the last few of them (a width below 0.1 standard deviations). It is then fitted to the logarithm of the
+    distance from the best score too, and that curve is taken if its sum of squares is smaller.
 
     Equal scores are first replaced by their mean rating, weighted by their number, which changes nothing. Where more
     than 20,000 distinct scores are left, they are cut, in order, into 4096 bins of about equally many rows, and the
@@ -110,6 +128,21 @@ def fit_logistic(scores: ArrayLike, ratings: ArrayLike, parameters: Literal[4, 5
     if parameters not in (4, 5):
         raise UsageError(f"the logistic mapping has 4 or 5 parameters, not {parameters!r}.")
     scores, ratings = paired(scores, ratings)
+    mapping = _fit(scores, ratings, parameters)
+    known = np.clip(finite(scores), *_LIMITS)
+    if mapping.form != "logistic4" or abs(mapping.parameters[3]) >= STEP * known.std():
+        return mapping
+    best = float(known.max())
+    distances = best - known
+    offset = float(np.quantile(distances[distances > 0], NEAREST))
+    on_log = _fit(-np.log(distances + offset), ratings, parameters)
+    on_log = replace(on_log, low=mapping.low, high=mapping.high, best=best, offset=offset)
+    errors = [float(((curve(known) - ratings) ** 2).sum()) for curve in (on_log, mapping)]
+    return on_log if errors[0] < errors[1] else mapping
+
+
+def _fit(scores: Array, ratings: Array, parameters: Literal[4, 5]) -> Mapping:
+    """The curve of :func:`fit_logistic` on the scale of the scores."""
     q, r, weights = tied_means(np.clip(finite(scores), *_LIMITS), ratings)
     low, high = float(q[0]), float(q[-1])
     if q[-1] - q[0] < _CLOSEST or np.ptp(ratings) == 0:

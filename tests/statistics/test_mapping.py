@@ -202,3 +202,19 @@ def test_what_it_does_not_take():
         fit_logistic([1.0, 2.0], [1.0])
     with pytest.raises(UsageError, match="score 1 is no number"):
         fit_logistic([1.0, np.nan], [1.0, 2.0])
+
+
+def test_scores_that_crowd_at_their_best_end_get_no_step():
+    generator = np.random.default_rng(0)
+    ratings = generator.random(300)
+    scores = 1 - np.exp(-8 * ratings + 1.5 * generator.normal(size=300))
+    fitted = fit_logistic(scores, ratings)
+    assert fitted.best == scores.max()
+    # It rises over most of the order of the scores, not within the last few of them.
+    curve = fitted(np.sort(scores))
+    middle = (curve > curve[0] + 0.1 * np.ptp(curve)) & (curve < curve[-1] - 0.1 * np.ptp(curve))
+    assert middle.mean() > 0.4
+    assert np.all(np.diff(curve) >= -1e-12)
+    assert fitted([np.inf, 2.0]) == pytest.approx(fitted([scores.max()] * 2))
+    # On a scale without a crowd nothing changes.
+    assert fit_logistic(-np.log(1 - scores), ratings).best is None
