@@ -224,3 +224,9 @@ def test_unknown_windows_and_images_without_hounsfield_units() -> None:
     image = as_picture(np.arange(12, dtype=np.uint8).reshape(3, 4), "f.png")
     with pytest.raises(IntensityError, match=r"f\.png: --intensity window=bone needs Hounsfield units"):
         resolve_limits(parse_intensity("window=bone"), image, image)
+
+
+def test_rounding_leaves_no_value_above_one(rng: np.random.Generator) -> None:
+    for low, high in np.sort(rng.normal(size=(200, 2)) * 1000).tolist():
+        scaled, _ = apply_limits(np.array([low, high, high + 1], np.float32), (low, high))
+        assert 0 <= scaled.min() <= scaled.max() <= 1
