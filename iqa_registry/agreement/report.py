@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from iqa_registry.agreement.drawing import to_files
+from iqa_registry.agreement.interactions import interactions
 from iqa_registry.agreement.judging import STATISTICS
 from iqa_registry.agreement.separating import AUCS
 from iqa_registry.agreement.study import Group
@@ -79,7 +80,10 @@ def rater_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 
 def write_study(groups: Sequence[Group], folder: Path) -> list[Path]:
-    """Write ``agreement``, ``comparisons`` and, with individual raters, ``raters``, each as Parquet, CSV and JSON.
+    """Write the tables of a study, each as Parquet, CSV and JSON.
+
+    They are ``agreement``, ``comparisons``, with individual raters ``raters``, and with several groups
+    ``interactions``.
 
     Raises:
         UsageError: the folder is a file.
@@ -89,6 +93,7 @@ def write_study(groups: Sequence[Group], folder: Path) -> list[Path]:
         "agreement": metric_rows(groups),
         "comparisons": comparison_rows(groups),
         "raters": rater_rows(groups),
+        "interactions": interactions(groups)[0],
     }
     return [path for name, rows in tables.items() if rows for path in write_rows(folder, name, rows)]
 

@@ -53,6 +53,7 @@ class Group:
         judged: the metrics, the most consistent first.
         comparisons: one row for each pair of metrics.
         notes: what to know about it, one line each.
+        labels: the names of the clusters.
     """
 
     keys: dict[str, Any]
@@ -64,6 +65,7 @@ class Group:
     judged: list[Judged] = field(default_factory=list)
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    labels: frozenset[Any] = frozenset()
 
     @cached_property
     def name(self) -> str:
@@ -162,6 +164,7 @@ def _groups(rated: Rated, settings: Settings) -> Iterator[Group]:
             index,
             fold_of(index, settings.folds),
             None if rated.single is None else panel_of(rated.single[rows], rated.raters, rated.pool),
+            labels=frozenset(rows.tolist() if clusters is None else clusters[rows].tolist()),
         )
 
 

@@ -234,6 +234,8 @@ def _print(groups: list[Group], settings: Settings) -> None:
             click.echo(render.table(aucs))
         if group.panel is not None:
             click.echo("\n".join(judged.rater_lines(group.panel)))
+    if len(groups) > 1 and settings.resamples:
+        click.echo("\n" + "\n".join(judged.interaction_lines(groups)))
     if any(group.comparisons for group in groups):
         click.echo(f"\n{judged.LEGEND}\n{judged.COLUMNS}")
 

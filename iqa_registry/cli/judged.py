@@ -118,6 +118,33 @@ def auc_rows(group: Group) -> list[dict[str, str]]:
     return rows
 
 
+def interaction_lines(groups: Sequence[Group]) -> Iterator[str]:
+    """Whether groups differ, as text: the tests that are significant, else the smallest p-value of each kind."""
+    from iqa_registry.agreement.interactions import interactions
+
+    rows, why = interactions(groups)
+    if why:
+        yield why
+    for single in (True, False):
+        tests = [row for row in rows if (not row["other"]) == single and row["p_holm"] == row["p_holm"]]
+        if not tests:
+            continue
+        what = "agreement with the raters" if single else "differences between metrics (interactions)"
+        found = [row for row in tests if row["p_holm"] < 0.05]
+        least = min(row["p_holm"] for row in tests)
+        yield f"{what}: " + (
+            f"no evidence that the groups differ (smallest p, Holm: {least:.3f})"
+            if not found
+            else "the groups differ (Welch or Hotelling, p after Holm)"
+        )
+        for row in found:
+            name = row["metric"] + (f" - {row['other']}" if row["other"] else "")
+            yield (
+                f"  {row['statistic']} of {name}: {number(row['lowest'])} ({row['lowest_group']}) to "
+                f"{number(row['highest'])} ({row['highest_group']}), p = {row['p_holm']:.2g}"
+            )
+
+
 def rater_lines(panel: Panel) -> Iterator[str]:
     """What is known of the raters, as text."""
     others, bound = panel.others, panel.bound

@@ -8,7 +8,8 @@ subjects (V1), of raters with all subjects (V2), and of both at once (V12)::
     total                           V = V1 C / (C - 1) + E
 
 since V1, V2 and V12 hold the interaction of subjects and raters once, once and three times. The samples over subjects
-are stretched about the estimate by sqrt(V / V1), and Student's quantiles have the degrees of freedom of Satterthwaite.
+are stretched about the estimate by sqrt(V / V1). The square of Student's quantile is the mean of those for C - 1 and
+for k - 1 degrees of freedom, weighted by the two variances (Cochran), since with few raters E is known badly.
 
 Source: A. B. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1 (2007), doi:10.1214/07-AOAS122, for what
 the variances hold.
@@ -75,20 +76,35 @@ def widened(samples: Array, sources: Sequence[Source], clusters: int) -> tuple[f
         >>> subjects, raters = generator.normal(size=400), generator.normal(size=400)
         >>> factor, clusters = widened(subjects, [Source(raters, subjects + raters, 10)], 50)
         >>> round(factor, 1), round(clusters)
-        (1.4, 33)
+        (1.4, 16)
     """
     own = float(np.nanvar(samples)) * clusters / max(1, clusters - 1)
     if not own > 0 or not sources:
         return 1.0, float(clusters)
-    total, freedom = own, own**2 / (clusters - 1)
+    total, reach = own, own * _quantile(clusters - 1) ** 2
     for source in sources:
         first, alone, both = (
             float(np.nanvar(part)) for part in (samples[: source.alone.size], source.alone, source.both)
         )
         extra = max(0.0, first + 2 * alone - both) * source.units / (source.units - 1)
         total += extra
-        freedom += extra**2 / (source.units - 1)
-    return math.sqrt(total / own), total**2 / freedom + 1
+        reach += extra * _quantile(source.units - 1) ** 2
+    return math.sqrt(total / own), _freedom(math.sqrt(reach / total)) + 1
+
+
+def _quantile(freedom: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.975))
+
+
+def _freedom(quantile: float) -> float:
+    """The degrees of freedom that have this quantile."""
+    from scipy.optimize import brentq
+
+    if quantile <= _quantile(1e6):
+        return 1e6
+    return float(brentq(lambda freedom: _quantile(freedom) - quantile, 0.9, 1e6))
 
 
 def stretched(samples: Array, estimate: float, factor: float) -> Array:
