@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from iqa_registry.statistics.reliability import (
     most_correlation,
     noise_bound,
     split_half,
+    within_rater,
 )
 
 FORMS = ("2,1", "2,k")
@@ -34,6 +35,7 @@ class Panel:
         bound: what a metric that knew the true quality would be expected to score; ``None`` where the raters share too
             few images.
         single: ``(n, k)`` their ratings.
+        within: rows of ``rater``, ``images``, ``icc``, ``difference`` and ``srocc`` of raters who rated images twice.
     """
 
     reliability: list[dict[str, Any]]
@@ -41,15 +43,22 @@ class Panel:
     others: AgainstTheOthers
     bound: NoiseBound | None
     single: Array
+    within: list[dict[str, Any]] = field(default_factory=list)
 
 
-def panel_of(single: Array, names: Sequence[str], pool: str = "trimmed-mean") -> Panel | None:
+def panel_of(
+    single: Array,
+    names: Sequence[str],
+    pool: str = "trimmed-mean",
+    repeats: Mapping[str, Array] | None = None,
+) -> Panel | None:
     """Describe the raters.
 
     Args:
         single: ``(n, k)`` ratings, NaN where a rater did not see an image.
         names: of the ``k`` raters.
         pool: how their ratings become one, see :class:`~iqa_registry.agreement.ratings.HowRated`.
+        repeats: rater to ``(n, m)`` ratings of the same images, one column per repeat.
 
     Returns:
         ``None`` where no two raters saw one image.
@@ -76,7 +85,8 @@ def panel_of(single: Array, names: Sequence[str], pool: str = "trimmed-mean") ->
         }
         for number, name in enumerate(names)
     ]
-    return Panel(_reliability(single), raters, others, _bound(single, pool), single)
+    within = [{"rater": name} | asdict(within_rater(table)) for name, table in (repeats or {}).items()]
+    return Panel(_reliability(single), raters, others, _bound(single, pool), single, within)
 
 
 def _bound(single: Array, pool: str) -> NoiseBound | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,8 @@ from iqa_registry.tables.reading import Cells, column_of, read_cells, some, with
 from iqa_registry.tables.schema import RATER
 
 RATING = "rating"
+REPEAT = "repeat"
+"""The column that tells apart the ratings of one rater and image; their mean is the rating."""
 _PREFIX = "rater_"
 
 
@@ -58,6 +60,7 @@ class Rated:
         notes: what was left out, one line each.
         remarks: how the ratings were read and joined, where that is not plain, one line each.
         pool: how the individual ratings become one.
+        repeats: rater to a table of :data:`ID` and one column per repeat, for raters who rated images more than once.
     """
 
     scores: Scores
@@ -67,6 +70,7 @@ class Rated:
     notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     pool: str = "trimmed-mean"
+    repeats: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
     def only(self, rows: NDArray[np.bool_]) -> Rated:
         """Some of the images.
@@ -130,7 +134,8 @@ def rate(
     wide, remarks = _raters_only(_wide(source, how), how)
     scores, among, pooled = _by_volume(scores, among or scores, wide)
     joined = _joined(scores, wide, how, _unmatched(scores, among, wide, source.place), source.place)
-    return replace(joined, remarks=[*source.remarks(wide.columns), *remarks, *pooled])
+    remarks = [*source.remarks(wide.columns), *remarks, *pooled]
+    return replace(joined, remarks=remarks, repeats=_repeats(source, how))
 
 
 @dataclass(frozen=True)
@@ -242,14 +247,33 @@ def _wide(source: _Source, how: HowRated) -> pl.DataFrame:
 def _from_long(source: _Source, how: HowRated) -> pl.DataFrame:
     table, place = source.table, source.place
     rating = source.number(column_of(table, how.rating, place, "--rating"))
-    table = table.select(ID, pl.col(RATER).cast(pl.String), rating.alias(RATING)).drop_nulls()
-    twins = table.filter(table.select(ID, RATER).is_duplicated())
+    keys = [ID, RATER, *([REPEAT] if REPEAT in table.columns else [])]
+    table = table.select(pl.col(keys).cast(pl.String), rating.alias(RATING)).drop_nulls()
+    twins = table.filter(table.select(keys).is_duplicated())
     if twins.height:
-        raise UsageError(f"{place}: {twins[RATER][0]} rates {twins[ID][0]!r} twice. Keep one.")
+        raise UsageError(
+            f"{place}: {twins[RATER][0]} rates {twins[ID][0]!r} twice. Keep one, or add a column {REPEAT!r}."
+        )
+    table = table.group_by(ID, RATER, maintain_order=True).agg(pl.col(RATING).mean())
     wide = table.pivot(RATER, index=ID, values=RATING, maintain_order=True)
     return wide.rename(
         {name: f"{_PREFIX}{name.removeprefix(_PREFIX)}" for name in wide.columns if name != ID}
     )
+
+
+def _repeats(source: _Source, how: HowRated) -> dict[str, pl.DataFrame]:
+    """Ratings of one rater and image that were given more than once, where a column tells them apart."""
+    table = source.table
+    if not {RATER, REPEAT} <= set(table.columns):
+        return {}
+    rating = source.number(table[how.rating])
+    long = table.select(pl.col(ID, RATER, REPEAT).cast(pl.String), rating.alias(RATING)).drop_nulls()
+    found = {}
+    for name in long[RATER].unique(maintain_order=True):
+        wide = long.filter(pl.col(RATER) == name).pivot(REPEAT, index=ID, values=RATING)
+        if wide.width > 2:
+            found[name] = wide
+    return found
 
 
 def _rater_columns(table: pl.DataFrame, how: HowRated, place: str) -> list[str]:

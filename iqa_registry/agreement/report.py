@@ -76,6 +76,14 @@ def rater_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
                 rows.append(
                     group.keys | {"rater": rater["rater"], "statistic": name, "value": float(rater[name])}
                 )
+        for within in group.panel.within:
+            for name in ("images", "icc", "difference", "srocc"):
+                statistic = {
+                    "rater": within["rater"],
+                    "statistic": f"repeats, {name}",
+                    "value": float(within[name]),
+                }
+                rows.append(group.keys | statistic)
     return rows
 
 

@@ -163,9 +163,20 @@ def _groups(rated: Rated, settings: Settings) -> Iterator[Group]:
             rated.ratings[rows],
             index,
             fold_of(index, settings.folds),
-            None if rated.single is None else panel_of(rated.single[rows], rated.raters, rated.pool),
+            _panel(rated, rows, part[ID]),
             labels=frozenset(rows.tolist() if clusters is None else clusters[rows].tolist()),
         )
+
+
+def _panel(rated: Rated, rows: Index, names: pl.Series) -> Panel | None:
+    if rated.single is None:
+        return None
+    repeats = {}
+    for rater, table in rated.repeats.items():
+        here = table.filter(pl.col(ID).is_in(names.implode()))
+        if here.height:
+            repeats[rater] = here.drop(ID).to_numpy().astype(np.float64)
+    return panel_of(rated.single[rows], rated.raters, rated.pool, repeats)
 
 
 def _clusters(table: pl.DataFrame, settings: Settings, place: str) -> NDArray[Any] | None:

@@ -162,6 +162,11 @@ def rater_lines(panel: Panel) -> Iterator[str]:
     yield from (f"  {row['statistic']}: {render.number(row['value'], 3)}" for row in panel.reliability)
     biases = sorted(panel.raters, key=lambda rater: rater["bias"])
     low, high = biases[0], biases[-1]
+    for row in panel.within:
+        yield (
+            f"  {row['rater']} rated {row['images']} images again: ICC(2,1) {render.number(row['icc'], 3)}, mean "
+            f"difference {render.number(row['difference'], 3)}, SROCC {render.number(row['srocc'], 3)}"
+        )
     yield f"  bias from {low['bias']:+.3f} ({low['rater']}) to {high['bias']:+.3f} ({high['rater']})"
 
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from iqa_registry.errors import UsageError
 from iqa_registry.statistics.agreement import plcc, srocc
 from iqa_registry.statistics.arrays import Array
 from iqa_registry.statistics.inconsistency import align_to_levels, chance, inconsistency
@@ -264,3 +265,54 @@ def _residuals(table: Array) -> Array:
     values = values - values.mean()
     spread = values.std()
     return np.asarray(values / spread if spread > 0 else np.zeros_like(values), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """How far a rater agrees with themselves.
+
+    Attributes:
+        images: that were rated at least twice.
+        icc: ICC(2,1) of the repeats, absolute agreement; NaN for too few images.
+        difference: mean absolute difference of two repeats of an image.
+        srocc: mean SROCC of two repeats; NaN where one of them has one rating only.
+    """
+
+    images: int
+    icc: float
+    difference: float
+    srocc: float
+
+
+def within_rater(ratings: ArrayLike) -> Repeats:
+    """Judge the repeats of one rater: what is left of their noise when the rater stays the same.
+
+    Args:
+        ratings: ``(n, m)``, one column per repeat, NaN where missing; images with one repeat are left out.
+
+    Raises:
+        UsageError: no ``(n, m)`` array with two repeats at least, or an infinite rating.
+
+    Example:
+        >>> found = within_rater([[1, 1], [2, 3], [4, 4], [5, 4], [3, 3]])
+        >>> found.images, round(found.icc, 3), round(found.difference, 2)
+        (5, 0.897, 0.4)
+    """
+    table = rating_table(ratings, raters=2)
+    table = table[np.isfinite(table).sum(axis=1) > 1]
+    if not len(table):
+        return Repeats(0, math.nan, math.nan, math.nan)
+    differences, orders = [], []
+    for first, second in itertools.combinations(range(table.shape[1]), 2):
+        both = table[np.isfinite(table[:, [first, second]]).all(axis=1)][:, [first, second]]
+        if len(both):
+            differences += np.abs(both[:, 0] - both[:, 1]).tolist()
+            orders.append(srocc(both[:, 0], both[:, 1]))
+    known = [value for value in orders if not math.isnan(value)]
+    try:
+        value = icc(table, "2,1").value
+    except UsageError:
+        value = math.nan
+    return Repeats(
+        len(table), value, float(np.mean(differences)), float(np.mean(known)) if known else math.nan
+    )

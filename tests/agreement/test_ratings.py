@@ -120,3 +120,19 @@ def test_named_raters_come_before_a_column_of_ratings():
 def test_ratings_that_cannot_be_used(table, message):
     with pytest.raises(UsageError, match=message):
         rate(SCORES, table)
+
+
+def test_repeats_are_averaged_and_kept():
+    table = pl.DataFrame({"pair_id": ["a", "b", "c"], "psnr": [20.0, 30.0, 25.0]})
+    rows = [
+        (i, r, n, v)
+        for n in (1, 2)
+        for r, shift in (("x", 0.0), ("y", 1.0))
+        for i, v in zip("abc", (1 + shift, 2 * n, 3.0), strict=True)
+    ]
+    ratings = pl.DataFrame(rows, schema=["pair_id", "rater", "repeat", "rating"], orient="row")
+    rated = rate(Scores(table, {"psnr": True}, "here"), ratings)
+    assert rated.single.tolist() == [[1, 2], [3, 3], [3, 3]]
+    assert rated.repeats["x"].rows() == [("a", 1, 1), ("b", 2, 4), ("c", 3, 3)]
+    with pytest.raises(UsageError, match="add a column 'repeat'"):
+        rate(Scores(table, {"psnr": True}, "here"), ratings.drop("repeat"))

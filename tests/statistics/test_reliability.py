@@ -17,6 +17,7 @@ from iqa_registry.statistics.reliability import (
     noise_bound,
     spearman_brown,
     split_half,
+    within_rater,
 )
 
 NAN = math.nan
@@ -136,6 +137,17 @@ def test_raters_without_noise_leave_no_bound():
     bound = noise_bound(np.stack([truth, truth + 0.1, truth - 0.2], axis=1), draws=5)
     assert bound.inconsistency == pytest.approx(0, abs=1e-9)
     assert bound.srocc == pytest.approx(1)
+
+
+def test_repeats_of_one_rater():
+    generator = np.random.default_rng(5)
+    table = generator.normal(size=(400, 1)) + 0.5 * generator.normal(size=(400, 2))
+    found = within_rater(np.vstack([table, [[1.0, NAN]]]))
+    assert found.images == 400
+    assert found.icc == pytest.approx(1 / 1.25, abs=0.04)
+    assert found.difference == pytest.approx(np.abs(table[:, 0] - table[:, 1]).mean())
+    assert found.srocc == pytest.approx(scipy.stats.spearmanr(*table.T).statistic)
+    assert math.isnan(within_rater([[1.0, 2.0]]).icc)
 
 
 @pytest.mark.slow
