@@ -176,3 +176,26 @@ def test_earlier_names_are_still_accepted(iqa, table):
     for old in ("-t", "--target"):
         assert iqa("correlate", table(), old, "dice", "--group-by", "task", "--csv").stdout == now
     assert "--target" not in iqa("correlate", "--help").stdout
+
+
+def test_metrics_among_themselves(iqa, tmp_path):
+    values = np.random.default_rng(0).normal(size=(2, 30))
+    columns = {
+        "name": [str(row) for row in range(30)],
+        "fid": values[0],
+        "kid": -values[0],
+        "dice": values[1],
+    }
+    pl.DataFrame(columns).write_csv(tmp_path / "systems.csv")
+    done = iqa("correlate", tmp_path / "systems.csv", "--among-metrics", "-o", tmp_path / "out", "--plot")
+    assert done.returncode == 0, done.stderr
+    assert "-1.00" in done.stdout
+    rows = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert {frozenset((row["first"], row["second"])) for row in rows if row["same_group"]} == {
+        frozenset(("fid", "kid"))
+    }
+    assert (tmp_path / "out/metrics.png").stat().st_size > 5000
+    for arguments in ((), ("--against", "dice", "--among-metrics")):
+        wrong = iqa("correlate", tmp_path / "systems.csv", *arguments)
+        assert wrong.returncode == 2
+        assert "one of the two" in wrong.stderr
