@@ -249,6 +249,10 @@ def _from_long(source: _Source, how: HowRated) -> pl.DataFrame:
     rating = source.number(column_of(table, how.rating, place, "--rating"))
     keys = [ID, RATER, *([REPEAT] if REPEAT in table.columns else [])]
     table = table.select(pl.col(keys).cast(pl.String), rating.alias(RATING)).drop_nulls()
+    if table.is_empty():
+        raise UsageError(
+            f"{place}: holds no ratings in the column {how.rating!r}. Name another with --rating."
+        )
     twins = table.filter(table.select(keys).is_duplicated())
     if twins.height:
         raise UsageError(

@@ -19,6 +19,7 @@ from iqa_registry.images._orientation import canonical, canonical_shape
 from iqa_registry.images.image import Array, Image, ImageInfo
 
 _LONGEST_HEADER = 1 << 16
+_LONGEST_LINE = 500
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -33,8 +34,8 @@ def opened(path: Path) -> Iterator[Any]:
 
     for item in (path, *data_files(path)):
         refuse_special(item, ImageError)
-    with path.open("rb"):  # a missing or locked file is told apart from a damaged one
-        pass
+    with path.open("rb") as stream:  # a missing or locked file is told apart from a damaged one
+        _check_lines(stream.read(_LONGEST_HEADER), str(path))
     before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
@@ -44,6 +45,19 @@ def opened(path: Path) -> Iterator[Any]:
         yield reader
     finally:
         SimpleITK.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+def _check_lines(start: bytes, name: str) -> None:
+    """Reject a NRRD header with a line that ITK cannot quote in its error: the process would end."""
+    if not start.startswith(b"NRRD"):
+        return
+    header = start.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    for line in header.split(b"\n"):
+        if len(line) > _LONGEST_LINE and not line.startswith((b"#", b"content:")) and b":=" not in line:
+            raise ImageError(
+                f"{name}: a line of the header has {len(line)} characters, expected up to {_LONGEST_LINE}; "
+                "the file is damaged: copy or export it again."
+            )
 
 
 def values_of(reader: Any) -> Array:

@@ -8,11 +8,13 @@ is unpickled only with ``trust=true``.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iqa_registry.plugin import WeightsError, open_file
+from iqa_registry.plugin import IQAError, WeightsError, open_file
 from iqa_segmentation.allowed import check_plans
 
 SHIPPED = Path(__file__).parent / "data" / "nnunet_phantom"
@@ -94,13 +96,30 @@ def read_folder(
             "…/nnUNetTrainer__nnUNetPlans__2d with dataset.json, plans.json and fold_0."
         )
     dataset, plans = (_read_json(path / name) for name in ("dataset.json", "plans.json"))
-    if not trust:
-        check_plans(plans, path / "plans.json")
+    with described_by(path):
+        if not trust:
+            check_plans(plans, path / "plans.json")
     file = _find_checkpoint(path, fold, checkpoint)
     opened = open_file(file, f"{path.name}/{file.parent.name}/{file.name}", trust=trust)
     folder = ModelFolder(path, file, dataset, plans, _checked(opened.content, file))
-    _check(folder)
+    with described_by(path):
+        _check(folder)
     return folder
+
+
+@contextmanager
+def described_by(path: Path) -> Iterator[None]:
+    """Turn what plans of another form lead to into an error that names them."""
+    try:
+        yield
+    except IQAError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+        reason = " ".join(str(error).split())[:160] or "nothing"
+        raise WeightsError(
+            f"{path}: plans.json or dataset.json does not describe a model ({type(error).__name__}: {reason}). "
+            "Copy both again from the training of nnU-Net v2."
+        ) from error
 
 
 def _read_json(file: Path) -> dict[str, Any]:

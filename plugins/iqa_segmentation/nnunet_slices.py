@@ -20,12 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from iqa_segmentation.frames import Box, nonzero_box, pad_to
-from iqa_segmentation.nnunet_folder import ModelFolder
+from iqa_segmentation.nnunet_folder import ModelFolder, described_by
 from iqa_segmentation.nnunet_predictor import build_network, load_weights, need_nnunet, unchanged
+from iqa_segmentation.plain_unet import is_plain
 
 _ON_GPU = 8
 """Slices that a GPU takes at once. The number never varies, since an image's labels must not depend on the rest of the
 batch, and kernels differ with its size; a CPU takes one at a time, which costs no time there."""
+
+_LARGEST_PATCH = 1 << 14
 
 
 @dataclass(slots=True)
@@ -167,6 +170,11 @@ class ZScore:
 
 def read_slices(folder: ModelFolder) -> SliceReader | None:
     """The short way for a model, or ``None`` where only nnU-Net's predictor does."""
+    with described_by(folder.path):
+        return _read_slices(folder)
+
+
+def _read_slices(folder: ModelFolder) -> SliceReader | None:
     settings = folder.settings
     plain = (
         folder.dimensions == 2
@@ -199,15 +207,28 @@ def _normalize_in_place(network: nn.Module) -> None:
 
 
 def _make(folder: ModelFolder, settings: dict[str, Any]) -> SliceReader:
-    network = build_network(settings["architecture"], len(folder.dataset["labels"]), str(folder.path))
+    rows, columns = (int(side) for side in settings["patch_size"])
+    spacing = tuple(float(size) for size in settings["spacing"])
+    if not (
+        0 < min(rows, columns) <= max(rows, columns) <= _LARGEST_PATCH
+        and len(spacing) == 2
+        and min(spacing) > 0
+    ):
+        raise ValueError(f"patch_size {settings['patch_size']}, spacing {settings['spacing']}")
+    made_of = (settings["architecture"], len(folder.dataset["labels"]), str(folder.path))
+    if is_plain(settings["architecture"]):
+        # First without memory: plans may ask for more than there is, the weights tell what is meant.
+        with unchanged(), torch.device("meta"):
+            load_weights(build_network(*made_of), folder)
+    network = build_network(*made_of)
     load_weights(network, folder)
     _normalize_in_place(network)
     return SliceReader(
         # Channels last: twice as fast on CPUs with few channels.
         network.eval().requires_grad_(False).to(memory_format=torch.channels_last),
         _normalization(folder, settings),
-        tuple(settings["patch_size"]),
-        tuple(settings["spacing"]),
+        (rows, columns),
+        spacing,
     )
 
 

@@ -40,6 +40,8 @@ _KEYS = {
         "nonlin_kwargs",
     ),
 }
+_MOST = 100
+"""Stages of a network and convolutions of a stage."""
 _SLOPE = 1e-2
 """Slope of the activation that the first weights are made for."""
 
@@ -96,7 +98,14 @@ def _initialize(module: nn.Module) -> None:
 
 
 def _each(value: Any, count: int) -> list[Any]:
+    _check_count(count)
     return list(value) if isinstance(value, Sequence) else [value] * count
+
+
+def _check_count(count: int) -> None:
+    """Reject what would build for ever."""
+    if not 0 <= count <= _MOST:
+        raise ValueError(f"{count} stages or convolutions, expected up to {_MOST}")
 
 
 def _two(value: Any) -> tuple[int, int]:
@@ -134,6 +143,7 @@ class _Blocks(nn.Module):
         self, arguments: Mapping[str, Any], count: int, inside: int, outside: int, kernel: Any, stride: Any
     ) -> None:
         super().__init__()
+        _check_count(count)
         first = _Block(arguments, inside, outside, kernel, stride)
         self.convs = nn.Sequential(
             first, *(_Block(arguments, outside, outside, kernel, 1) for _ in range(count - 1))

@@ -136,3 +136,10 @@ def test_repeats_are_averaged_and_kept():
     assert rated.repeats["x"].rows() == [("a", 1, 1), ("b", 2, 4), ("c", 3, 3)]
     with pytest.raises(UsageError, match="add a column 'repeat'"):
         rate(Scores(table, {"psnr": True}, "here"), ratings.drop("repeat"))
+
+
+def test_rows_of_raters_without_any_rating(tmp_path):
+    (tmp_path / "ratings.csv").write_text('pair_id;rater;rating\n"1";7;\n')
+    scores = Scores(pl.DataFrame({"pair_id": ["1"], "psnr": [20.5]}), {"psnr": True}, "scores")
+    with pytest.raises(UsageError, match=r"ratings\.csv: holds no ratings in the column 'rating'"):
+        rate(scores, tmp_path / "ratings.csv")

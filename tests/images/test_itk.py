@@ -142,3 +142,22 @@ def test_metaimage_byte_order_and_header_size(tmp_path: Path, voxels: str) -> No
     (tmp_path / "a.mhd").write_text(HEADER.format(size="2 3 4", more=more, data="a.raw"))
     found = read_image(tmp_path / "a.mhd").pixels
     np.testing.assert_array_equal(found, values.reshape(4, 3, 2).T[::-1, ::-1])
+
+
+@pytest.mark.parametrize("field", ["", "type: ", "sizes: ", "encoding: ", "data file: ", "units: "])
+def test_a_line_that_itk_cannot_quote_ends_no_process(tmp_path: Path, field: str) -> None:
+    header = f"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 1 1 1\nencoding: raw\n{field}{'x' * 3000}\n\n\0"
+    for ending in (".nrrd", ".nhdr"):
+        (tmp_path / f"a{ending}").write_text(header)
+        for read in (read_image, probe_image):
+            with pytest.raises(ImageError, match=rf"a line of the header has {3000 + len(field)} characters"):
+                read(tmp_path / f"a{ending}")
+
+
+def test_long_comments_and_values_of_a_nrrd_header_are_read(tmp_path: Path) -> None:
+    long = "x" * 3000
+    (tmp_path / "a.nrrd").write_bytes(
+        f"NRRD0005\n# {long}\ntype: uchar\ndimension: 3\nsizes: 2 1 1\nencoding: raw\n".encode()
+        + f"content: {long}\nprotocol:={long}\n\n\7\11".encode()
+    )
+    assert sorted(read_image(tmp_path / "a.nrrd").pixels.ravel().tolist()) == [7, 9]

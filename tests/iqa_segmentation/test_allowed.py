@@ -92,3 +92,28 @@ def test_every_accepted_layer_is_a_layer():
             module, _, layer = name.rpartition(".")
             found = getattr(__import__(module, fromlist=[layer]), layer)
             assert issubclass(found, torch.nn.Module), name
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ((*ARCHITECTURE, "arch_kwargs", "strides"), [[], []]),
+        ((*ARCHITECTURE, "arch_kwargs", "n_stages"), 10**12),
+        ((*ARCHITECTURE, "arch_kwargs", "n_conv_per_stage"), 10**12),
+        ((*ARCHITECTURE, "arch_kwargs", "n_conv_per_stage_decoder"), {"a": 1}),
+        ((*ARCHITECTURE, "arch_kwargs", "features_per_stage"), 2**18),
+        ((*ARCHITECTURE, "arch_kwargs", "kernel_sizes"), 2**40),
+        ((*ARCHITECTURE, "arch_kwargs", "norm_op_kwargs"), {"epsilon": 1}),
+        (ARCHITECTURE, 7),
+        (("configurations", "2d", "patch_size"), ["a", "b"]),
+        (("configurations", "2d", "patch_size"), [10**9, 10**9]),
+        (("configurations", "2d", "spacing"), [0, 1]),
+        (("configurations",), []),
+    ],
+)
+def test_plans_of_another_form_are_refused(folder, place, value):
+    from iqa_segmentation.nnunet import NnUNet
+
+    path = folder(*place, value=value)
+    with pytest.raises(WeightsError, match=r"plans\.json"):
+        NnUNet(str(path))
