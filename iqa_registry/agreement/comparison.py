@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from iqa_registry.statistics.bootstrap import percentile_interval, two_sided_p_value
 from iqa_registry.statistics.power import equal_within, equivalence_p_value, standard_error, visible_ratio
-from iqa_registry.statistics.sources import stretched, widened
+from iqa_registry.statistics.sources import Source, stretched, widened
 
 if TYPE_CHECKING:
     from iqa_registry.agreement.judging import Judged
@@ -148,8 +149,7 @@ def _difference(first: Judged, second: Judged, level: float) -> dict[str, Any]:
 def _of_statistic(name: str, first: Judged, second: Judged, level: float) -> dict[str, Any]:
     difference = first.row[name] - second.row[name]
     samples = first.samples[name] - second.samples[name]
-    both = zip(first.sources.get(name, ()), second.sources.get(name, ()), strict=True)
-    factor, number = widened(samples, [own.less(other) for own, other in both], first.row["clusters"])
+    factor, number = widened(samples, _sources(name, first, second), first.row["clusters"])
     samples = stretched(samples, difference, factor)
     low, high = percentile_interval(samples, number, level)
     prefix = "" if name == "inconsistency" else f"{name}_"
@@ -162,6 +162,17 @@ def _of_statistic(name: str, first: Judged, second: Judged, level: float) -> dic
     if name == "inconsistency":
         row |= {"error": standard_error(samples, number), "df": number - 1}
     return row
+
+
+def _sources(name: str, first: Judged, second: Judged) -> list[Source]:
+    """Further sources of a difference: raters, drawn alike for both metrics, and the seeds of each by themselves."""
+    own, others = first.sources.get(name, []), second.sources.get(name, [])
+    alike = ([source for source in sources if source.shared] for sources in (own, others))
+    found = [one.less(other) for one, other in zip(*alike, strict=True)]
+    for sources, samples in ((own, second.samples[name]), (others, first.samples[name])):
+        # The sign of a difference does not matter for its variance.
+        found += [replace(one, both=one.both - samples[: one.both.size]) for one in sources if not one.shared]
+    return found
 
 
 def _add_holm(rows: Sequence[dict[str, Any]]) -> None:

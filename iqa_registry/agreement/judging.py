@@ -170,7 +170,7 @@ def judge_metric(column: Column, ranker: Ranker, settings: Settings) -> Judged:
         _add_samples(judged, clusters, levels, settings)
         if single is not None:
             _add_raters(judged, single, column.pool, clusters, levels, settings)
-        _add_intervals(judged, number, settings)
+        add_intervals(judged, number, settings)
     return judged
 
 
@@ -246,8 +246,9 @@ def _add_raters(
         judged.sources[name] = [Source(alone, both, single.shape[1])]
 
 
-def _add_intervals(judged: Judged, number: int, settings: Settings) -> None:
-    chance = judged.samples.pop("chance")
+def add_intervals(judged: Judged, number: int, settings: Settings) -> None:
+    """Add the interval of each statistic to the row, from its samples over clusters and its further sources."""
+    chance = judged.samples["chance"]
     shown = judged.samples | {
         "inconsistency": reflected(judged.samples["inconsistency"], judged.row["inconsistency"])
     }
@@ -257,6 +258,7 @@ def _add_intervals(judged: Judged, number: int, settings: Settings) -> None:
     shown["skill"] = 1 - np.divide(
         shown["inconsistency"], random, out=np.full_like(random, np.nan), where=random > 0
     )
+    del shown["chance"]
     for name, samples in shown.items():
         # Those of pairs are not drawn with other raters, which takes too long; they follow the order as SROCC does.
         like = name if name in judged.sources else "srocc"

@@ -24,6 +24,7 @@ ORDER = (
     "constant",
     "tied",
     "infinite",
+    "seeds",
     "best",
     "best_share",
     "top3_share",

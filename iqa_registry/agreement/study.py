@@ -21,6 +21,7 @@ from iqa_registry.agreement.judging import Column, Judged, Settings, judge_metri
 from iqa_registry.agreement.panel import Panel, panel_of
 from iqa_registry.agreement.ratings import Rated
 from iqa_registry.agreement.scores import ID
+from iqa_registry.agreement.seeds import merge_seeds
 from iqa_registry.agreement.separating import add_aucs
 from iqa_registry.errors import UsageError
 from iqa_registry.ranker import LevelRanker, Ranker, fold_of
@@ -123,8 +124,9 @@ def judge(
             done += 1
             if progress:
                 progress(done, total)
-        group.judged.sort(key=lambda judged: (judged.metric in settings.apart, judged.row["inconsistency"]))
         add_aucs(group, settings)
+        group.judged = merge_seeds(group.judged, settings)
+        group.judged.sort(key=lambda judged: (judged.metric in settings.apart, judged.row["inconsistency"]))
         compared = [judged for judged in group.judged if judged.metric not in settings.apart]
         group.comparisons = compare(compared, settings.level, settings.equal_within)
         add_stability(compared)

@@ -49,11 +49,13 @@ class Source:
         alone: ``(D,)`` samples over its units, with all clusters.
         both: ``(D,)`` over both, with the clusters of the first D samples over clusters.
         units: k, raters or seeds, at least 2.
+        shared: whether all metrics have the same draws, as of raters; the seeds of a metric are its own.
     """
 
     alone: Array
     both: Array
     units: int
+    shared: bool = True
 
     def less(self, other: Source) -> Source:
         """The source of a difference of two statistics with the same draws."""
