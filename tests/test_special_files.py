@@ -13,13 +13,14 @@ import pytest
 from iqa_kcross.training.config import read_config
 from iqa_registry.errors import IQAError
 from iqa_registry.evaluation.sealing import read_sealed
+from iqa_registry.evaluation.store import RunFolder
 from iqa_registry.files import special_kind, write_atomically
 from iqa_registry.images.formats import SUFFIXES, is_bare_dicom, probe_image, read_image, read_labels
 from iqa_registry.settings import read_settings
 from iqa_registry.tables.reading import SUFFIXES as TABLES
 from iqa_registry.tables.reading import read_table
 from iqa_registry.weights.files import open_file
-from iqa_registry.weights.hashing import file_sha256
+from iqa_registry.weights.hashing import file_sha256, fingerprint_of_file
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 
@@ -33,6 +34,10 @@ WAYS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "weights": ("a.pth", lambda path: open_file(path, "a")),
     "safetensors": ("a.safetensors", lambda path: open_file(path, "a")),
     "hash": ("a.pth", file_sha256),
+    "fingerprint": ("a.safetensors", fingerprint_of_file),
+    "record of a run": ("run.json", lambda path: RunFolder(path.parent).read_record()),
+    "slice": ("1.dcm", lambda path: read_image(path.parent)),
+    "probed slice": ("1.dcm", lambda path: probe_image(path.parent)),
     "part": ("a.parquet", read_sealed),
     "output": ("a.csv", lambda path: write_atomically(path, b"1")),
 }
@@ -103,3 +108,17 @@ def test_no_settings_can_be_asked_for() -> None:
 def test_a_pipe_is_no_configuration_of_a_training(pipe: Callable[[str], Path]) -> None:
     with pytest.raises(IQAError, match=r"a\.toml: is not a regular file"):
         read_config(pipe("a.toml"), {})
+
+
+@pytest.mark.parametrize("named", ["LIST\na.raw\nb.raw", "%c.raw 97 98 1"])
+def test_a_pipe_in_a_list_of_files_is_refused(
+    tmp_path: Path, pipe: Callable[[str], Path], named: str
+) -> None:
+    pipe("b.raw")
+    (tmp_path / "a.raw").write_bytes(bytes(16))
+    (tmp_path / "a.nhdr").write_text(
+        f"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 4 4 2\nencoding: raw\ndata file: {named}\n"
+    )
+    for read in (read_image, probe_image):
+        with pytest.raises(IQAError, match=r"b\.raw: is a named pipe"):
+            read(tmp_path / "a.nhdr")

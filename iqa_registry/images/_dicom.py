@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from iqa_registry.errors import ImageError
-from iqa_registry.files import special_kind
+from iqa_registry.files import refuse_special, special_kind
 from iqa_registry.images._dicom_geometry import Frame, describe_frames, lps_affine, sort_frames
 from iqa_registry.images._dicom_padding import fill_padding, where_padded
 from iqa_registry.images._guard import (
@@ -102,7 +102,11 @@ def read_series(folder: Path) -> Image:
 def _candidates(folder: Path) -> list[Path]:
     """The DICOM files directly in ``folder``, by suffix or, where there is none, by content."""
     with reading(str(folder), "a DICOM folder"):
-        files = sorted(item for item in folder.iterdir() if not item.name.startswith(".") and item.is_file())
+        named = sorted(item for item in folder.iterdir() if not item.name.startswith("."))
+        for item in named:
+            if item.suffix.lower() in _SUFFIXES:  # a slice would be missing without a word
+                refuse_special(item, ImageError)
+        files = [item for item in named if item.is_file()]
         return [
             item
             for item in files

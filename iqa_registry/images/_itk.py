@@ -32,7 +32,7 @@ def opened(path: Path) -> Iterator[Any]:
     """
     import SimpleITK
 
-    for item in (path, *data_files(path)):
+    for item in (path, *data_files(path, special=True)):
         refuse_special(item, ImageError)
     with path.open("rb") as stream:  # a missing or locked file is told apart from a damaged one
         _check_lines(stream.read(_LONGEST_HEADER), str(path))

@@ -14,6 +14,7 @@ from typing import IO
 import polars as pl
 
 from iqa_registry.errors import UsageError
+from iqa_registry.tables._parquet_pages import check_pages
 
 VARIABLE = "IQA_MAX_TABLE_BYTES"
 DEFAULT_LIMIT = 512 << 20
@@ -77,7 +78,16 @@ def check_json(path: Path) -> None:
 
 
 def check_parquet(path: Path) -> None:
-    """Reject a Parquet file by the rows and columns that its footer declares."""
+    """Reject a Parquet file by what its pages declare, and by the rows and columns that its footer declares.
+
+    Raises:
+        UsageError: it is too large.
+        ValueError: it is damaged.
+    """
+    try:
+        check_pages(path, table_limit())
+    except OverflowError:
+        raise _too_large(path, "it unpacks to") from None
     lazy = pl.scan_parquet(path)
     columns = len(lazy.collect_schema())
     check_cells(path, int(lazy.select(pl.len()).collect().item()), columns)

@@ -55,6 +55,7 @@ def fingerprint_of_file(path: Path) -> str:
     Raises:
         ValueError: the file is not in the safetensors format.
     """
+    refuse_special(path, WeightsError)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return _digest(_entries(data))
 

@@ -90,3 +90,60 @@ def test_the_limit_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv(LIMIT, "1GB")
     with pytest.raises(UsageError, match=f"{LIMIT} is '1GB', expected a number of bytes"):
         read_table(tmp_path / "a.csv")
+
+
+def small_parquet(path: Path) -> bytearray:
+    """A file whose bytes 12 and 35 are the numbers of values of its first two pages, a dictionary and one of data."""
+    pl.DataFrame({"pair_id": ["1", "2"]}).write_parquet(path, compression="uncompressed")
+    return bytearray(path.read_bytes())
+
+
+@pytest.mark.parametrize("count", [45, 5, 126])  # -23, -3 and 63 in zigzag; there are 2
+@pytest.mark.parametrize("at", [12, 35])
+def test_a_page_that_declares_values_that_it_cannot_hold_ends_no_process(
+    tmp_path: Path, at: int, count: int
+) -> None:
+    content = small_parquet(tmp_path / "a.parquet")
+    assert content[at - 1 : at + 1] == b"\x15\x04"
+    content[at] = count
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises(UsageError, match=r"a\.parquet: cannot be read as a table \(a (page|count)"):
+        read_table(tmp_path / "a.parquet")
+
+
+def test_pages_that_unpack_to_too_much_are_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pl.DataFrame({"pair_id": ["x" * 3_000_000]})
+    frame.write_parquet(tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 20_000
+    assert read_table(tmp_path / "a.parquet").equals(frame)
+    monkeypatch.setenv(LIMIT, str(2 << 20))
+    with pytest.raises(UsageError, match=r"a\.parquet: it unpacks to more than the limit of 2 MiB"):
+        read_table(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compression": "uncompressed"},
+        {"compression": "snappy"},
+        {"row_group_size": 100},
+        {"data_page_size": 64},
+        {"statistics": False},
+    ],
+)
+def test_sound_pages_of_every_kind_are_read(tmp_path: Path, options: dict[str, object]) -> None:
+    frame = pl.DataFrame(
+        {
+            "pair_id": [f"id{number}" for number in range(900)],
+            "model": ["a", "b", ""] * 300,
+            "none": pl.Series([None] * 900, dtype=pl.Float64),
+            "some": [None, 1.5, 2.5] * 300,
+            "flag": [True, False, None] * 300,
+            "list": [[1, 2], [], None] * 300,
+        }
+    )
+    frame.write_parquet(tmp_path / "a.parquet", **options)
+    assert read_table(tmp_path / "a.parquet").equals(frame)
