@@ -89,6 +89,7 @@ def evaluate(
     *,
     output: str | Path | None = None,
     fresh: bool = False,
+    verify: bool = False,
     registry: Registry | None = None,
     progress: bool | None = None,
     **options: Unpack[ScoreFields],
@@ -108,6 +109,7 @@ def evaluate(
             several. By default psnr and ssim.
         output: a run folder; repeat the call to resume an interrupted run. By default the scores stay in memory.
         fresh: discard what is in the run folder.
+        verify: read every file again, and score again where one holds something else than when it was scored.
         registry: where to look the metrics up.
         progress: by default a bar on terminals and in notebooks, and a line now and then in the log of a long run.
         **options: ``synthesized`` and ``reference`` (with ``mask`` and ``labels``) in place of ``pairs``: images or
@@ -158,11 +160,11 @@ def evaluate(
     if started.failed:
         raise IQAError("; ".join(started.failed.values()))
     check_layouts(inputs.pairs, settings.layout, {item.dimensions for item in started.ready})
-    folder = None if output is None else RunFolder(Path(output), fresh)
+    folder = None if output is None else RunFolder(Path(output), fresh, verify)
     with progress_bar("scoring", show=progress) as report:
-        table = run(inputs, started, settings, registry, folder, report).table
-    table, notes = finish(table, level, units, [groups] if isinstance(groups, str) else groups)
-    for note in notes:
+        outcome = run(inputs, started, settings, registry, folder, report)
+    table, notes = finish(outcome.table, level, units, [groups] if isinstance(groups, str) else groups)
+    for note in (*outcome.remarks, *notes):
         warnings.warn(note, stacklevel=2)
     return Table(table)
 

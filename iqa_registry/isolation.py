@@ -131,6 +131,26 @@ def _of_numpy() -> list[_Setting]:
     return [_Setting("numpy.seterr", np.geterr, lambda kept: np.seterr(**kept))]
 
 
+def _default_device() -> str:
+    import torch
+
+    try:
+        return str(torch.get_default_device())
+    except AttributeError:  # torch 2.6, where it was set to None before
+        return "cpu"
+
+
+def _set_default_device(name: str) -> None:
+    import torch
+
+    torch.set_default_device(None if name == "cpu" else name)
+    kept: Any = getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None)
+    if (
+        getattr(kept, "device_context", "") is None
+    ):  # after which torch 2.6 cannot say what the default device is
+        del kept.device_context
+
+
 def _of_torch() -> list[_Setting]:
     import torch
 
@@ -147,8 +167,8 @@ def _of_torch() -> list[_Setting]:
         _Setting("the default dtype", torch.get_default_dtype, torch.set_default_dtype, torch.float32),
         _Setting(
             "the default device",
-            lambda: str(torch.get_default_device()),
-            lambda name: torch.set_default_device(None if name == "cpu" else name),
+            _default_device,
+            _set_default_device,
             "cpu",
         ),
         _Setting("the grad mode", torch.is_grad_enabled, torch.set_grad_enabled, True),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from iqa_registry.evaluation.evaluate import Outcome, Started
     from iqa_registry.evaluation.options import Options
+    from iqa_registry.evaluation.store import RunFolder
     from iqa_registry.inputs import Inputs
     from iqa_registry.registry import Registry
 
@@ -87,6 +88,11 @@ if TYPE_CHECKING:
 @flag("--strict", "Stop at the first pair that is not scored.", section="Running")
 @option("output", note="Repeat the command to resume an interrupted run.")
 @option("fresh")
+@flag(
+    "--verify",
+    "Read every file again, and score again where one holds something else than then.",
+    section="Output",
+)
 @option("json", note="Prints the score table instead of the summary.")
 @option("csv", note="Prints the score table instead of the summary.")
 def evaluate(
@@ -99,6 +105,7 @@ def evaluate(
     metric: tuple[str, ...],
     output: Path | None,
     fresh: bool,
+    verify: bool,
     group_by: tuple[str, ...],
     pool: Literal["volume", "subject"] | None,
     as_json: bool,
@@ -115,8 +122,7 @@ def evaluate(
     A mask that does not reach an image, and images that are empty in both, count as scored.
     """
     arguments.check_output(as_json, as_csv)
-    if fresh and output is None:
-        raise UsageError("--fresh discards what is in a run folder. Name it with -o.")
+    folder = _folder(output, fresh, verify)
     options = read_options(settings)
     from iqa_registry.registry import build_registry
 
@@ -131,7 +137,7 @@ def evaluate(
     inputs, options = open_request(given, options, registry)
     _check_groups(inputs, group_by)
     started = _start(registry, metric, options, inputs)
-    outcome = _evaluate(inputs, started, options, registry, output, fresh)
+    outcome = _evaluate(inputs, started, options, registry, folder)
     form = "json" if as_json else "csv" if as_csv else None
     _print(_pooled(outcome, pool, group_by), list(group_by), form, units)
     _report(outcome, output)
@@ -161,15 +167,23 @@ def _start(registry: Registry, metrics: Sequence[str], options: Options, inputs:
     return started
 
 
+def _folder(output: Path | None, fresh: bool, verify: bool) -> RunFolder | None:
+    if fresh and output is None:
+        raise UsageError("--fresh discards what is in a run folder. Name it with -o.")
+    if verify and output is None:
+        raise UsageError("--verify compares the files with those of a run folder. Name it with -o.")
+    from iqa_registry.evaluation.store import RunFolder
+
+    return None if output is None else RunFolder(output, fresh, verify)
+
+
 def _evaluate(
-    inputs: Inputs, started: Started, options: Options, registry: Registry, output: Path | None, fresh: bool
+    inputs: Inputs, started: Started, options: Options, registry: Registry, folder: RunFolder | None
 ) -> Outcome:
     from iqa_registry.evaluation import evaluate as engine
-    from iqa_registry.evaluation.store import RunFolder
 
     for line in inputs.left_out:
         render.warn(f"left out: {line}")
-    folder = None if output is None else RunFolder(output, fresh)
     with progress_bar("scoring") as progress:
         return engine.evaluate(inputs, started, options, registry, folder, progress)
 

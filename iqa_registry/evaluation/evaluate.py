@@ -22,6 +22,7 @@ from iqa_registry.evaluation.scoring import Row, Scorer
 from iqa_registry.evaluation.sets import score_set
 from iqa_registry.evaluation.store import MemoryStore, RunFolder, Store
 from iqa_registry.evaluation.summary import noted
+from iqa_registry.evaluation.watching import Watched, watched
 from iqa_registry.inputs import Inputs
 from iqa_registry.metrics import DistributionMetric, Metric
 from iqa_registry.naming import split_metrics
@@ -203,6 +204,13 @@ class _Run:
         """Score everything that ``store`` does not have yet."""
         names = [f"{number:06d}" for number in range(len(self._batches))]
         store.expect(names)
+        with watched(store, self.items) as files:
+            return self._execute(store, names, files, progress)
+
+    def _execute(self, store: Store, names: list[str], files: Watched, progress: Progress) -> Outcome:
+        for name, batch in zip(names, self._batches, strict=True):
+            if files.is_stale(batch):
+                store.discard(name)
         digests = [inputs_digest(batch) for batch in self._batches]
         kept = [store.get(name, digest) for name, digest in zip(names, digests, strict=True)]
         todo = {
@@ -210,12 +218,16 @@ class _Run:
             for number, batch in enumerate(self._batches)
             if (missing := self._missing(batch, kept[number]))
         }
-        done = sum(len(batch) for number, batch in enumerate(self._batches) if number not in todo)
+        finished = [batch for number, batch in enumerate(self._batches) if number not in todo]
+        for batch in finished:
+            files.add(batch, scored=True)
+        done = sum(map(len, finished))
         progress(done, len(self.items))
         scorer = Scorer(self.metrics, self.options, self.started.device)
         loading = self._loader.batches([self._batches[number] for number in todo])
         stopped = None
         for (number, metrics), loaded in zip(todo.items(), loading, strict=True):
+            files.add(self._batches[number])
             rows = self._frame(scorer.score(loaded, metrics, _stepper(progress, done, len(self.items))))
             earlier = kept[number]
             if earlier is not None:
@@ -231,9 +243,9 @@ class _Run:
             if stopped:
                 break
         loading.close()
-        names += self._score_sets(store) if not stopped else []
+        names += self._score_sets(store, files) if not stopped else []
         table = store.table(names, [metric.text for metric in self.started.ready])
-        remarks = [*store.remarks, *self._not_aligned()]
+        remarks = [*store.remarks, *files.remarks, *self._not_aligned()]
         return Outcome(table, self.started.failed, self.inputs.left_out, stopped, remarks)
 
     def _not_aligned(self) -> list[str]:
@@ -256,7 +268,7 @@ class _Run:
             or any((metric.text, item.order) not in there for item in batch if item.suits(metric.dimensions))
         ]
 
-    def _score_sets(self, store: Store) -> list[str]:
+    def _score_sets(self, store: Store, files: Watched) -> list[str]:
         names = []
         encoder = Encoder(self.sets, self.started.device, self.options.precision)
         digest = hashlib.sha256("".join(inputs_digest([item]) for item in self.items).encode()).hexdigest()
@@ -264,6 +276,8 @@ class _Run:
         for number, (metric, plane, batches) in enumerate(tasks):
             name = f"set-{number:03d}-{hashlib.sha256(metric.text.encode()).hexdigest()[:8]}"
             names.append(name)
+            if files.is_stale(self.items):
+                store.discard(name)
             earlier = store.get(name, digest)
             if earlier is None or "error" in earlier["status"]:
                 row = score_set(metric, batches, self._loader, encoder, plane)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,20 +19,32 @@ from typing import Any
 import polars as pl
 
 from iqa_registry.errors import IQAError, UsageError
+from iqa_registry.evaluation.record_json import (
+    FORMAT,
+    SEALED_FROM,
+    as_flat,
+    as_plain,
+    as_text,
+    is_whole,
+    metric_digests,
+    settings_digest,
+)
 from iqa_registry.evaluation.sealing import UNSEALED, DamagedError, read_sealed, sealed
 from iqa_registry.files import refuse_special, write_atomically
 from iqa_registry.tables.schema import in_table_order, with_component
 from iqa_registry.tables.writing import as_parquet
 
 RECORD = "run.json"
+INPUTS = "inputs.parquet"
 PARTS = "scores/part-*.parquet"
-FORMAT = 2
-"""Written to ``run.json``: from 2 on, parts are sealed."""
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Store(ABC):
     """Keeps the rows of each batch."""
+
+    verify = False
+    """Whether a run reads every file again that has a hash, before it takes scores that are there."""
 
     @abstractmethod
     def get(self, part: str, digest: str) -> pl.DataFrame | None:
@@ -51,6 +62,17 @@ class Store(ABC):
     def remarks(self) -> list[str]:
         """What the user should know of the scores that were there already, one line each."""
         return []
+
+    def discard(self, part: str) -> None:  # noqa: B027 - what is not kept is not there to be discarded
+        """Let go of the rows of ``part``, which are to be computed again."""
+
+    @property
+    def inputs(self) -> Path | None:
+        """The file that keeps what the images of the run hold; ``None`` where that is not kept."""
+        return None
+
+    def keep_inputs(self, content: bytes, summary: Mapping[str, Any]) -> None:  # noqa: B027 - see inputs
+        """Write :attr:`inputs`, and what is to be said of it in the record."""
 
     def expect(self, parts: Sequence[str]) -> None:  # noqa: B027 - a store that nobody else reads need not know
         """Say which parts the run consists of, before they are there."""
@@ -86,14 +108,16 @@ class RunFolder(Store):
     Args:
         path: the folder.
         fresh: discard what is there.
+        verify: the run is to read every file again, see :class:`~iqa_registry.evaluation.contents.Contents`.
 
     Raises:
         UsageError: the folder holds a run made with other arguments (they are listed), another process is
             writing to it, or it is not a run folder.
     """
 
-    def __init__(self, path: Path, fresh: bool = False) -> None:
+    def __init__(self, path: Path, fresh: bool = False, verify: bool = False) -> None:
         self.path = path
+        self.verify = verify
         self._fresh = fresh
         self._scores = path / "scores"
         self._record: dict[str, Any] = {}
@@ -129,8 +153,8 @@ class RunFolder(Store):
                 self._remove_leftovers(parts=self._fresh)
             if not self._fresh:
                 self._compare(record)
-            plain = _plain(record)
-            self._settings, self._metrics = _settings(plain), _metric_digests(plain)
+            plain = as_plain(record)
+            self._settings, self._metrics = settings_digest(plain), metric_digests(plain)
             self._record = {**plain, "format": FORMAT}
             if lock is not None:
                 self.write_record(self._record)
@@ -196,7 +220,7 @@ class RunFolder(Store):
             raise UsageError(
                 f"{path}: cannot be read ({error}). Repeat the command of the run: its scores are kept."
             ) from error
-        if not isinstance(record, dict):
+        if not isinstance(record, dict) or not is_whole(record):
             raise UsageError(f"{path}: is damaged. Repeat the command of the run: its scores are kept.")
         return record
 
@@ -211,14 +235,14 @@ class RunFolder(Store):
             return
         if earlier is None:
             return
-        then, now = dict(earlier.get("fixed", {})), dict(_plain(record["fixed"]))
+        then, now = dict(earlier.get("fixed", {})), dict(as_plain(record["fixed"]))
         # A metric that only one side has could not start then or cannot now; it takes nothing from the rest.
         both = then.get("metrics", {}).keys() & now.get("metrics", {}).keys()
         for fixed in (then, now):
             fixed["metrics"] = {
                 name: value for name, value in fixed.get("metrics", {}).items() if name in both
             }
-        then, now = _flat(then), _flat(now)
+        then, now = as_flat(then), as_flat(now)
         differing = [key for key in {**then, **now} if then.get(key) != now.get(key)]
         if differing:
             shown = "; ".join(f"{key}: {then.get(key)} then, {now.get(key)} now" for key in differing[:3])
@@ -230,8 +254,7 @@ class RunFolder(Store):
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write ``run.json``."""
-        text = json.dumps(_plain(record), indent=2, ensure_ascii=False) + "\n"
-        _write(self.path / RECORD, text.encode())
+        _write(self.path / RECORD, as_text(record).encode())
 
     def get(self, part: str, digest: str) -> pl.DataFrame | None:
         """See :meth:`Store.get`."""
@@ -248,16 +271,29 @@ class RunFolder(Store):
                 ]
                 self._made_with[part] = {name: made_with[name] for name in made_with if name not in other}
                 return rows.filter(~pl.col("metric").is_in(other)) if other else rows
-            self._discard(path)
+            self.discard(part)
             return None
         self._damaged.append(str(path))
-        self._discard(path)
+        self.discard(part)
         return None
 
-    def _discard(self, path: Path) -> None:
-        """Remove a part that is computed again: it must not count if the run is interrupted before that."""
+    def discard(self, part: str) -> None:
+        """See :meth:`Store.discard`; a part must not count if the run is interrupted before it is made again."""
         if not self._read_only:
-            path.unlink()
+            self._part(part).unlink(missing_ok=True)
+
+    @property
+    def inputs(self) -> Path:
+        """See :attr:`Store.inputs`."""
+        return self.path / INPUTS
+
+    def keep_inputs(self, content: bytes, summary: Mapping[str, Any]) -> None:
+        """See :meth:`Store.keep_inputs`."""
+        if self._read_only or self._record.get("inputs") == summary:
+            return
+        _write(self.inputs, content)
+        self._record["inputs"] = dict(summary)
+        self.write_record(self._record)
 
     def put(self, part: str, digest: str, rows: pl.DataFrame) -> None:
         """See :meth:`Store.put`.
@@ -306,7 +342,7 @@ def read_run(path: Path) -> pl.DataFrame:
     record = folder.read_record() or {}
     parts = record.get("parts")
     old = sorted(path.glob(PARTS)) if parts is None else []
-    required = record.get("format", 1) >= FORMAT
+    required = record.get("format", 1) >= SEALED_FROM
     listed = [path / "scores" / f"part-{name}.parquet" for name in parts or []]
     frames = [_read_part(part, required) for part in old or listed if part.exists()]
     if not frames:
@@ -323,20 +359,6 @@ def _read_part(path: Path, required: bool) -> pl.DataFrame:
         ) from error
 
 
-def _settings(record: Mapping[str, Any]) -> str:
-    """A digest of what must agree besides the metrics and the images, which a part tells of one by one."""
-    fixed = {key: value for key, value in record["fixed"].items() if key not in ("metrics", "pairs")}
-    return _digest(fixed)
-
-
-def _metric_digests(record: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _digest(made) for name, made in record["fixed"]["metrics"].items()}
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
 def _write(path: Path, content: bytes) -> None:
     try:
         write_atomically(path, content, durable=True)
@@ -345,17 +367,3 @@ def _write(path: Path, content: bytes) -> None:
             f"{path}: cannot be written ({error.strerror}). Earlier scores are kept: "
             "fix the problem and rerun the command."
         ) from error
-
-
-def _plain(value: Any) -> Any:
-    """What JSON gives back, so that a record can be compared with one that was read."""
-    return json.loads(json.dumps(value, default=str))
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}.{key}" if prefix else key)
-    return flat
