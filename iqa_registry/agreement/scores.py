@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from iqa_registry.agreement.seed_column import SEED, spread_long, spread_wide
 from iqa_registry.errors import UsageError, nearest
 from iqa_registry.evaluation.pooling import pool
 from iqa_registry.evaluation.store import read_run
@@ -138,10 +139,17 @@ def make_scores(
         pooled = pool(table, "volume").filter(pl.col(LEVEL) == "volume")
         if pooled.height and LEVEL not in table.columns:
             by_volume = partial(make_scores, pooled.drop(LEVEL), registry, wanted, place)
+        if SEED in long.columns:
+            long, names = spread_long(long)
+            wanted = _with_seeds(wanted, names)
         table, metrics, stated = _from_long(long, wanted, place)
     else:
         metrics, stated = _metrics_of(table, wanted, registry), {}
         table = _from_wide(table, metrics, place)
+        if SEED in table.columns and table.select(_keys(table)).is_duplicated().any():
+            table, names = spread_wide(table, metrics)
+            wanted = _with_seeds(wanted, names)
+            metrics = [part for name in metrics for part in names.get(name, [name])]
         _refuse_twins(table, wanted.identity, place)
     known = {name: _direction(name, wanted, stated, registry, place) for name in metrics}
     if not known:
@@ -150,6 +158,13 @@ def make_scores(
             "(name others with --metric and --direction)."
         )
     return Scores(table, known, place, notes, by_volume)
+
+
+def _with_seeds(wanted: Wanted, names: Mapping[str, Sequence[str]]) -> Wanted:
+    """What is wanted of a metric is wanted of each of its seeds."""
+    spread = {part: way for name, way in wanted.directions.items() for part in names.get(name, [name])}
+    metrics = [part for name in wanted.metrics for part in names.get(name, [name])]
+    return replace(wanted, metrics=metrics, directions=spread)
 
 
 def _identified(table: pl.DataFrame, identity: Sequence[str], place: str) -> tuple[pl.DataFrame, list[str]]:

@@ -80,8 +80,10 @@ def widened(samples: Array, sources: Sequence[Source], clusters: int) -> tuple[f
         >>> round(factor, 1), round(clusters)
         (1.4, 16)
     """
+    if not sources or np.isnan(samples).all() or any(np.isnan(source.both).all() for source in sources):
+        return 1.0, float(clusters)
     own = float(np.nanvar(samples)) * clusters / max(1, clusters - 1)
-    if not own > 0 or not sources:
+    if not own > 0:
         return 1.0, float(clusters)
     total, reach = own, own * _quantile(clusters - 1) ** 2
     for source in sources:

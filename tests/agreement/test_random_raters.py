@@ -54,6 +54,8 @@ def test_the_variances_add_up():
 def test_one_value_is_not_widened():
     flat = np.zeros(10)
     assert widened(flat, [Source(flat, flat, 3)], 5) == (1.0, 5.0)
+    undefined = np.full(10, np.nan)
+    assert widened(undefined, [Source(undefined, undefined, 3)], 5) == (1.0, 5.0)
 
 
 def coverage(raters, taste, studies):

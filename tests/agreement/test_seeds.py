@@ -6,9 +6,10 @@ import pytest
 
 from iqa_registry.agreement.judging import Settings
 from iqa_registry.agreement.ratings import Rated
-from iqa_registry.agreement.scores import Scores
+from iqa_registry.agreement.scores import Scores, Wanted, make_scores
 from iqa_registry.agreement.seeds import without_seed
 from iqa_registry.agreement.study import judge
+from iqa_registry.registry import build_registry
 from simulated_studies import draw
 
 
@@ -48,3 +49,30 @@ def test_seeds_that_differ_widen_intervals_and_comparisons():
 def test_names_without_seeds():
     assert without_seed("ours:depth=2,seed=3,width=[a:seed=1]") == "ours:depth=2,width=[a:seed=1]"
     assert without_seed("ours:reseed=3") == "ours:reseed=3"
+
+
+@pytest.mark.parametrize("form", ["long", "wide"])
+def test_a_column_of_seeds(form):
+    wide = pl.DataFrame(
+        {
+            "pair_id": ["a", "b", "a", "b"],
+            "seed": [1, 1, 2, 2],
+            "psnr": [20.0, 30.0, 20.0, 30.0],
+            "ours": [0.1, 0.2, 0.3, 0.4],
+        }
+    )
+    table = wide
+    if form == "long":
+        table = wide.unpivot(["ours"], index=["pair_id", "seed"], variable_name="metric", value_name="score")
+        psnr = wide.head(2).select(
+            "pair_id", metric=pl.lit("psnr"), score="psnr", seed=pl.lit(None, pl.Int64)
+        )
+        table = pl.concat([table, psnr.select(table.columns)])
+    wanted = Wanted(["psnr", "ours"], directions={"ours": True, "psnr": True})
+    found = make_scores(table, build_registry(), wanted)
+    assert set(found.metrics) == {"psnr", "ours:seed=1", "ours:seed=2"}
+    rows = {row["pair_id"]: row for row in found.table.to_dicts()}
+    assert rows["b"]["ours:seed=2"] == 0.4
+    assert rows["a"]["ours:seed=1"] == 0.1
+    assert rows["b"]["psnr"] == 30.0
+    assert len(rows) == 2
