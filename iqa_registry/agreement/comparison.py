@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqa_registry.statistics.bootstrap import percentile_interval, two_sided_p_value
+from iqa_registry.statistics.bootstrap import percentile_interval, reflected, two_sided_p_value
 from iqa_registry.statistics.power import equal_within, equivalence_p_value, standard_error, visible_ratio
 from iqa_registry.statistics.sources import Source, stretched, widened
 
@@ -80,7 +80,10 @@ def add_stability(judged: Sequence[Judged]) -> None:
         not np.array_equal(np.sort(item.rows), np.sort(sampled[0].rows)) for item in sampled
     ):
         return
-    samples = np.stack([item.samples["inconsistency"] for item in sampled], axis=1)
+    # Corrected as the intervals are, so that the samples lie around what is reported.
+    samples = np.stack(
+        [reflected(item.samples["inconsistency"], item.row["inconsistency"]) for item in sampled], axis=1
+    )
     best = samples == samples.min(axis=1, keepdims=True)
     shares = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
     ranks = rankdata(samples, axis=1)
