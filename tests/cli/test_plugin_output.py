@@ -96,7 +96,9 @@ def test_whatever_way_it_is_written(tmp_path):
         Image.fromarray(np.full((16, 16), value, np.uint8)).save(tmp_path / f"{name}.png")
     options = ("a.png", "b.png", "-m", "rude-talking", "--intensity", "dtype", "--csv")
     command = [sys.executable, "-c", PROGRAM, "evaluate", *options]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    # The child is to find the helpers of the tests, and the package where this process has it from.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [float(row["score"]) for row in rows] == [pytest.approx(0.2, abs=1e-6)]
