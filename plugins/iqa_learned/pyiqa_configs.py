@@ -5,7 +5,8 @@ pyiqa imports torch and much else. A metric that the table does not mark ``lower
 pyiqa itself takes it.
 
 Left out are the metrics of sets of images (FID and its variants, Inception score): pyiqa computes them from
-folders of files, not from tensors, and this project has its own, which take sets as tables of pairs do.
+folders of files, not from tensors, and this project has its own, which take sets as tables of pairs do. So is
+clipscore, which compares an image with a caption: a reference image cannot stand for one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 
 OF_SETS = frozenset({"FID", "InceptionScore"})
 """Types of metrics that compare sets of images."""
+OF_CAPTIONS = frozenset({"clipscore"})
+"""Names of metrics that compare an image with a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def installed_metrics() -> Iterator[PyiqaMetric]:
     if path is None:
         return
     for name, config in sorted(_table(path.read_text(encoding="utf-8")).items()):
-        if config["metric_opts"]["type"] not in OF_SETS:
+        if config["metric_opts"]["type"] not in OF_SETS and name not in OF_CAPTIONS:
             yield PyiqaMetric(
                 name=name,
                 needs_reference=config["metric_mode"] == "FR",

@@ -27,6 +27,7 @@ DEFAULT_CONFIGS = OrderedDict({
     'unreachable': {'metric_opts': {'type': 'U'}, 'metric_mode': 'NR'},
     'lacking': {'metric_opts': {'type': 'L'}, 'metric_mode': 'NR'},
     'fid': {'metric_opts': {'type': 'FID'}, 'metric_mode': 'NR', 'lower_better': True},
+    'clipscore': {'metric_opts': {'type': 'CLIPScore'}, 'metric_mode': 'FR'},
     'inception_score': {'metric_opts': {'type': 'InceptionScore'}, 'metric_mode': 'NR'},
 })
 """
@@ -175,7 +176,7 @@ def test_the_installed_table():
     if not metrics:
         pytest.skip("pyiqa is not installed")
     assert len(metrics) > 80
-    assert {"fid", "sfid", "inception_score"}.isdisjoint(metrics)
+    assert {"fid", "sfid", "inception_score", "clipscore"}.isdisjoint(metrics)
     assert not metrics["niqe"].higher_is_better
     assert metrics["musiq"].higher_is_better
     assert metrics["wadiqam_fr"].needs_reference
