@@ -151,10 +151,10 @@ class RunFolder(Store):
         try:
             if lock is not None:
                 self._remove_leftovers(parts=self._fresh)
-            if not self._fresh:
-                self._compare(record)
             plain = as_plain(record)
             self._settings, self._metrics = settings_digest(plain), metric_digests(plain)
+            if not self._fresh:
+                self._compare(record)
             self._record = {**plain, "format": FORMAT}
             if lock is not None:
                 self.write_record(self._record)
@@ -228,12 +228,13 @@ class RunFolder(Store):
         try:
             earlier = self.read_record()
         except UsageError:
-            # Each part tells what it was made with, so that none is lost and none of other settings is taken.
+            self._compare_parts("was damaged")
             self._remarks.append(
                 f"{self.path / RECORD}: was damaged and is written again; scores of the same settings are kept."
             )
             return
         if earlier is None:
+            self._compare_parts("is missing")
             return
         then, now = dict(earlier.get("fixed", {})), dict(as_plain(record["fixed"]))
         # A metric that only one side has could not start then or cannot now; it takes nothing from the rest.
@@ -251,6 +252,16 @@ class RunFolder(Store):
                 f"{self.path}: was made with other arguments ({shown}{more}). "
                 "Discard the run with --fresh, or choose another -o."
             )
+
+    def _compare_parts(self, state: str) -> None:
+        """Without a record each part tells what it was made with; those of another run are not thrown away."""
+        for path in sorted(self._scores.glob("part-*.parquet")):
+            with contextlib.suppress(DamagedError, OSError):
+                if read_sealed(path)[1].get("settings") != self._settings:
+                    raise UsageError(
+                        f"{self.path / RECORD}: {state}, and {path.name} was made with other arguments. Repeat "
+                        "the command of that run, discard it with --fresh, or choose another -o."
+                    )
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write ``run.json``."""

@@ -256,11 +256,24 @@ def test_a_flipped_bit_is_computed_again(run, tmp_path):
     assert read_run(tmp_path / "run").equals(run())
 
 
-def test_without_its_record_parts_of_other_options_are_not_taken(run, tmp_path):
-    first = run()
-    (tmp_path / "run" / "run.json").unlink()
-    other = run(intensity="range=0,200")
-    assert other["score"].to_list() != first["score"].to_list()
+@REMARKED
+@pytest.mark.parametrize("damage", ["lost", "half", "edited"])
+def test_without_its_record_parts_of_other_options_are_neither_taken_nor_removed(run, tmp_path, damage):
+    first = run("toy-count")
+    record = tmp_path / "run" / "run.json"
+    text = record.read_text()
+    if damage == "lost":
+        record.unlink()
+    else:
+        record.write_text(text[:100] if damage == "half" else text.replace('"count": ', '"count": 1'))
+    before = {part: part.read_bytes() for part in parts(tmp_path)}
+    with pytest.raises(UsageError, match="made with other arguments") as caught:
+        run("toy-count", intensity="range=0,200")
+    assert "\n" not in str(caught.value)
+    assert {part: part.read_bytes() for part in parts(tmp_path)} == before
+    toy_metrics.encoded.clear()
+    assert same(run("toy-count"), first)
+    assert toy_metrics.encoded == []
 
 
 @REMARKED
