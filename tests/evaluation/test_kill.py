@@ -1,11 +1,13 @@
 """A run that is killed at any moment and started again ends with the table of an uninterrupted run."""
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -81,3 +83,13 @@ def test_ten_kills_leave_the_same_table(manifest, tmp_path):
         if path.name.endswith(".tmp") or path.name == ".lock"
     ]
     assert left == []
+
+
+def test_a_hundred_kills_leave_the_same_table():
+    script = Path(__file__).parents[2] / "benchmarks" / "kills.py"
+    ended = subprocess.run([sys.executable, str(script), "--kills", "100"], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads(ended.stdout)
+    assert figures["tables_that_differ"] == figures["files_left"] == 0
+    assert figures["kills"] == 100
+    assert figures["some_parts"] >= 10
