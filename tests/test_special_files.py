@@ -1,4 +1,4 @@
-"""Pipes, devices and sockets are refused wherever a path is taken; reading them would wait for ever."""
+"""Pipes, devices and sockets are refused wherever a path is taken; and text nested too deeply."""
 
 from __future__ import annotations
 
@@ -122,3 +122,13 @@ def test_a_pipe_in_a_list_of_files_is_refused(
     for read in (read_image, probe_image):
         with pytest.raises(IQAError, match=r"b\.raw: is a named pipe"):
             read(tmp_path / "a.nhdr")
+
+
+def test_json_and_toml_nested_too_deeply_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("[" * 100_000)
+    with pytest.raises(IQAError, match=r"run\.json: cannot be read"):
+        RunFolder(tmp_path).read_record()
+    (tmp_path / "a.toml").write_text("a = " + "[" * 100_000)
+    for read in (read_settings, lambda path: read_config(path, {})):
+        with pytest.raises(IQAError, match=r"a\.toml: cannot be read"):
+            read(tmp_path / "a.toml")

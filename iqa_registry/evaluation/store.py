@@ -216,7 +216,7 @@ class RunFolder(Store):
         refuse_special(path)
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(
                 f"{path}: cannot be read ({error}). Repeat the command of the run: its scores are kept."
             ) from error

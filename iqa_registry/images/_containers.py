@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from iqa_registry.images.image import Array, Image, ImageInfo
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _MATLAB_BLOCK = 512
+_MATLAB_HEADER, _MATLAB_COMPRESSED = 128, 15
+_PIECE = 1 << 20
 _MATLAB_NUMBERS = (
     "double",
     "single",
@@ -102,6 +105,8 @@ def _variable(path: Path, member: str | None, name: str) -> tuple[str, tuple[int
     from scipy.io import whosmat
 
     with reading(name, "MATLAB"), path.open("rb") as stream:
+        _check_elements(stream, name)
+        stream.seek(0)
         found = {
             str(item[0]): item for item in whosmat(stream) if item[2] in _MATLAB_NUMBERS and min(item[1]) > 0
         }
@@ -109,6 +114,29 @@ def _variable(path: Path, member: str | None, name: str) -> tuple[str, tuple[int
         chosen = choose_array(str(path), member, list(found), images)
         _, shape, kind = found[chosen]
         return chosen, tuple(shape), kind
+
+
+def _check_elements(stream: IO[bytes], name: str) -> None:
+    """Reject a file of version 5 to 7 with a compressed element that inflates beyond the limit, keeping nothing of it.
+
+    The sizes inside an element may lie, and scipy makes room for what they say.
+    """
+    order = {b"IM": "<", b"MI": ">"}.get(stream.read(_MATLAB_HEADER)[-2:])
+    while order and len(tag := stream.read(8)) == 8:
+        kind, length = struct.unpack(f"{order}II", tag)
+        end = stream.tell() + length
+        if kind == _MATLAB_COMPRESSED and length * DEFLATE_RATIO > size_limit(PICTURE_LIMIT):
+            inflater, total = zlib.decompressobj(), 0
+            while not inflater.eof and stream.tell() < end:
+                piece = stream.read(min(_PIECE, end - stream.tell()))
+                if not piece:
+                    break
+                while piece:
+                    total += len(inflater.decompress(piece, _PIECE))
+                    piece = inflater.unconsumed_tail
+                    if total > size_limit() + _PIECE:
+                        raise too_large(name, "an element of the file inflates further and further")
+        stream.seek(end)
 
 
 def _check_blocks(dataset: Any, name: str) -> None:

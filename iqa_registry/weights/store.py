@@ -259,7 +259,7 @@ def _report(spec: WeightSpec, path: Path, source: Source | None) -> WeightReport
         got = _hash(spec, path, source)
     except FileNotFoundError:
         return WeightReport(spec.name, "missing", path)
-    except (OSError, ValueError, WeightsError):
+    except (OSError, ValueError, RecursionError, WeightsError):
         return WeightReport(spec.name, "damaged", path)
     fits: WeightStatus = "present" if source is None else "in package"
     return WeightReport(spec.name, fits if got.startswith(spec.sha256) else "damaged", path, got)

@@ -111,7 +111,7 @@ def read_settings(model: Path | WeightFile) -> tuple[ModelSettings, History]:
                 "Install that version, or train the model again."
             )
         return ModelSettings.from_dict(values["settings"]), History(**values["history"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise WeightsError(
             f"{file.path}: not a model of K-CROSS. Train one with `iqa kcross train`."
         ) from error

@@ -130,7 +130,7 @@ def _read_json(file: Path) -> dict[str, Any]:
         )
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{file}: cannot be read as JSON: {error}") from error
     needed = {"dataset.json": "labels", "plans.json": "configurations"}[file.name]
     if not isinstance(content, dict) or needed not in content:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import sys
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import h5py
@@ -211,3 +214,25 @@ def test_several_volumes_of_other_programs_are_refused(tmp_path: Path) -> None:
     nibabel.save(nibabel.AnalyzeImage(np.zeros((6, 7, 8, 2), np.int16), None), tmp_path / "f.img")
     with pytest.raises(ImageError, match="holds 6 x 7 x 8 x 2 values, expected one volume"):
         read_image(tmp_path / "f.img")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_matlab_element_that_inflates_to_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    """Its matrix says 2 x 2, and the numbers behind it 200 MB."""
+    size = 200_000_000
+    head = struct.pack(f"{order}14I", 14, size + 64, 6, 8, 6, 0, 5, 8, 2, 2, 1, 8, 0x78787878, 0x78787878)
+    element = zlib.compress(head + struct.pack(f"{order}2I", 9, size) + bytes(size), 9)
+    mark = struct.pack(f"{order}HH", 0x0100, 0x4D49)
+    content = b"MATLAB 5.0".ljust(124) + mark + struct.pack(f"{order}2I", 15, len(element)) + element
+    (tmp_path / "a.mat").write_bytes(content)
+    assert len(content) < 200_000
+    monkeypatch.setenv("IQA_MAX_IMAGE_BYTES", str(16 << 20))
+    tracemalloc.start()
+    for read in (read_image, probe_image):
+        with pytest.raises(ImageError, match=r"a\.mat: an element of the file inflates further and further"):
+            read(tmp_path / "a.mat")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6

@@ -117,3 +117,10 @@ def test_plans_of_another_form_are_refused(folder, place, value):
     path = folder(*place, value=value)
     with pytest.raises(WeightsError, match=r"plans\.json"):
         NnUNet(str(path))
+
+
+def test_plans_nested_too_deeply_are_refused(folder):
+    path = folder("plans_name", value="x")
+    (path / "plans.json").write_text("[" * 100_000)
+    with pytest.raises(WeightsError, match=r"plans\.json: cannot be read as JSON"):
+        read_folder(path)

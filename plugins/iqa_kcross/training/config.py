@@ -161,7 +161,7 @@ def read_config(path: Path | None, changes: Mapping[str, Any] | None = None) -> 
             raise UsageError(f"{path}: is not a regular file. Give a TOML file.")
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{path}: cannot be read as TOML: {error}") from error
     for name, value in (changes or {}).items():
         section, dot, key = name.partition(".")

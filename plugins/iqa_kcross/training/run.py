@@ -105,7 +105,7 @@ def open_run(config: TrainingConfig, folder: Path, registry: Registry, bars: Bar
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read ({error}). Choose another folder with -o.") from error
     return values if isinstance(values, dict) else {}
 
