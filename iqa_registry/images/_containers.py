@@ -27,6 +27,9 @@ from iqa_registry.images.image import Array, Image, ImageInfo
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _MATLAB_BLOCK = 512
 _MATLAB_HEADER, _MATLAB_COMPRESSED = 128, 15
+_MATLAB_MATRIX, _MATLAB_HEAD = 14, 4096
+_MATLAB_TYPES, _MATLAB_NUMERIC = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13), range(6, 16)
+"""Types of stored numbers, and classes of matrices that hold them."""
 _PIECE = 1 << 20
 _MATLAB_NUMBERS = (
     "double",
@@ -136,7 +139,30 @@ def _check_elements(stream: IO[bytes], name: str) -> None:
                     piece = inflater.unconsumed_tail
                     if total > size_limit() + _PIECE:
                         raise too_large(name, "an element of the file inflates further and further")
+        stream.seek(end - length)
+        if kind in (_MATLAB_MATRIX, _MATLAB_COMPRESSED):
+            head = stream.read(min(length, _MATLAB_HEAD))
+            if kind == _MATLAB_COMPRESSED:
+                head = zlib.decompressobj().decompress(head, _MATLAB_HEAD)[8:]
+            _check_type(head, order)
         stream.seek(end)
+
+
+def _check_type(head: bytes, order: str) -> None:
+    """Reject a matrix of numbers whose numbers are of a type that there is not: scipy would end the process."""
+    at = 0
+    for part in ("flags", "size", "name", "numbers"):
+        if len(head) < at + 12:
+            return  # cut off, or a longer name than any: scipy will say so
+        kind, length = struct.unpack_from(f"{order}II", head, at)
+        small = kind >> 16
+        if small:
+            kind, length = kind & 0xFFFF, 0
+        if kind not in _MATLAB_TYPES:
+            raise ValueError(f"its {part} are of the unknown type {kind}")
+        if part == "flags" and struct.unpack_from(f"{order}I", head, at + 8)[0] & 255 not in _MATLAB_NUMERIC:
+            return
+        at += 8 + -(-length // 8) * 8
 
 
 def _check_blocks(dataset: Any, name: str) -> None:

@@ -236,3 +236,19 @@ def test_a_matlab_element_that_inflates_to_much_is_refused(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8e6
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_matlab_numbers_of_an_unknown_type_end_no_process(tmp_path: Path, packed: bool) -> None:
+    scipy.io.savemat(tmp_path / "a.mat", {"x": np.arange(42, dtype=np.int16).reshape(6, 7)})
+    content = bytearray((tmp_path / "a.mat").read_bytes())
+    assert read_image(tmp_path / "a.mat").pixels.sum() == 861
+    assert content[176:180] == b"\3\0\0\0"
+    content[177] = 1
+    if packed:
+        element = zlib.compress(content[128:])
+        content[128:] = struct.pack("<2I", 15, len(element)) + element
+    (tmp_path / "a.mat").write_bytes(content)
+    for read in (probe_image, read_image):
+        with pytest.raises(ImageError, match=r"a\.mat: cannot be read as MATLAB .*unknown type 259"):
+            read(tmp_path / "a.mat")
