@@ -120,7 +120,7 @@ def _variable(path: Path, member: str | None, name: str) -> tuple[str, tuple[int
 
 
 def _check_elements(stream: IO[bytes], name: str) -> None:
-    """Reject a file of version 5 to 7 with a compressed element that inflates beyond the limit; its content is discarded.
+    """Reject a file with a compressed element that inflates beyond the limit; its content is discarded.
 
     The sizes inside an element may lie, and scipy makes room for what they say.
     """
