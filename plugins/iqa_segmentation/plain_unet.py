@@ -81,7 +81,9 @@ def build_unet(arguments: Mapping[str, Any], classes: int) -> nn.Module:
         (1, 3, 8, 8)
     """
     network = _UNet(arguments, classes)
-    network.apply(_initialize)
+    # Without memory there is nothing to draw, and torch would import its compiler for it.
+    if not any(parameter.is_meta for parameter in network.parameters()):
+        network.apply(_initialize)
     return network
 
 

@@ -91,6 +91,7 @@ def test_masks_stay_on_the_reference(reference):
     assert table.filter(region="aligned")["score"].item() > 0
 
 
+@pytest.mark.filterwarnings("ignore:mae.dimensions=3. no aligned scores")
 def test_slices_are_aligned_one_by_one_and_volumes_are_not():
     volume = np.random.default_rng(2).random((30, 32, 3)).astype(np.float32)
     moved = np.zeros_like(volume)

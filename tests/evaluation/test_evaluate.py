@@ -240,6 +240,7 @@ def test_a_three_dimensional_metric_does_not_apply_to_pictures(registry, pairs):
     assert table["status"].to_list() == ["not_applicable"]
 
 
+@pytest.mark.filterwarnings("ignore:toy-brightness. no aligned scores")
 @pytest.mark.parametrize(
     ("options", "regions"),
     [
