@@ -46,6 +46,26 @@ def refuse_special(path: str | os.PathLike[str], error: type[IQAError] = UsageEr
         raise error(f"{path}: is {kind}. Give a regular file.")
 
 
+FileState = tuple[int, int, int, int]
+"""Size in bytes, times of the last write and the last change in nanoseconds, inode."""
+
+
+def file_state(path: Path) -> FileState | None:
+    """What identifies a file without reading it; ``None`` where there is none.
+
+    A file that is rewritten and given its old time has another change time; one put in its place, another inode.
+
+    Example:
+        >>> file_state(Path("/no/such/file")) is None
+        True
+    """
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+
+
 def write_atomically(path: Path, content: bytes, durable: bool = False) -> None:
     """Write a file under a temporary name beside it, then rename it; its folder is made if it is not there.
 

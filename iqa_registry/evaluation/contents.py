@@ -1,6 +1,6 @@
 """What the files of a run hold, by SHA-256: ``inputs.parquet`` of a run folder.
 
-Whether a file is the one that was scored is told by its size, times and inode; see
+A file that was scored is identified by its size, times and inode; see
 :func:`~iqa_registry.evaluation.record.inputs_digest`. The hash decides where these cannot: when a run is verified, and
 a year later, when a number is to be made again.
 """
@@ -16,13 +16,11 @@ from pathlib import Path
 import polars as pl
 
 from iqa_registry.evaluation.items import Item
-from iqa_registry.evaluation.sealing import UNSEALED, DamagedError, read_sealed, sealed
-from iqa_registry.files import special_kind
+from iqa_registry.evaluation.sealing import DamagedError, read_sealed
+from iqa_registry.files import FileState, file_state, special_kind
 from iqa_registry.images.formats import files_of
-from iqa_registry.tables.writing import as_parquet
+from iqa_registry.weights.hashing import sha256_of
 
-State = tuple[int, int, int, int]
-"""Size in bytes, times of the last write and the last change in nanoseconds, inode."""
 _STATE = ("size", "modified", "changed", "inode")
 
 
@@ -45,7 +43,7 @@ class Contents:
 
     def __init__(self, path: Path) -> None:
         self._known = _read(path)
-        self._found: dict[str, tuple[State, Future[str | None]]] = {}
+        self._found: dict[str, tuple[FileState, Future[str | None]]] = {}
         # One thread: it waits for the disk and leaves the interpreter free while it hashes.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="iqa-hash")
 
@@ -62,7 +60,7 @@ class Contents:
             scored: or whose scores are there already, so that the hash of that time stands.
         """
         for path in files:
-            state, key = _state(path), str(path.absolute())
+            state, key = file_state(path), str(path.absolute())
             known = self._known.get(key)
             if known is not None and (scored or known[0] == state):
                 ready: Future[str | None] = Future()
@@ -77,15 +75,10 @@ class Contents:
         Every file is read, whatever its times say.
         """
         there = {str(path.absolute()): path for path in files}
-        made = {
-            key: (_state(path), self._pool.submit(_hash, path))
-            for key, path in there.items()
-            if _state(path) is not None
-        }
+        made = {key: (file_state(path), self._pool.submit(_hash, path)) for key, path in there.items()}
         different = []
         for key, path in there.items():
-            state, future = made.get(key, (None, None))
-            digest = None if future is None else future.result()
+            state, digest = made[key][0], made[key][1].result()
             known = self._known.get(key)
             if known is None or digest is None or known[1] != digest:
                 different.append(path)
@@ -103,20 +96,21 @@ class Contents:
         types = {"path": pl.String, **dict.fromkeys(_STATE, pl.Int64), "sha256": pl.String}
         return pl.DataFrame(rows, schema=types, orient="row")
 
-    def as_bytes(self) -> bytes:
-        """:meth:`table` as a sealed Parquet file."""
-        return sealed(as_parquet(self.table(), dict(UNSEALED)))
-
-    def digest(self) -> str:
-        """One hash of all files and what they hold, which tells two runs on the same images from others."""
-        digest = hashlib.sha256()
-        for path, content in self.table().select("path", "sha256").iter_rows():
-            digest.update(f"{path}\0{content}\n".encode(errors="surrogateescape"))
-        return digest.hexdigest()
-
     def close(self) -> None:
         """Drop what is not hashed yet."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def digest_of(table: pl.DataFrame) -> str:
+    """One hash of all files and what they hold, which tells two runs on the same images from others.
+
+    Args:
+        table: what :meth:`Contents.table` gives.
+    """
+    digest = hashlib.sha256()
+    for path, content in table.select("path", "sha256").iter_rows():
+        digest.update(f"{path}\0{content}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def files_of_items(items: Sequence[Item]) -> list[Path]:
@@ -131,7 +125,7 @@ def files_of_items(items: Sequence[Item]) -> list[Path]:
     return [*found]
 
 
-def _read(path: Path) -> dict[str, tuple[State, str]]:
+def _read(path: Path) -> dict[str, tuple[FileState, str]]:
     try:
         table = read_sealed(path)[0]
         rows = table.select("path", *_STATE, "sha256").iter_rows()
@@ -143,19 +137,11 @@ def _read(path: Path) -> dict[str, tuple[State, str]]:
         return {}
 
 
-def _state(path: Path) -> State | None:
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
-
-
 def _hash(path: Path) -> str | None:
     if special_kind(path):
         return None
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return sha256_of(file)
     except OSError:
         return None

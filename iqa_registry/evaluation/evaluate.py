@@ -273,10 +273,11 @@ class _Run:
         encoder = Encoder(self.sets, self.started.device, self.options.precision)
         digest = hashlib.sha256("".join(inputs_digest([item]) for item in self.items).encode()).hexdigest()
         tasks = [(metric, *part) for metric in self.sets for part in self._set_parts(metric)]
+        stale = files.is_stale(self.items)
         for number, (metric, plane, batches) in enumerate(tasks):
             name = f"set-{number:03d}-{hashlib.sha256(metric.text.encode()).hexdigest()[:8]}"
             names.append(name)
-            if files.is_stale(self.items):
+            if stale:
                 store.discard(name)
             earlier = store.get(name, digest)
             if earlier is None or "error" in earlier["status"]:

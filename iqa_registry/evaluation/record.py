@@ -15,6 +15,7 @@ import numpy as np
 
 from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.options import Options
+from iqa_registry.files import file_state
 from iqa_registry.images._arrays import to_array
 from iqa_registry.images.formats import files_of
 from iqa_registry.images.image import Array, Image, LazyImage, Source
@@ -107,12 +108,7 @@ def _source_state(source: Source | None) -> bytes:
 
 
 def _file_state(path: Path) -> tuple[object, ...]:
-    """A file that is rewritten and given its old time has another change time; one put in its place, another inode."""
-    try:
-        state = path.stat()
-    except OSError:
-        return (path.name, "absent")
-    return (path.name, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+    return (path.name, *(file_state(path) or ("absent",)))
 
 
 def _array_state(array: Array) -> bytes:

@@ -71,8 +71,8 @@ class Store(ABC):
         """The file that keeps what the images of the run hold; ``None`` where that is not kept."""
         return None
 
-    def keep_inputs(self, content: bytes, summary: Mapping[str, Any]) -> None:  # noqa: B027 - see inputs
-        """Write :attr:`inputs`, and what is to be said of it in the record."""
+    def keep_inputs(self, table: pl.DataFrame, digest: str) -> None:  # noqa: B027 - see inputs
+        """Write :attr:`inputs`, one row per file, and the digest over all of them into the record."""
 
     def expect(self, parts: Sequence[str]) -> None:  # noqa: B027 - a store that nobody else reads need not know
         """Say which parts the run consists of, before they are there."""
@@ -298,12 +298,13 @@ class RunFolder(Store):
         """See :attr:`Store.inputs`."""
         return self.path / INPUTS
 
-    def keep_inputs(self, content: bytes, summary: Mapping[str, Any]) -> None:
+    def keep_inputs(self, table: pl.DataFrame, digest: str) -> None:
         """See :meth:`Store.keep_inputs`."""
+        summary = {"files": len(table), "digest": digest}
         if self._read_only or self._record.get("inputs") == summary:
             return
-        _write(self.inputs, content)
-        self._record["inputs"] = dict(summary)
+        _write(self.inputs, sealed(as_parquet(table, dict(UNSEALED))))
+        self._record["inputs"] = summary
         self.write_record(self._record)
 
     def put(self, part: str, digest: str, rows: pl.DataFrame) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from iqa_registry.evaluation.contents import Contents, files_of_items
+from iqa_registry.evaluation.contents import Contents, digest_of, files_of_items
 from iqa_registry.evaluation.items import Item
 from iqa_registry.evaluation.store import Store
 
@@ -55,5 +55,5 @@ def watched(store: Store, items: Sequence[Item]) -> Iterator[Watched]:
     finally:
         table = contents.table()
         if len(table):
-            store.keep_inputs(contents.as_bytes(), {"files": len(table), "digest": contents.digest()})
+            store.keep_inputs(table, digest_of(table))
         contents.close()
