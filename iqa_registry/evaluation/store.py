@@ -300,12 +300,15 @@ class RunFolder(Store):
 
     def keep_inputs(self, table: pl.DataFrame, digest: str) -> None:
         """See :meth:`Store.keep_inputs`."""
-        summary = {"files": len(table), "digest": digest}
-        if self._read_only or self._record.get("inputs") == summary:
+        if self._read_only:
             return
-        _write(self.inputs, sealed(as_parquet(table, dict(UNSEALED))))
-        self._record["inputs"] = summary
-        self.write_record(self._record)
+        content, summary = sealed(as_parquet(table, dict(UNSEALED))), {"files": len(table), "digest": digest}
+        # The same files may have other times now, and the list of before may be damaged.
+        if not self.inputs.is_file() or self.inputs.read_bytes() != content:
+            _write(self.inputs, content)
+        if self._record.get("inputs") != summary:
+            self._record["inputs"] = summary
+            self.write_record(self._record)
 
     def put(self, part: str, digest: str, rows: pl.DataFrame) -> None:
         """See :meth:`Store.put`.

@@ -95,6 +95,7 @@ def test_a_damaged_list_of_hashes_is_made_again(images):
     before = record(images)["inputs"]
     score(images, verify=True)
     assert record(images)["inputs"] == before
+    assert (images / "run" / "inputs.parquet").read_bytes() == whole
 
 
 def test_every_bit_of_the_record_counts(images):
