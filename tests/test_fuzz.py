@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import random
 import zipfile
 
@@ -43,6 +44,12 @@ def fuzz(monkeypatch):
     import fuzz
 
     return fuzz
+
+
+def test_writing_the_sound_files_leaves_the_locale_as_it_was(fuzz, tmp_path):
+    before = locale.setlocale(locale.LC_ALL)
+    fuzz.sound_files(tmp_path)
+    assert locale.setlocale(locale.LC_ALL) == before
 
 
 def test_a_short_run_finds_nothing(fuzz, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import locale
 import random
 import shutil
 import struct
@@ -35,7 +36,11 @@ def write_sound(folder: Path) -> None:
     _volumes(folder)
     _pictures(folder)
     _containers(folder)
-    _dicom(folder)
+    kept = locale.setlocale(locale.LC_ALL)
+    try:
+        _dicom(folder)
+    finally:  # writing numbers to DICOM leaves the process in the locale C
+        locale.setlocale(locale.LC_ALL, kept)
     _tables(folder)
     _settings(folder)
 
