@@ -1,10 +1,12 @@
-"""Writing files so that a name never stands for half of a file."""
+"""Files: what may be opened, how much of it may be unpacked, what identifies it, and writing it whole or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from iqa_registry.errors import IQAError, UsageError
@@ -44,6 +46,52 @@ def refuse_special(path: str | os.PathLike[str], error: type[IQAError] = UsageEr
     kind = special_kind(path)
     if kind:
         raise error(f"{path}: is {kind}. Give a regular file.")
+
+
+PIECE = 1 << 20
+"""Bytes that are unpacked at once."""
+
+
+def inflated(pieces: Iterable[bytes], wbits: int = zlib.MAX_WBITS) -> Iterator[bytes]:
+    """Deflated data unpacked piece by piece, so that whoever counts them can stop in time.
+
+    Args:
+        pieces: the packed bytes, in any number of parts; what follows the end of the data is left alone.
+        wbits: the container as :mod:`zlib` numbers it; ``-zlib.MAX_WBITS`` for data without one.
+
+    Raises:
+        zlib.error: the data are damaged.
+
+    Example:
+        >>> b"".join(inflated([zlib.compress(b"abc")]))
+        b'abc'
+    """
+    inflater = zlib.decompressobj(wbits)
+    for piece in pieces:
+        rest = piece
+        while rest and not inflater.eof:
+            yield inflater.decompress(rest, PIECE)
+            rest = inflater.unconsumed_tail
+        if inflater.eof:
+            return
+
+
+def byte_limit(variable: str, default: int, example: int) -> int:
+    """A number of bytes from an environment variable, by default ``default``.
+
+    Raises:
+        UsageError: the variable does not hold a number above 0; ``example`` is one.
+
+    Example:
+        >>> byte_limit("IQA_NO_SUCH_VARIABLE", 512, 1024)
+        512
+    """
+    text = os.environ.get(variable, "")
+    if not text:
+        return default
+    if not text.isdigit() or int(text) == 0:
+        raise UsageError(f"{variable} is {text!r}, expected a number of bytes such as {example}.")
+    return int(text)
 
 
 FileState = tuple[int, int, int, int]

@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from iqa_registry.errors import ImageError, MissingExtraError
+from iqa_registry.files import PIECE, inflated
 from iqa_registry.images._arrays import choose_array, from_values, info_of
 from iqa_registry.images._guard import (
     DEFLATE_RATIO,
@@ -30,7 +31,6 @@ _MATLAB_HEADER, _MATLAB_COMPRESSED = 128, 15
 _MATLAB_MATRIX, _MATLAB_HEAD = 14, 4096
 _MATLAB_TYPES, _MATLAB_NUMERIC = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13), range(6, 16)
 """Types of stored numbers, and classes of matrices that hold them."""
-_PIECE = 1 << 20
 _MATLAB_NUMBERS = (
     "double",
     "single",
@@ -129,16 +129,11 @@ def _check_elements(stream: IO[bytes], name: str) -> None:
         kind, length = struct.unpack(f"{order}II", tag)
         end = stream.tell() + length
         if kind == _MATLAB_COMPRESSED and length * DEFLATE_RATIO > size_limit(PICTURE_LIMIT):
-            inflater, total = zlib.decompressobj(), 0
-            while not inflater.eof and stream.tell() < end:
-                piece = stream.read(min(_PIECE, end - stream.tell()))
-                if not piece:
-                    break
-                while piece:
-                    total += len(inflater.decompress(piece, _PIECE))
-                    piece = inflater.unconsumed_tail
-                    if total > size_limit() + _PIECE:
-                        raise too_large(name, "an element of the file inflates further and further")
+            total = 0
+            for piece in inflated(_pieces(stream, end)):
+                total += len(piece)
+                if total > size_limit() + PIECE:
+                    raise too_large(name, "an element of the file inflates further and further")
         stream.seek(end - length)
         if kind in (_MATLAB_MATRIX, _MATLAB_COMPRESSED):
             head = stream.read(min(length, _MATLAB_HEAD))
@@ -146,6 +141,12 @@ def _check_elements(stream: IO[bytes], name: str) -> None:
                 head = zlib.decompressobj().decompress(head, _MATLAB_HEAD)[8:]
             _check_type(head, order)
         stream.seek(end)
+
+
+def _pieces(stream: IO[bytes], end: int) -> Iterator[bytes]:
+    """What a stream holds up to a place, as far as it is there."""
+    while stream.tell() < end and (piece := stream.read(min(PIECE, end - stream.tell()))):
+        yield piece
 
 
 def _check_type(head: bytes, order: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from iqa_registry.errors import ImageError
-from iqa_registry.files import refuse_special, special_kind
+from iqa_registry.files import inflated, refuse_special, special_kind
 from iqa_registry.images._dicom_geometry import Frame, describe_frames, lps_affine, sort_frames
 from iqa_registry.images._dicom_padding import fill_padding, where_padded
 from iqa_registry.images._guard import (
@@ -146,10 +146,9 @@ def _check_deflated(path: Path, name: str) -> None:
         data = stream.read()
     group_length = int.from_bytes(data[8:12], "little")
     limit = size_limit(PICTURE_LIMIT)  # it is in memory several times while it is read
-    inflater, total, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[12 + group_length :]
-    while rest and not inflater.eof:
-        total += len(inflater.decompress(rest, 1 << 20))
-        rest = inflater.unconsumed_tail
+    total = 0
+    for piece in inflated([data[12 + group_length :]], -zlib.MAX_WBITS):
+        total += len(piece)
         if total > limit:
             raise too_large(name, "the deflated data set inflates further and further", limit)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,8 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from iqa_registry.errors import ImageError, IQAError, UsageError
+from iqa_registry.errors import ImageError, IQAError
+from iqa_registry.files import byte_limit
 from iqa_registry.images.image import Array, Image
 
 VARIABLE = "IQA_MAX_IMAGE_BYTES"
@@ -32,12 +32,7 @@ _QUIET = threading.RLock()
 
 def size_limit(default: int = DEFAULT_LIMIT) -> int:
     """The largest image in bytes: ``default`` unless the environment variable ``IQA_MAX_IMAGE_BYTES`` is set."""
-    text = os.environ.get(VARIABLE, "")
-    if not text:
-        return default
-    if not text.isdigit() or int(text) == 0:
-        raise UsageError(f"{VARIABLE} is {text!r}, expected a number of bytes such as {DEFAULT_LIMIT}.")
-    return int(text)
+    return byte_limit(VARIABLE, default, DEFAULT_LIMIT)
 
 
 def check_size(name: str, shape: Sequence[int], itemsize: int = 4) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import zipfile
 import zlib
@@ -14,13 +13,13 @@ from typing import IO
 import polars as pl
 
 from iqa_registry.errors import UsageError
+from iqa_registry.files import PIECE, byte_limit, inflated
 from iqa_registry.tables._parquet_pages import check_pages
 
 VARIABLE = "IQA_MAX_TABLE_BYTES"
 DEFAULT_LIMIT = 512 << 20
 _CELL_BYTES = 16
 _JSON_FACTOR = 8  # an empty object of three characters takes some seventy bytes
-_PIECE = 1 << 20
 _LONGEST_REFERENCE = 32
 _REFERENCE = re.compile(rb'r="([A-Z]{1,3})([0-9]{1,7})"')
 
@@ -35,10 +34,7 @@ def table_limit() -> int:
         >>> table_limit() >> 20
         512
     """
-    text = os.environ.get(VARIABLE, "")
-    if text and (not text.isdigit() or int(text) == 0):
-        raise UsageError(f"{VARIABLE} is {text!r}, expected a number of bytes such as {DEFAULT_LIMIT}.")
-    return int(text) if text else DEFAULT_LIMIT
+    return byte_limit(VARIABLE, DEFAULT_LIMIT, DEFAULT_LIMIT)
 
 
 def check_bytes(path: object, count: int) -> None:
@@ -57,13 +53,13 @@ def read_text(path: Path) -> bytes:
     """The bytes of a text table, unpacked where its name ends in ``.gz``, read no further than the limit.
 
     Raises:
-        UsageError: it goes on beyond the limit, or has too many cells.
+        UsageError: it is longer than the limit, or has too many cells.
         OSError: it cannot be read, or the packed bytes are damaged.
     """
     limit, content = table_limit(), bytearray()
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rb") as stream:
-        while piece := stream.read(_PIECE):
+        while piece := stream.read(PIECE):
             content += piece
             check_bytes(path, len(content))
     marks = sum(content.count(mark) for mark in (b"\n", b"\r", max((b",", b";", b"\t"), key=content.count)))
@@ -128,10 +124,7 @@ def _unpacked(raw: IO[bytes], entry: zipfile.ZipInfo) -> Iterator[bytes]:
     if entry.compress_type == zipfile.ZIP_STORED:
         yield data
         return
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    while data and not inflater.eof:
-        yield inflater.decompress(data, _PIECE)
-        data = inflater.unconsumed_tail
+    yield from inflated([data], -zlib.MAX_WBITS)
 
 
 def _column(letters: bytes) -> int:

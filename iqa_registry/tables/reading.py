@@ -14,15 +14,15 @@ import zipfile
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from iqa_registry.errors import MissingExtraError, UsageError, nearest
+from iqa_registry.errors import UsageError, nearest
 from iqa_registry.files import refuse_special
 from iqa_registry.tables import _bounds
+from iqa_registry.tables._excel import need_excel
 from iqa_registry.tables.numbers import MISSING, has_decimal_commas, numbers, with_points
 from iqa_registry.tables.schema import IDENTIFIERS, as_text, names_as_text
 
@@ -188,16 +188,6 @@ def _from_excel(path: Path) -> pl.DataFrame:
     used = cells.select(name for name in cells.columns if cells[name].null_count() < cells.height)
     header = _header([name or "" for name in used.row(0)], path)
     return used[1:].rename(dict(zip(used.columns, header, strict=True)))
-
-
-def need_excel(package: str, purpose: str) -> None:
-    """Check that a package of the extra ``excel`` is there.
-
-    Raises:
-        MissingExtraError: it is not.
-    """
-    if find_spec(package) is None:
-        raise MissingExtraError.of(f"{purpose} needs {package}", "excel")
 
 
 def parse_text(content: bytes, place: object) -> Cells:

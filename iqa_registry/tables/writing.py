@@ -15,7 +15,7 @@ import polars as pl
 
 from iqa_registry.errors import IQAError, UsageError
 from iqa_registry.files import write_atomically
-from iqa_registry.tables.reading import need_excel
+from iqa_registry.tables._excel import need_excel
 from iqa_registry.tables.schema import INFINITE, OK, SCORE, STATUS
 
 Rows = pl.DataFrame | Sequence[Mapping[str, Any]]

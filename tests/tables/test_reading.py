@@ -10,7 +10,7 @@ from iqa_registry.agreement.scores import make_scores, read_scores
 from iqa_registry.errors import MissingExtraError, UsageError
 from iqa_registry.images.pairs import Pair, read_manifest
 from iqa_registry.registry import build_registry
-from iqa_registry.tables import reading, writing
+from iqa_registry.tables import _excel, reading, writing
 from iqa_registry.tables.reading import parse_text, read_cells, read_table
 
 ROWS = [
@@ -130,7 +130,7 @@ def test_a_damaged_workbook_is_named(tmp_path):
 
 def test_excel_says_what_to_install(tmp_path, monkeypatch):
     writing.write_table(tmp_path / "t.xlsx", ROWS)
-    monkeypatch.setattr(reading, "find_spec", lambda name: None)
+    monkeypatch.setattr(_excel, "find_spec", lambda name: None)
     command = r'Run: pip install "iqa-registry\[excel\]"'
     with pytest.raises(MissingExtraError, match=f"reading t.xlsx needs fastexcel. {command}"):
         read_cells(tmp_path / "t.xlsx")
