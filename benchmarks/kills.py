@@ -25,17 +25,19 @@ from PIL import Image
 METRICS = ("mae", "psnr", "ssim", "gmsd")
 
 
-def write_pairs(folder: Path, count: int) -> Path:
-    """A manifest of ``count`` pairs of small images, ten to a reference."""
+def write_pairs(folder: Path, count: int, scale: int = 8) -> Path:
+    """A manifest of ``count`` pairs of small images of two models, ten to a reference of 16 x 16 squares."""
     generator = np.random.default_rng(0)
-    lines = ["synthesized,reference"]
+    lines = ["synthesized,reference,model"]
     for number in range(count):
         if number % 10 == 0:
-            reference = generator.integers(0, 256, (16, 16)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+            reference = (
+                generator.integers(0, 256, (16, 16)).astype(np.uint8).repeat(scale, 0).repeat(scale, 1)
+            )
             Image.fromarray(reference).save(folder / f"r{number // 10}.png")
         noisy = np.clip(reference + generator.normal(0, 20, reference.shape), 0, 255).astype(np.uint8)
         Image.fromarray(noisy).save(folder / f"s{number}.png")
-        lines.append(f"s{number}.png,r{number // 10}.png")
+        lines.append(f"s{number}.png,r{number // 10}.png,{'ab'[number % 2]}")
     path = folder / "pairs.csv"
     path.write_text("\n".join(lines))
     return path

@@ -145,9 +145,8 @@ def _set_default_device(name: str) -> None:
 
     torch.set_default_device(None if name == "cpu" else name)
     kept: Any = getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None)
-    if (
-        getattr(kept, "device_context", "") is None
-    ):  # after which torch 2.6 cannot say what the default device is
+    # After which torch 2.6 could not say what the default device is.
+    if getattr(kept, "device_context", "") is None:
         del kept.device_context
 
 
@@ -165,12 +164,7 @@ def _of_torch() -> list[_Setting]:
 
     return [
         _Setting("the default dtype", torch.get_default_dtype, torch.set_default_dtype, torch.float32),
-        _Setting(
-            "the default device",
-            _default_device,
-            _set_default_device,
-            "cpu",
-        ),
+        _Setting("the default device", _default_device, _set_default_device, "cpu"),
         _Setting("the grad mode", torch.is_grad_enabled, torch.set_grad_enabled, True),
         _Setting("the detection of anomalies", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
         _Setting(

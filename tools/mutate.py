@@ -6,7 +6,7 @@
 
 Each fault is one changed comparison, boolean, arithmetic operator or constant, or one call, return or raise that is
 left out, in a copy of this tree. The tests of the same package run first, then some of the command line and of Python.
-The result of each fault is a line of ``--output``, and a repeated command goes on after the last. The last lines are
+The result of each fault is a line of ``--output``, and a repeated command resumes after the last. The last lines are
 the share of faults that were noticed with its 95 % interval (Wilson), and those that were not. Some of these change
 nothing that can be seen (equivalent mutants); read them before you write a test.
 """
@@ -256,10 +256,10 @@ def wilson(killed: int, count: int) -> tuple[float, float]:
         >>> [round(end, 3) for end in wilson(90, 100)]
         [0.826, 0.945]
     """
-    z = 1.96
-    share, spread = killed / count, z * ((killed * (count - killed) / count + z * z / 4) ** 0.5) / count
-    center = share + z * z / (2 * count)
-    return (center - spread) / (1 + z * z / count), (center + spread) / (1 + z * z / count)
+    from scipy.stats import binomtest
+
+    found = binomtest(killed, count).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

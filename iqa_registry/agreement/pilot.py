@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,23 +40,20 @@ class Pilot:
     error: float
 
 
-def read_pilot(
-    group: Group, statistic: Statistic, difference: float | None = None, names: Sequence[str] = ()
-) -> Pilot:
+def read_pilot(group: Group, statistic: Statistic, difference: float | None = None) -> Pilot:
     """Measure what a plan needs.
 
     Args:
         group: a study that was judged with bootstrap samples; its raters tell the ICC.
         statistic: what the difference is of.
         difference: that is planned for; by default the pilot's.
-        names: the two metrics; by default the two most consistent.
 
     Raises:
         UsageError: fewer than two metrics or clusters, or a difference that the model cannot have.
     """
     if len(group.judged) < 2:
         raise UsageError("a plan compares two metrics, and the pilot has one. Add --metric NAME.")
-    first, second = _two(group, statistic, names)
+    first, second = _two(group, statistic)
     if not (first.samples and second.samples):
         raise UsageError("the pilot has a single subject. Name the column of subjects with --cluster.")
     at = "inconsistency" if statistic == "inconsistency" else "srocc"
@@ -87,9 +83,10 @@ def read_pilot(
     return Pilot((first.metric, second.metric), first.row["srocc"], found, design, model, error)
 
 
-def _two(group: Group, statistic: Statistic, names: Sequence[str]) -> tuple[Judged, Judged]:
-    chosen = [item for item in group.judged if not names or item.metric in names][:2]
-    if len(chosen) < 2 or not np.array_equal(np.sort(chosen[0].rows), np.sort(chosen[1].rows)):
+def _two(group: Group, statistic: Statistic) -> tuple[Judged, Judged]:
+    """The two most consistent metrics, the better one by the statistic first."""
+    chosen = group.judged[:2]
+    if not np.array_equal(np.sort(chosen[0].rows), np.sort(chosen[1].rows)):
         raise UsageError("a plan compares two metrics of the same images. Name two with --metric.")
     better = (lambda item: item.row["inconsistency"]) if statistic == "inconsistency" else _reverse_srocc
     first, second = sorted(chosen, key=better)

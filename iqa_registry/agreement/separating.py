@@ -37,7 +37,7 @@ def add_aucs(group: Group, settings: Settings) -> None:
             of = pairs.setdefault(rows.tobytes(), RatedPairs(group.panel.single[rows], index))
             found["auc_different"], found["auc_better"] = of.separations(scores)
             judged.row |= {"pairs": len(of.images), "different_pairs": int(of.different.sum())}
-            judged.row["order_correct"] = of.judge(scores)[2]
+            judged.row["order_correct"] = of.order_correct(scores)
         judged.row |= {name: separation.auc() for name, separation in found.items()}
         if settings.resamples and number > 1:
             _add_samples(judged, found, number, settings)

@@ -17,7 +17,9 @@ import polars as pl
 
 from iqa_registry.agreement.drawing import WIDTH, ink_on, new_figure
 from iqa_registry.errors import UsageError
+from iqa_registry.statistics.agreement import srocc
 from iqa_registry.statistics.arrays import Array
+from iqa_registry.statistics.correlation import complete
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,14 +111,9 @@ def similarity(table: pl.DataFrame, metrics: Sequence[str]) -> Similarity:
 def _spearman(first: Array, second: Array) -> tuple[float, int]:
     from scipy.stats import rankdata
 
-    known = ~(np.isnan(first) | np.isnan(second))
-    n = int(known.sum())
-    if n < FEWEST:
-        return math.nan, n
-    x, y = rankdata(first[known]), rankdata(second[known])
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return math.nan, n
-    return float(np.corrcoef(x, y)[0, 1]), n
+    x, y = complete(first, second)
+    # Ranks, because infinite values keep their place on both sides.
+    return (math.nan if x.size < FEWEST else srocc(x, rankdata(y))), x.size
 
 
 def draw_similarity(found: Similarity, title: str = "") -> Figure:

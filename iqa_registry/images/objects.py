@@ -1,6 +1,6 @@
 """Images that other libraries hold in memory: tensors, nibabel, SimpleITK, MONAI and PIL images, lists of numbers.
 
-What an object is, is told by the modules of its classes, so that no library is imported for it.
+An object is identified by the modules of its classes, so that no library is imported for it.
 """
 
 from __future__ import annotations

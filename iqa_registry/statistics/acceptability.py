@@ -145,8 +145,7 @@ class RatedPairs:
 
     def separations(self, scores: Array) -> tuple[Separation, Separation]:
         """Different against similar pairs by |score difference|, and better against worse by the score difference."""
-        with np.errstate(invalid="ignore"):
-            gap = np.nan_to_num(scores[self.images[:, 0]] - scores[self.images[:, 1]], nan=0.0)
+        gap = self._gap(scores)
         apart = Separation(np.abs(gap), self.different, self.clusters)
         # Each different pair is one case of either side: as it is, and turned round.
         gap, better = gap[self.different], self.difference[self.different] > 0
@@ -158,14 +157,20 @@ class RatedPairs:
         )
         return apart, both
 
+    def order_correct(self, scores: Array) -> float:
+        """The share of the different pairs that scores order right, ties counting half; NaN where there are none."""
+        gap = self._gap(scores)[self.different]
+        if not gap.size:
+            return math.nan
+        right = np.sign(gap) * np.sign(self.difference[self.different])
+        return float(np.mean((1 + right) / 2))
+
     def judge(self, scores: Array) -> tuple[float, float, float]:
         """AUC of different against similar, AUC of better against worse, and the share of pairs ordered right."""
         apart, order = self.separations(scores)
+        return apart.auc(), order.auc(), self.order_correct(scores)
+
+    def _gap(self, scores: Array) -> Array:
+        """First less second of each pair; 0 where both are infinite alike."""
         with np.errstate(invalid="ignore"):
-            gap = np.nan_to_num(scores[self.images[:, 0]] - scores[self.images[:, 1]], nan=0.0)[
-                self.different
-            ]
-        if not gap.size:
-            return apart.auc(), math.nan, math.nan
-        right = np.sign(gap) * np.sign(self.difference[self.different])
-        return apart.auc(), order.auc(), float(np.mean((1 + right) / 2))
+            return np.nan_to_num(scores[self.images[:, 0]] - scores[self.images[:, 1]], nan=0.0)

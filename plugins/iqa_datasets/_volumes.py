@@ -195,9 +195,8 @@ def fit_plane(image: Image, size: int) -> Image:
     cuts = [max(side - size, 0) // 2 for side in sides]
     before = [max(size - side, 0) // 2 for side in sides]
     kept = tuple(slice(cut, cut + min(side, size)) for cut, side in zip(cuts, sides, strict=True))
-    widths = [(first, max(size - side, 0) - first) for first, side in zip(before, sides, strict=True)] + [
-        (0, 0)
-    ]
+    after = [max(size - side, 0) - first for first, side in zip(before, sides, strict=True)]
+    widths = [*zip(before, after, strict=True), (0, 0)]
     affine = image.affine
     if affine is not None:
         affine = affine.copy()
@@ -267,9 +266,6 @@ def _held(volume: Volume) -> Image:
 
 def _make_section(volume: Volume, index: int) -> Image:
     image = _held(volume)
-    valid = None if image.valid is None else take_section(image.valid, 2, index)
-    if valid is not None and valid.all():
-        valid = None
     return replace(
         image,
         pixels=image.section(2, index),
@@ -277,7 +273,7 @@ def _make_section(volume: Volume, index: int) -> Image:
         name=f"{image.name}, slice {index}",
         is_volume=False,
         orientation=None,
-        valid=valid,
+        valid=None if image.valid is None else take_section(image.valid, 2, index),
     )
 
 

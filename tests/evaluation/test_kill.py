@@ -3,37 +3,26 @@
 import json
 import os
 import random
+import runpy
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
 
 pytestmark = pytest.mark.slow
 
 PAIRS = 500
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kills.py"
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    generator = np.random.default_rng(0)
-    lines = ["synthesized,reference,model"]
-    for number in range(PAIRS):
-        if number % 10 == 0:
-            reference = generator.integers(0, 256, (16, 16)).astype(np.uint8).repeat(12, 0).repeat(12, 1)
-            Image.fromarray(reference).save(folder / f"r{number // 10}.png")
-        noisy = np.clip(reference + generator.normal(0, 20, reference.shape), 0, 255).astype(np.uint8)
-        Image.fromarray(noisy).save(folder / f"s{number}.png")
-        lines.append(f"s{number}.png,r{number // 10}.png,{'ab'[number % 2]}")
-    path = folder / "pairs.csv"
-    path.write_text("\n".join(lines))
-    return path
+    write_pairs = runpy.run_path(str(SCRIPT))["write_pairs"]
+    return write_pairs(tmp_path_factory.mktemp("pairs"), PAIRS, scale=12)
 
 
 def command(manifest, output):
@@ -86,8 +75,7 @@ def test_ten_kills_leave_the_same_table(manifest, tmp_path):
 
 
 def test_a_hundred_kills_leave_the_same_table():
-    script = Path(__file__).parents[2] / "benchmarks" / "kills.py"
-    ended = subprocess.run([sys.executable, str(script), "--kills", "100"], capture_output=True, text=True)
+    ended = subprocess.run([sys.executable, str(SCRIPT), "--kills", "100"], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     figures = json.loads(ended.stdout)
     assert figures["tables_that_differ"] == figures["files_left"] == 0
