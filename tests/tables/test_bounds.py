@@ -115,7 +115,8 @@ def test_pages_that_unpack_to_too_much_are_refused_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame = pl.DataFrame({"pair_id": ["x" * 3_000_000]})
-    frame.write_parquet(tmp_path / "a.parquet")
+    # Earlier polars keeps the value, not packed, in the statistics too.
+    frame.write_parquet(tmp_path / "a.parquet", statistics=False)
     assert (tmp_path / "a.parquet").stat().st_size < 20_000
     assert read_table(tmp_path / "a.parquet").equals(frame)
     monkeypatch.setenv(LIMIT, str(2 << 20))
