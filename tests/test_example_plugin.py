@@ -3,6 +3,7 @@
 import doctest
 import importlib.metadata
 import io
+import os
 import re
 import subprocess
 import sys
@@ -172,9 +173,10 @@ def other_environment(tmp_path):
     )
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
 
-    def run(*arguments):
+    def run(*arguments, columns=80):
         return subprocess.run(
             [python, *map(str, arguments)],
+            env=os.environ | {"COLUMNS": str(columns)},
             capture_output=True,
             text=True,
             cwd=tmp_path,
@@ -196,9 +198,8 @@ def test_installed_elsewhere_it_is_listed_and_scores_and_is_gone_when_uninstalle
     run, uv = other_environment
     assert "ncc" not in run("-m", "iqa_registry", "list").stdout
     uv("install", "--no-deps", "--no-build-isolation", EXAMPLE)
-    assert re.search(
-        r"^ncc .* iqa-plugin-example 0\.1\.0 ", run("-m", "iqa_registry", "list").stdout, re.MULTILINE
-    )
+    listed = run("-m", "iqa_registry", "list", columns=200).stdout
+    assert re.search(r"^ncc .* iqa-plugin-example 0\.1\.0 ", listed, re.MULTILINE)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 64), dtype=np.uint8)
     for name, image in zip(("synthesized.png", "reference.png"), pixels, strict=True):
         Image.fromarray(image).save(tmp_path / name)

@@ -3,37 +3,24 @@
 import importlib
 import pickle
 import sys
-import warnings
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 
 torchmetrics = pytest.importorskip("torchmetrics")
 pytest.importorskip("monai")
 
 import broken_metrics  # noqa: E402
+from adapter_batches import batches, empty_second, share  # noqa: E402
 from iqa_registry import metric  # noqa: E402
 from iqa_registry.adapters.monai import ImageQualityMetric  # noqa: E402
 from iqa_registry.adapters.torchmetrics import ImageQuality, SetQuality  # noqa: E402
 from iqa_registry.errors import ImageError, MissingExtraError, UsageError  # noqa: E402
 from iqa_registry.registry import build_registry  # noqa: E402
-from iqa_registry.testing.probes import degraded, head_images  # noqa: E402
 
 NAMES = ("psnr", "ssim", "mae", "nlpd")
 BATCHES = (1, 4, 2)
-
-
-def batches(count=7, side=48):
-    reference = head_images(count, (side, side + 3))
-    return degraded(reference), reference
-
-
-def empty_second(reference):
-    mask = torch.ones_like(reference, dtype=torch.bool)
-    mask[1] = False
-    return mask
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -221,22 +208,6 @@ def test_missing_package_names_the_extra(name, package, monkeypatch):
     monkeypatch.delitem(sys.modules, f"iqa_registry.adapters.{name}")
     with pytest.raises(MissingExtraError, match=rf"iqa-registry\[{name}\]"):
         importlib.import_module(f"iqa_registry.adapters.{name}")
-
-
-def share(rank, file, results):
-    """One of two processes: an unequal share of the images, one of them left out."""
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
-    torch.set_num_threads(1)
-    synthesized, reference = batches()
-    mine = slice(0, 2) if rank == 0 else slice(2, None)
-    mask = empty_second(reference)[mine]
-    quality, monai = ImageQuality("mae"), ImageQualityMetric("mae", get_not_nans=True)
-    quality.update(synthesized[mine], reference[mine], mask)
-    monai(synthesized[mine], reference[mine], mask=mask)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        results[rank] = (quality.compute().item(), *(value.item() for value in monai.aggregate()))
-    dist.destroy_process_group()
 
 
 @pytest.mark.slow
