@@ -222,7 +222,7 @@ def test_the_commands_on_the_page_print_what_it_says(other_environment, tmp_path
             if program == "pip":
                 uv(arguments[0], "--no-deps", "--no-build-isolation", EXAMPLE)
                 continue
-            result = run("-m", "iqa_registry", *arguments)
+            result = run("-m", "iqa_registry", *arguments, columns=120)
             assert result.returncode == 0, result.stderr
             assert [line.split() for line in result.stdout.splitlines()] == [
                 line.split() for line in shown.splitlines()
